@@ -1,0 +1,37 @@
+// Log records: constant text and fields. Written by a thread of their own, so that a stuck journal never holds the
+// caller; at most 4,096 wait, the oldest give way and are counted. Thread-safe after start().
+// Nothing secret goes in: tokens are named by account and generation.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace credsync::log {
+
+enum class Level { kDebug, kInfo, kNotice, kWarning, kError, kCritical };
+
+struct Field {
+  std::string_view key;    // upper case for the journal: ACCOUNT, GENERATION
+  std::string value;
+};
+
+// `message_id`: 32 hex digits of a documented record, or empty.
+void write(Level level, std::string_view message_id, std::string_view text, std::initializer_list<Field> fields);
+
+inline void debug(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::kDebug, {}, text, fields); }
+inline void info(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::kInfo, {}, text, fields); }
+inline void notice(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::kNotice, {}, text, fields); }
+inline void warning(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::kWarning, {}, text, fields); }
+inline void error(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::kError, {}, text, fields); }
+
+// Starts the writer: the journal's native protocol when standard error is the journal ($JOURNAL_STREAM names it),
+// else lines on standard error. Before start() records go to standard error at once.
+void start(Level least);
+// Writes what waits and ends the writer.
+void stop();
+// Records lost because the writer could not keep up.
+std::uint64_t lost();
+
+}  // namespace credsync::log

@@ -1,0 +1,47 @@
+# Warnings and sanitizers as interface targets, and the two helpers every folder uses.
+
+add_library(credsync_options INTERFACE)
+target_include_directories(credsync_options INTERFACE "${PROJECT_SOURCE_DIR}")
+target_compile_definitions(credsync_options INTERFACE
+  CREDSYNC_VERSION="${PROJECT_VERSION}")
+target_compile_options(credsync_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
+  -Wold-style-cast -Wcast-qual -Woverloaded-virtual -Wimplicit-fallthrough
+  -fstack-protector-strong -fno-omit-frame-pointer)
+if(CREDSYNC_WERROR)
+  target_compile_options(credsync_options INTERFACE -Werror)
+endif()
+if(CREDSYNC_SANITIZE)
+  target_compile_options(credsync_options INTERFACE -fsanitize=${CREDSYNC_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(credsync_options INTERFACE -fsanitize=${CREDSYNC_SANITIZE})
+elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  target_compile_options(credsync_options INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+endif()
+if(CREDSYNC_COVERAGE)
+  target_compile_options(credsync_options INTERFACE --coverage)
+  target_link_options(credsync_options INTERFACE --coverage)
+endif()
+
+# credsync_library(name SOURCES a.cc … USES other_library … [PRIVATE_USES third_party …])
+# One static library a folder. USES is the include graph: what headers may name.
+function(credsync_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES;PRIVATE_USES" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC credsync_options ${ARG_USES} PRIVATE ${ARG_PRIVATE_USES})
+endfunction()
+
+# credsync_test(name SOURCES a_test.cc … USES library … [LABEL unit] [TIMEOUT seconds])
+# One GoogleTest program; every test in it is a ctest test of the tier LABEL.
+function(credsync_test name)
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;USES" ${ARGN})
+  if(NOT ARG_LABEL)
+    set(ARG_LABEL unit)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 60)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE credsync_options ${ARG_USES} GTest::gtest_main)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
+    PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+endfunction()
