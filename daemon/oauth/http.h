@@ -1,0 +1,57 @@
+// An HTTP request and its answer as values, and what became of an exchange. No I/O here.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/secret.h"
+#include "base/time.h"
+
+namespace credsync::oauth {
+
+struct Header {
+  std::string name;
+  std::string value;    // may carry a credential (Authorization): wiped with the request
+};
+
+struct HttpRequest {
+  std::string method = "POST";
+  std::string url;               // absolute https:// (http:// on loopback only where the account allows it); may carry secrets in its query
+  std::vector<Header> headers;   // validated: no CR, LF or NUL. Host and Content-Length are the transport's
+  WipedString body;
+
+  HttpRequest() = default;
+  HttpRequest(HttpRequest&&) = default;
+  HttpRequest& operator=(HttpRequest&&) = default;
+  ~HttpRequest() {
+    wipe(url);
+    for (Header& header : headers) wipe(header.value);
+  }
+};
+
+struct HttpResponse {
+  int status = 0;
+  std::vector<Header> headers;   // in order, names as received
+  WipedString body;
+  WallTime sent_at;              // when the request's first byte was about to leave
+  WallTime received_at;
+
+  // The first header of that name, compared without case; empty if there is none.
+  std::string_view header(std::string_view name) const;
+};
+
+// Why there is no answer. `sent` is what decides whether repeating is safe.
+enum class TransportFault {
+  kResolve, kConnect, kHandshake, kUntrusted /* certificate does not verify */, kDeadline, kReset, kProtocol /* not HTTP */,
+  kTooLarge, kProxy, kBadRequest /* ours: bad URL, CA file unreadable */, kSecretSource /* a secret could not be read */,
+};
+
+struct TransportError {
+  TransportFault fault = TransportFault::kConnect;
+  bool sent = false;             // at least one byte of the request was accepted by the connection
+  std::string words;             // cleaned, without secrets
+};
+
+}  // namespace credsync::oauth

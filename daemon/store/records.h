@@ -1,0 +1,90 @@
+// What the store keeps, as plain values. Times are wall-clock: they must mean the same after a reboot.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/secret.h"
+#include "base/time.h"
+#include "daemon/account/tokens.h"
+
+namespace credsync::store {
+
+using account::Generation;
+
+enum class State { kOk, kRetrying, kNeedsLogin, kSuspended, kSignedOut };
+
+struct Trouble {
+  std::string error_class;      // oauth::to_string(FailureClass)
+  std::string code;
+  std::string words;            // cleaned before it comes here
+  WallTime at;
+};
+
+// How an account stands besides its tokens.
+struct Standing {
+  State state = State::kNeedsLogin;
+  WallTime since;
+  std::optional<Trouble> trouble;
+};
+
+struct StoredAccount {
+  std::string name;
+  std::string identity;                       // of the grant the tokens belong to
+  Generation generation = 0;                  // the last one given out; never goes back, survives sign-out and removal
+  std::optional<account::TokenSet> tokens;    // current
+  Standing standing;
+  bool password_used = false;                 // a configured password has done its work
+  Secret kept_password;                       // prompted for, with keep_password; empty: none
+  std::optional<WallTime> last_used;          // to the minute
+};
+
+struct ParkedGrant {
+  std::int64_t id = 0;                        // given by the store
+  std::string account;
+  std::string identity;
+  Generation generation = 0;
+  account::TokenSet tokens;
+  Secret order;                               // serialised RevocationOrder; empty: erase only
+  WallTime retire_at;                         // 7 days after a change of identity, 30 after removal
+};
+
+using SlotId = std::uint32_t;
+
+// A rotating refresh token is about to be, or was, sent.
+struct Intent {
+  std::string account;
+  std::string identity;
+  Generation generation = 0;                  // the generation whose refresh token is sent
+  SlotId slot = 0;
+  WallTime sent_at;
+  unsigned resends = 0;                       // counted before each is made
+};
+
+enum class RetiredKind { kAccess, kRefresh };
+
+struct Retirement {
+  std::int64_t id = 0;                        // given by the store
+  std::string account;
+  std::string identity;
+  Generation generation = 0;
+  RetiredKind kind = RetiredKind::kAccess;
+  Secret token;
+  Secret order;                               // serialised RevocationOrder; empty: erase only, at not_before
+  WallTime not_before;                        // grace and the last promise
+  WallTime give_up_at;                        // the token's own end, else 30 days
+  unsigned attempts = 0;
+  bool by_sign_out = false;                   // what cannot be revoked then is reported as unrevoked
+};
+
+// What load() finds.
+struct Snapshot {
+  std::vector<StoredAccount> accounts;
+  std::vector<ParkedGrant> parked;
+  std::vector<Intent> intents;                // without an answer: the outcome is unknown
+  std::vector<Retirement> retirements;
+};
+
+}  // namespace credsync::store

@@ -1,0 +1,77 @@
+// The token store: durable, ordered, asynchronous. Changes are applied in the order of the calls; `done` runs later on the
+// loop and means durable (committed, or for an Install with a slot: written and synced there). The SQLite store is the real
+// one; tests have one in memory that can lose what was not synced.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_function.h"
+#include "daemon/store/records.h"
+
+namespace credsync::store {
+
+// A new generation and, in the same transaction, the retirement of what it replaces. Frees its slot and intent.
+struct Install {
+  std::string account;
+  std::string identity;
+  Generation generation = 0;
+  account::TokenSet tokens;
+  std::vector<Retirement> retire;             // ids are given by the store
+  std::optional<SlotId> slot;                 // of the intent this answers; unset: a grant that does not rotate
+  Standing standing;
+  bool password_used = false;
+  Secret kept_password;
+  bool replace_kept_password = false;         // false: leave the stored one as it is
+};
+// The standing changes, the tokens stay.
+struct SetStanding { std::string account; Standing standing; };
+// The account row exists from now on (identity known, no tokens yet).
+struct Forget { std::string account; };       // erase tokens, intents and kept password, keep name and generation
+// Signed out: tokens leave the account and enter the queue.
+struct SignOut { std::string account; std::vector<Retirement> retire; Standing standing; };
+// The current tokens leave the account and are kept aside; the account has none after.
+struct Park { ParkedGrant grant; };
+// The parked grant becomes current again; its id row goes. Standing as given.
+struct Restore { std::int64_t parked_id = 0; Standing standing; };
+// A parked grant's time is over (or a new sign-in came): its tokens enter the queue.
+struct RetireParked { std::int64_t parked_id = 0; std::vector<Retirement> retire; };
+// A late answer for a parked grant is stored with it: it becomes the parked tokens; what they replace enters the queue.
+struct UpdateParked { std::int64_t parked_id = 0; Generation generation = 0; account::TokenSet tokens; std::vector<Retirement> retire; std::optional<SlotId> slot; };
+// A late answer for a grant that was signed out or replaced.
+struct QueueRetirements { std::vector<Retirement> retire; std::optional<SlotId> slot; };
+// A retirement was tried and is to be tried again, or is over (the row and its token go).
+struct RetirementTried { std::int64_t id = 0; unsigned attempts = 0; WallTime not_before; };
+struct RetirementOver { std::int64_t id = 0; };
+// The refresh did not happen (not sent) or was refused: intent and slot are free again.
+struct DropIntent { std::string account; SlotId slot = 0; };
+// Before a rotating refresh token is sent again after an ambiguous outcome.
+struct CountResend { std::string account; SlotId slot = 0; WallTime sent_at; };
+struct SetLastUsed { std::string account; WallTime at; };
+
+using Change = std::variant<Install, SetStanding, Forget, SignOut, Park, Restore, RetireParked, UpdateParked,
+                            QueueRetirements, RetirementTried, RetirementOver, DropIntent, CountResend, SetLastUsed>;
+
+// What the store gives rows that it makes: ids of retirements in the order of Change's `retire`, or of the parked grant.
+using Ids = std::vector<std::int64_t>;
+
+class TokenStore {
+ public:
+  virtual ~TokenStore() = default;
+
+  // Everything, with answered slots installed first. Blocking; once, before the loop runs.
+  virtual Result<Snapshot> load() = 0;
+
+  virtual void apply(Change change, UniqueFunction<void(Result<Ids>)> done) = 0;
+
+  // Makes the intent durable and reserves room for the answer. kExhausted when no slot is free: try again after a change.
+  virtual void begin_rotation(Intent intent, UniqueFunction<void(Result<SlotId>)> done) = 0;
+
+  // Everything applied so far is durable when this returns. Blocking; for shutdown. Callbacks are still posted.
+  virtual void drain() = 0;
+};
+
+}  // namespace credsync::store
