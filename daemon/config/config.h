@@ -103,6 +103,7 @@ struct Config {
   Store store;
   RefreshSettings refresh;
   Callers callers;
+  std::vector<AllowRule> default_allow;   // of [defaults]; `admin` here also grants reload, metrics, audit and doctor
   std::map<std::string, std::shared_ptr<const provider::Profile>> profiles;
   std::map<std::string, std::shared_ptr<const Account>> accounts;
 };

@@ -27,11 +27,18 @@ struct RevokeCall {
   Secret token;
 };
 
+// What came of a call, and the stored form of what revoking its tokens will need (empty where the profile has no
+// revocation): made here because the client's secret is at hand here only.
+struct CallResult {
+  TokenOutcome outcome;
+  Secret order;
+};
+
 class TokenEndpoint {
  public:
   virtual ~TokenEndpoint() = default;
   // `done` is called once, later, on the loop.
-  virtual void call(TokenCall call, UniqueFunction<void(TokenOutcome)> done) = 0;
+  virtual void call(TokenCall call, UniqueFunction<void(CallResult)> done) = 0;
   virtual void revoke(RevokeCall call, UniqueFunction<void(RevocationOutcome)> done) = 0;
   // The stored form of what revoking needs, secrets included. Later, on the loop; empty if a secret cannot be read.
   virtual void make_order(std::shared_ptr<const config::Account> account, UniqueFunction<void(Secret)> done) = 0;

@@ -8,27 +8,16 @@
 
 #include "base/secret.h"
 #include "base/time.h"
+#include "daemon/account/standing.h"
 #include "daemon/account/tokens.h"
 
 namespace credsync::store {
 
 using account::Generation;
 
-enum class State { kOk, kRetrying, kNeedsLogin, kSuspended, kSignedOut };
-
-struct Trouble {
-  std::string error_class;      // oauth::to_string(FailureClass)
-  std::string code;
-  std::string words;            // cleaned before it comes here
-  WallTime at;
-};
-
-// How an account stands besides its tokens.
-struct Standing {
-  State state = State::kNeedsLogin;
-  WallTime since;
-  std::optional<Trouble> trouble;
-};
+using account::Standing;
+using account::State;
+using account::Trouble;
 
 struct StoredAccount {
   std::string name;
