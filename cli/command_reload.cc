@@ -1,0 +1,31 @@
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "cli/terminal.h"
+#include "cli/text.h"
+
+namespace credsync::cli {
+
+Outcome<ExitCode> run(const ReloadCommand&, Context& context) {
+  Request request;
+  request.method = "POST";
+  request.target = ipc::kReloadPath;
+  request.timeout = kProviderAnswer;
+  request.max_body = kMaxList;  // names every account that changed
+  CREDSYNC_LET(response, context.client.call(request));
+  CREDSYNC_LET(report, parse_reload(response.body.text()));
+  std::string out;
+  const auto say = [&](const char* what, const std::vector<std::string>& names) {
+    if (!names.empty()) out += std::string(what) + join(names, ", ") + "\n";
+  };
+  say("added: ", report.added);
+  say("changed: ", report.changed);
+  say("removed: ", report.removed);
+  if (out.empty()) out = "nothing changed\n";
+  std::string warnings;
+  for (const std::string& warning : report.warnings) warnings += "credsync: warning: " + warning + "\n";
+  write_err(warnings);
+  CREDSYNC_TRY(write_out("the configuration was read again\n" + out));
+  return ExitCode::kDone;
+}
+
+}  // namespace credsync::cli

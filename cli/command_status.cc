@@ -1,0 +1,56 @@
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "cli/status_view.h"
+#include "cli/table.h"
+#include "cli/terminal.h"
+
+namespace credsync::cli {
+namespace {
+
+Request status_request(const std::string& account) {
+  Request request;
+  request.target = account.empty() ? std::string(ipc::kAccountsPath) : account_target(account, "");
+  request.max_body = account.empty() ? kMaxList : kMaxObject;
+  return request;
+}
+
+}  // namespace
+
+Outcome<ExitCode> run(const StatusCommand& command, Context& context) {
+  if (command.watch) return watch(command, context);
+  CREDSYNC_LET(response, context.client.call(status_request(command.account)));
+  const std::string& body = response.body.text();
+  const WallTime now = SystemClock().wall();
+  std::string out;
+  if (command.json) {
+    CREDSYNC_LET(json, pretty_json(body));
+    out = std::move(json) + "\n";
+  } else if (!command.account.empty()) {
+    CREDSYNC_LET(status, parse_status(body));
+    out = render_status(status, now, look_at_stdout());
+  } else {
+    CREDSYNC_LET(statuses, parse_statuses(body));
+    const View view = look_at_stdout();
+    if (!statuses.empty()) out = render_statuses(statuses, now, view);
+    else write_err("credsync: there is no account that you may see\nTry: credsync whoami\n");
+    if (view.terminal && statuses.size() > 1) out += styled(view, Style::kDim, summary_of(statuses)) + "\n";
+  }
+  CREDSYNC_TRY(write_out(out));
+  return ExitCode::kDone;
+}
+
+Outcome<ExitCode> run(const AccountListCommand& command, Context& context) {
+  CREDSYNC_LET(response, context.client.call(status_request("")));
+  CREDSYNC_LET(statuses, parse_statuses(response.body.text()));
+  std::string out;
+  std::vector<Row> rows;
+  for (const AccountStatus& status : statuses) {
+    out += status.account + "\n";
+    rows.push_back({{{status.account}, {status.provider}, {status.grant}, {status.state}}, {}});
+  }
+  if (!command.names) out = render_table({{"ACCOUNT"}, {"PROVIDER", 1}, {"GRANT", 2}, {"STATE"}}, rows, look_at_stdout());
+  CREDSYNC_TRY(write_out(out));
+  return ExitCode::kDone;
+}
+
+}  // namespace credsync::cli

@@ -1,0 +1,148 @@
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <optional>
+
+#include "cli/commands.h"
+#include "cli/terminal.h"
+#include "cli/watch_display.h"
+
+namespace credsync::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Often enough that a restart is hardly seen, seldom enough to cost nothing.
+constexpr milliseconds kBetweenTries{1000};
+
+// The signals that matter here, read from a descriptor instead of interrupting.
+class Signals {
+ public:
+  Signals() {
+    sigset_t set;
+    ::sigemptyset(&set);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH}) ::sigaddset(&set, number);
+    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+    fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  }
+  ~Signals() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  int fd() const { return fd_; }
+  std::optional<int> next() {
+    signalfd_siginfo info{};
+    if (::read(fd_, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return std::nullopt;
+    return static_cast<int>(info.ssi_signo);
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+class Watcher {
+ public:
+  Watcher(const StatusCommand& command, Context& context) : command_(command), client_(context.client) {
+    client_.set_interrupt(signals_.fd());
+  }
+
+  Outcome<ExitCode> run();
+
+ private:
+  Outcome<void> open();
+  Outcome<void> reopen();
+  Outcome<void> lose(const std::string& reason);
+  Outcome<void> wait(milliseconds until_tick);
+  Outcome<void> read_stream();
+  void take_signals();
+
+  const StatusCommand& command_;
+  DaemonClient& client_;
+  Signals signals_;
+  std::optional<EventStream> stream_;
+  std::unique_ptr<WatchDisplay> display_;
+  Deadline next_try_{};
+  bool over_ = false;
+};
+
+Outcome<void> Watcher::open() {
+  std::string target(ipc::kEventsPath);
+  if (!command_.account.empty()) target += "?account=" + command_.account;
+  CREDSYNC_LET(stream, client_.open_events(target));
+  stream_.emplace(std::move(stream));
+  return {};
+}
+
+Outcome<void> Watcher::lose(const std::string& reason) {
+  stream_.reset();
+  next_try_ = after(kBetweenTries);
+  return display_->on_lost(reason);
+}
+
+Outcome<void> Watcher::reopen() {
+  next_try_ = after(kBetweenTries);
+  const auto opened = open();
+  if (opened) return display_->on_events({});
+  // Not away but refused: the account left the configuration, or the right to see it did.
+  if (opened.error().exit == ExitCode::kNotAllowed) return opened.error();
+  return display_->on_lost(opened.error().message);
+}
+
+void Watcher::take_signals() {
+  while (const auto number = signals_.next()) {
+    if (*number == SIGWINCH) {
+      display_->on_resize();
+    } else if (*number == SIGTSTP) {
+      display_->suspend();
+      ::kill(::getpid(), SIGSTOP);
+      display_->resume();
+    } else {
+      over_ = true;
+    }
+  }
+}
+
+Outcome<void> Watcher::read_stream() {
+  auto events = stream_->read();
+  if (!events) return lose(events.error().message);
+  return events->empty() ? Outcome<void>() : display_->on_events(*events);
+}
+
+Outcome<void> Watcher::wait(milliseconds until_tick) {
+  milliseconds timeout = until_tick;
+  if (!stream_) {
+    const auto until_try = std::max(milliseconds(0), std::chrono::ceil<milliseconds>(next_try_ - after(milliseconds(0))));
+    timeout = timeout.count() < 0 ? until_try : std::min(timeout, until_try);
+  }
+  std::array<pollfd, 2> polled{{{signals_.fd(), POLLIN, 0}, {stream_ ? stream_->fd() : -1, POLLIN, 0}}};
+  const int ready = ::poll(polled.data(), polled.size(), static_cast<int>(timeout.count()));
+  if (ready < 0 && errno != EINTR) return failed(std::string("poll: ") + ::strerror(errno));
+  take_signals();
+  if (ready > 0 && polled[1].revents != 0) return read_stream();
+  return {};
+}
+
+Outcome<ExitCode> Watcher::run() {
+  CREDSYNC_TRY(open());  // a first failure is the answer; later ones are waited out
+  const bool board = !command_.json && look_at_stdout().terminal;
+  display_ = board ? make_board(command_, client_) : make_event_lines(command_.json);
+  while (!over_) {
+    if (!stream_ && after(milliseconds(0)) >= next_try_) CREDSYNC_TRY(reopen());
+    CREDSYNC_LET(until_tick, display_->tick());
+    CREDSYNC_TRY(wait(until_tick));
+  }
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+Outcome<ExitCode> watch(const StatusCommand& command, Context& context) { return Watcher(command, context).run(); }
+
+}  // namespace credsync::cli

@@ -1,0 +1,188 @@
+#include "cli/completion.h"
+
+namespace credsync::cli {
+namespace {
+
+constexpr std::string_view kBash = R"bash(# credsync(1) completion for bash: source <(credsync completion bash)
+_credsync_accounts() {
+  local socket=()
+  local i
+  for ((i = 1; i < ${#COMP_WORDS[@]} - 1; i++)); do
+    if [[ ${COMP_WORDS[i]} == --socket ]]; then socket=(--socket "${COMP_WORDS[i+1]}"); fi
+  done
+  credsync "${socket[@]}" account list --names 2>/dev/null
+}
+
+_credsync() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
+  local commands="token exec status login logout refresh reject account whoami providers log reload doctor completion"
+  local command="" i
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case ${COMP_WORDS[i]} in
+      --socket) ((i++)) ;;
+      --)
+        # The command of exec: complete it as if it stood alone.
+        if [[ $command == exec ]] && declare -F _command_offset >/dev/null; then
+          _command_offset $((i + 1))
+          return
+        fi ;;
+      -*) ;;
+      *) [[ -z $command ]] && command=${COMP_WORDS[i]} ;;
+    esac
+  done
+  case $before in
+    --socket) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --format) COMPREPLY=($(compgen -W "plain json header env" -- "$word")); return ;;
+    --min-valid) COMPREPLY=($(compgen -W "30s 60s 5m 10m" -- "$word")); return ;;
+    --wait) COMPREPLY=($(compgen -W "0s 10s 30s 60s" -- "$word")); return ;;
+    --since) COMPREPLY=($(compgen -W "1h 12h 24h 7d" -- "$word")); return ;;
+    --env | --generation | --pid | --username) return ;;
+  esac
+  local options="--help --socket" names=""
+  case $command in
+    "") options="--help --version --socket"; names=$commands ;;
+    token) options+=" --min-valid --wait --format"; names=$(_credsync_accounts) ;;
+    exec) options+=" --min-valid --wait --env --"; names=$(_credsync_accounts) ;;
+    status) options+=" --json --watch"; names=$(_credsync_accounts) ;;
+    login)
+      options+=" --no-browser --device --refresh-token-stdin --token-stdin --password-stdin --username"
+      names=$(_credsync_accounts) ;;
+    logout | refresh) names=$(_credsync_accounts) ;;
+    reject) options+=" --generation"; names=$(_credsync_accounts) ;;
+    account) options+=" --names"; names="list" ;;
+    whoami) options+=" --pid --json" ;;
+    providers) options+=" --json"; names=$(credsync providers 2>/dev/null | awk 'NR > 1 { print $1 }') ;;
+    log) options+=" --since --json"; names=$(_credsync_accounts) ;;
+    completion) names="bash zsh fish" ;;
+  esac
+  if [[ $word == -* ]]; then
+    COMPREPLY=($(compgen -W "$options" -- "$word"))
+  else
+    COMPREPLY=($(compgen -W "$names" -- "$word"))
+  fi
+}
+complete -F _credsync credsync
+)bash";
+
+constexpr std::string_view kZsh = R"zsh(#compdef credsync
+# credsync(1) completion for zsh: credsync completion zsh > "${fpath[1]}/_credsync"
+_credsync_accounts() {
+  local -a names
+  names=(${(f)"$(credsync ${opt_args[--socket]:+--socket} ${opt_args[--socket]} account list --names 2>/dev/null)"})
+  compadd -a names
+}
+
+_credsync_providers() {
+  local -a names
+  names=(${(f)"$(credsync providers 2>/dev/null | awk 'NR > 1 { print $1 }')"})
+  compadd -a names
+}
+
+_credsync() {
+  local curcontext=$curcontext state line
+  typeset -A opt_args
+  local -a commands common need
+  commands=(
+    'token:print an access token that is good for as long as you ask'
+    'exec:run a command that finds a token in a file in memory'
+    'status:how the accounts are, and what to do where something is wrong'
+    'login:sign an account in'
+    'logout:sign an account out'
+    'refresh:refresh an account'\''s token now'
+    'reject:say that the API refused a token'
+    'account:accounts of the configuration'
+    'whoami:how the daemon sees you, and what you may do'
+    'providers:the catalogue of providers, or one of them in full'
+    'log:who got what'
+    'reload:make the daemon read its configuration again'
+    'doctor:look for what is wrong, and say what mends it'
+    'completion:print a completion script for a shell'
+  )
+  common=('--help[help]' '--socket[the daemon'\''s socket]:socket:_files')
+  need=('--min-valid[how long the token must be good]:duration:(30s 60s 5m 10m)' '--wait[how long to wait]:duration:(0s 10s 30s 60s)')
+  _arguments -C $common '--version[version]' '1:command:->command' '*::argument:->argument' && return
+  case $state in
+    command) _describe command commands ;;
+    argument)
+      case $words[1] in
+        token) _arguments $common $need '--format[how to print it]:format:(plain json header env)' '1:account:_credsync_accounts' ;;
+        exec) _arguments $common $need '--env[environment variable]:name:' '1:account:_credsync_accounts' '*::command:_normal' ;;
+        status) _arguments $common '--json[as JSON]' '--watch[stay and show changes]' '1:account:_credsync_accounts' ;;
+        login)
+          _arguments $common '--no-browser[without a browser here]' '--device[on another device]' \
+            '--refresh-token-stdin[import a refresh token]' '--token-stdin[import an access token]' \
+            '--password-stdin[password from standard input]' '--username[whose password]:name:' '1:account:_credsync_accounts' ;;
+        logout | refresh) _arguments $common '1:account:_credsync_accounts' ;;
+        reject) _arguments $common '--generation[the refused generation]:generation:' '1:account:_credsync_accounts' ;;
+        account) _arguments $common '--names[only names]' '1:what:(list)' ;;
+        whoami) _arguments $common '--pid[of that process]:process:_pids' '--json[as JSON]' ;;
+        providers) _arguments $common '--json[as JSON]' '1:provider:_credsync_providers' ;;
+        log) _arguments $common '--since[from when on]:when:(1h 12h 24h 7d)' '--json[as JSON]' '1:account:_credsync_accounts' ;;
+        completion) _arguments $common '1:shell:(bash zsh fish)' ;;
+        *) _arguments $common ;;
+      esac ;;
+  esac
+}
+if [ "$funcstack[1]" = _credsync ]; then _credsync "$@"; else compdef _credsync credsync; fi
+)zsh";
+
+constexpr std::string_view kFish = R"fish(# credsync(1) completion for fish: credsync completion fish > ~/.config/fish/completions/credsync.fish
+function __credsync_accounts
+    credsync account list --names 2>/dev/null
+end
+function __credsync_providers
+    credsync providers 2>/dev/null | awk 'NR > 1 { print $1 }'
+end
+complete -c credsync -f
+complete -c credsync -l help -d 'help'
+complete -c credsync -l socket -r -F -d 'the daemon\'s socket'
+complete -c credsync -n __fish_use_subcommand -l version -d 'version'
+complete -c credsync -n __fish_use_subcommand -a token -d 'print an access token that is good for as long as you ask'
+complete -c credsync -n __fish_use_subcommand -a exec -d 'run a command that finds a token in a file in memory'
+complete -c credsync -n __fish_use_subcommand -a status -d 'how the accounts are'
+complete -c credsync -n __fish_use_subcommand -a login -d 'sign an account in'
+complete -c credsync -n __fish_use_subcommand -a logout -d 'sign an account out'
+complete -c credsync -n __fish_use_subcommand -a refresh -d 'refresh an account\'s token now'
+complete -c credsync -n __fish_use_subcommand -a reject -d 'say that the API refused a token'
+complete -c credsync -n __fish_use_subcommand -a account -d 'accounts of the configuration'
+complete -c credsync -n __fish_use_subcommand -a whoami -d 'how the daemon sees you'
+complete -c credsync -n __fish_use_subcommand -a providers -d 'the catalogue of providers'
+complete -c credsync -n __fish_use_subcommand -a log -d 'who got what'
+complete -c credsync -n __fish_use_subcommand -a reload -d 'make the daemon read its configuration again'
+complete -c credsync -n __fish_use_subcommand -a doctor -d 'look for what is wrong'
+complete -c credsync -n __fish_use_subcommand -a completion -d 'print a completion script'
+complete -c credsync -n '__fish_seen_subcommand_from token exec status login logout refresh reject log' -a '(__credsync_accounts)'
+complete -c credsync -n '__fish_seen_subcommand_from token exec' -l min-valid -x -a '30s 60s 5m 10m' -d 'how long the token must be good'
+complete -c credsync -n '__fish_seen_subcommand_from token exec' -l wait -x -a '0s 10s 30s 60s' -d 'how long to wait'
+complete -c credsync -n '__fish_seen_subcommand_from token' -l format -x -a 'plain json header env' -d 'how to print it'
+complete -c credsync -n '__fish_seen_subcommand_from exec' -l env -x -d 'environment variable'
+complete -c credsync -n '__fish_seen_subcommand_from status whoami providers log' -l json -d 'as JSON'
+complete -c credsync -n '__fish_seen_subcommand_from status' -l watch -d 'stay and show changes'
+complete -c credsync -n '__fish_seen_subcommand_from login' -l no-browser -d 'without a browser here'
+complete -c credsync -n '__fish_seen_subcommand_from login' -l device -d 'on another device'
+complete -c credsync -n '__fish_seen_subcommand_from login' -l refresh-token-stdin -d 'import a refresh token'
+complete -c credsync -n '__fish_seen_subcommand_from login' -l token-stdin -d 'import an access token'
+complete -c credsync -n '__fish_seen_subcommand_from login' -l password-stdin -d 'password from standard input'
+complete -c credsync -n '__fish_seen_subcommand_from login' -l username -x -d 'whose password'
+complete -c credsync -n '__fish_seen_subcommand_from reject' -l generation -x -d 'the refused generation'
+complete -c credsync -n '__fish_seen_subcommand_from account' -a list -d 'the accounts that you may see'
+complete -c credsync -n '__fish_seen_subcommand_from account' -l names -d 'only names'
+complete -c credsync -n '__fish_seen_subcommand_from whoami' -l pid -x -d 'of that process'
+complete -c credsync -n '__fish_seen_subcommand_from providers' -a '(__credsync_providers)'
+complete -c credsync -n '__fish_seen_subcommand_from log' -l since -x -a '1h 12h 24h 7d' -d 'from when on'
+complete -c credsync -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'
+)fish";
+
+}  // namespace
+
+std::string_view completion_script(Shell shell) {
+  switch (shell) {
+    case Shell::kBash: return kBash;
+    case Shell::kZsh: return kZsh;
+    case Shell::kFish: return kFish;
+  }
+  return {};
+}
+
+}  // namespace credsync::cli

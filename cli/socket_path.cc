@@ -1,0 +1,38 @@
+#include "cli/socket_path.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "ipc/names.h"
+
+namespace credsync::cli {
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string() : std::string(value);
+}
+
+// The owner is asked because `sudo -E` keeps XDG_RUNTIME_DIR: root must not hand a secret to another user's daemon.
+bool is_our_socket(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode) && info.st_uid == ::geteuid();
+}
+
+}  // namespace
+
+SocketChoice choose_socket(const std::string& option) {
+  if (!option.empty()) return {option, SocketOrigin::kOption};
+  std::string chosen = variable(ipc::kSocketVariable.data());
+  if (!chosen.empty()) return {std::move(chosen), SocketOrigin::kEnvironment};
+  const std::string runtime = variable("XDG_RUNTIME_DIR");
+  if (runtime.starts_with('/')) {
+    std::string user = runtime + "/" + std::string(ipc::kUserSocketInRuntimeDir);
+    if (is_our_socket(user)) return {std::move(user), SocketOrigin::kUser};
+  }
+  return {std::string(ipc::kSystemSocket), SocketOrigin::kSystem};
+}
+
+}  // namespace credsync::cli
