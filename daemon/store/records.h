@@ -31,7 +31,7 @@ struct StoredAccount {
 };
 
 struct ParkedGrant {
-  std::int64_t id = 0;                        // given by the store
+  std::int64_t id = 0;                        // from TokenStore::new_id(), or 0: the store gives one
   std::string account;
   std::string identity;
   Generation generation = 0;
@@ -55,7 +55,7 @@ struct Intent {
 enum class RetiredKind { kAccess, kRefresh };
 
 struct Retirement {
-  std::int64_t id = 0;                        // given by the store
+  std::int64_t id = 0;                        // from TokenStore::new_id(), or 0: the store gives one
   std::string account;
   std::string identity;
   Generation generation = 0;

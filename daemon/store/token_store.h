@@ -67,6 +67,10 @@ class TokenStore {
 
   virtual void apply(Change change, UniqueFunction<void(Result<Ids>)> done) = 0;
 
+  // A number for a row to come (ParkedGrant::id): never given before, not even by an earlier run. Immediate, loop only.
+  // A ParkedGrant or Retirement that comes with an id other than 0 keeps it.
+  virtual std::int64_t new_id() = 0;
+
   // Makes the intent durable and reserves room for the answer. kExhausted when no slot is free: try again after a change.
   virtual void begin_rotation(Intent intent, UniqueFunction<void(Result<SlotId>)> done) = 0;
 
