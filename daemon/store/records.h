@@ -28,6 +28,7 @@ struct StoredAccount {
   bool password_used = false;                 // a configured password has done its work
   Secret kept_password;                       // prompted for, with keep_password; empty: none
   std::optional<WallTime> last_used;          // to the minute
+  bool damaged = false;                       // the row has tokens that do not open; they stay in the store until replaced
 };
 
 struct ParkedGrant {
@@ -66,6 +67,10 @@ struct Retirement {
   WallTime give_up_at;                        // the token's own end, else 30 days
   unsigned attempts = 0;
   bool by_sign_out = false;                   // what cannot be revoked then is reported as unrevoked
+
+  Retirement clone() const {
+    return {id, account, identity, generation, kind, token.clone(), order.clone(), not_before, give_up_at, attempts, by_sign_out};
+  }
 };
 
 // What load() finds.
@@ -74,6 +79,7 @@ struct Snapshot {
   std::vector<ParkedGrant> parked;
   std::vector<Intent> intents;                // without an answer: the outcome is unknown
   std::vector<Retirement> retirements;
+  std::vector<std::string> damage;            // what did not open, a line each, for people; already logged
 };
 
 }  // namespace credsync::store

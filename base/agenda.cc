@@ -1,0 +1,49 @@
+#include "base/agenda.h"
+
+namespace credsync {
+
+void Agenda::Entry::set(BootTime when) {
+  if (when_ == when) return;
+  if (when_) agenda_.entries_.erase({*when_, this});
+  when_ = when;
+  agenda_.entries_.emplace(when, this);
+  agenda_.rearm();
+}
+
+void Agenda::Entry::cancel() {
+  if (!when_) return;
+  agenda_.entries_.erase({*when_, this});
+  when_.reset();
+  agenda_.rearm();
+}
+
+void Agenda::run(BootTime now) {
+  running_ = true;
+  // Entries set for `now` or earlier by a callback wait for the next turn, so that a turn always ends.
+  std::size_t left = entries_.size();
+  while (left-- > 0 && !entries_.empty() && entries_.begin()->first <= now) {
+    Entry& entry = *entries_.begin()->second;
+    entries_.erase(entries_.begin());
+    entry.when_.reset();
+    const std::function<void()> call = entry.on_time_;  // the callback may destroy the entry
+    call();
+  }
+  running_ = false;
+  armed_.reset();
+  rearm();
+}
+
+std::optional<BootTime> Agenda::next() const {
+  if (entries_.empty()) return std::nullopt;
+  return entries_.begin()->first;
+}
+
+void Agenda::rearm() {
+  if (running_) return;
+  const std::optional<BootTime> wanted = next();
+  if (wanted == armed_) return;
+  armed_ = wanted;
+  arm_(wanted);
+}
+
+}  // namespace credsync

@@ -1,0 +1,115 @@
+#include "daemon/account/accounts.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "daemon/config/config.h"
+
+namespace credsync::account {
+
+std::optional<Duration> Account::remaining(WallTime wall, BootTime boot) const {
+  if (!live_ || !live_->tokens.expires_at) return std::nullopt;
+  const Duration by_wall = *live_->tokens.expires_at - wall;
+  return live_->expires_boot ? std::min(by_wall, *live_->expires_boot - boot) : by_wall;
+}
+
+bool Account::usable(WallTime wall, BootTime boot) const {
+  if (!live_ || live_->tokens.access_token.empty()) return false;
+  const auto left = remaining(wall, boot);
+  return !left || *left > Duration::zero();
+}
+
+namespace {
+
+Live make_live(TokenSet tokens, const Clock& clock) {
+  Live live;
+  if (tokens.expires_at) live.expires_boot = clock.boot() + (*tokens.expires_at - clock.wall());
+  live.tokens = std::move(tokens);
+  return live;
+}
+
+}  // namespace
+
+Account* Accounts::find(std::string_view name) const {
+  const auto at = all_.find(name);
+  return at == all_.end() ? nullptr : at->second.get();
+}
+
+Account& Accounts::add(std::shared_ptr<const config::Account> config, Known known) {
+  auto account = std::make_unique<Account>();
+  account->name_ = config->name;
+  account->config_ = std::move(config);
+  account->generation_ = known.generation;
+  if (known.tokens) account->live_ = make_live(std::move(*known.tokens), clock_);
+  account->standing_ = std::move(known.standing);
+  account->password_used_ = known.password_used;
+  account->kept_password_ = std::move(known.kept_password);
+  account->last_used_ = known.last_used;
+  const auto [at, added] = all_.emplace(account->name_, std::move(account));
+  CHECK(added);
+  tell(*at->second, What::kConfig);
+  return *at->second;
+}
+
+void Accounts::remove(Account& account) {
+  tell(account, What::kRemoved);
+  all_.erase(all_.find(account.name()));
+}
+
+void Accounts::replace_config(Account& account, std::shared_ptr<const config::Account> config) {
+  account.config_ = std::move(config);
+  if (account.live_) account.live_->memo.wipe();
+  tell(account, What::kConfig);
+}
+
+Generation Accounts::next_generation(Account& account) {
+  account.reserved_ = std::max(account.reserved_, account.generation_) + 1;
+  return account.reserved_;
+}
+
+void Accounts::install(Account& account, Generation generation, TokenSet tokens, Standing standing) {
+  CHECK(generation > account.generation_ || (generation == account.generation_ && !account.live_));  // restored
+  account.generation_ = generation;
+  account.live_ = make_live(std::move(tokens), clock_);
+  const bool state_changed = standing.state != account.standing_.state;
+  account.standing_ = std::move(standing);
+  tell(account, What::kToken);
+  if (state_changed) tell(account, What::kState);
+}
+
+void Accounts::set_standing(Account& account, Standing standing) {
+  const bool state_changed = standing.state != account.standing_.state;
+  account.standing_ = std::move(standing);
+  if (account.live_) account.live_->memo.wipe();
+  if (state_changed) tell(account, What::kState);
+}
+
+void Accounts::set_password_used(Account& account, Secret kept) {
+  account.password_used_ = true;
+  if (!kept.empty()) account.kept_password_ = std::move(kept);
+}
+
+std::optional<TokenSet> Accounts::take_tokens(Account& account) {
+  if (!account.live_) return std::nullopt;
+  std::optional<TokenSet> tokens = std::move(account.live_->tokens);
+  account.live_.reset();
+  return tokens;
+}
+
+void Accounts::promise(Account& account, WallTime until) {
+  if (account.live_) account.live_->promised_until = std::max(account.live_->promised_until, until);
+}
+
+const Account* Accounts::holder_of(const Secret& refresh_token, const Account& except) const {
+  for (const auto& [name, account] : all_) {
+    if (account.get() == &except || !account->live_) continue;
+    if (same_secret(account->live_->tokens.refresh_token, refresh_token)) return account.get();
+  }
+  return nullptr;
+}
+
+void Accounts::tell(Account& account, What what) {
+  for (const Watcher& watcher : watchers_) watcher(account, what);
+}
+
+}  // namespace credsync::account

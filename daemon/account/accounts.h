@@ -1,0 +1,75 @@
+// The one owner of account state. Lives on the loop. What must be durable is so before it comes here ("persist, then
+// publish"): Accounts only makes it visible, and tells those who watch.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/account/account.h"
+
+namespace credsync::account {
+
+enum class What { kToken, kState, kConfig, kRemoved };
+
+// What is known of an account before this run.
+struct Known {
+  Generation generation = 0;
+  std::optional<TokenSet> tokens;
+  Standing standing;
+  bool password_used = false;
+  Secret kept_password;
+  std::optional<WallTime> last_used;
+};
+
+class Accounts {
+ public:
+  using Map = std::map<std::string, std::unique_ptr<Account>, std::less<>>;
+  using Watcher = std::function<void(Account&, What)>;
+
+  explicit Accounts(const Clock& clock) : clock_(clock) {}
+
+  const Map& all() const { return all_; }
+  Account* find(std::string_view name) const;
+
+  // Called after each visible change, in the order of registration.
+  void watch(Watcher watcher) { watchers_.push_back(std::move(watcher)); }
+
+  Account& add(std::shared_ptr<const config::Account> config, Known known);
+  // The generation survives the removal in the store.
+  void remove(Account& account);
+  void replace_config(Account& account, std::shared_ptr<const config::Account> config);
+
+  // The number of the next token set. Taken before it goes to the store, so that two on their way never share one.
+  Generation next_generation(Account& account);
+  // Makes a durable generation visible.
+  void install(Account& account, Generation generation, TokenSet tokens, Standing standing);
+  // A new sign-in or a sign-out: late answers to what went before find another number.
+  void begin_sign_in(Account& account) { ++account.sign_in_; }
+  void set_standing(Account& account, Standing standing);
+  void set_password_used(Account& account, Secret kept);
+  void set_unknown(Account& account, std::optional<UnknownOutcome> unknown) { account.unknown_ = unknown; }
+  // The tokens leave the account (sign-out, parking). The generation stays.
+  std::optional<TokenSet> take_tokens(Account& account);
+  void forget_password(Account& account) { account.kept_password_.wipe(); }
+
+  // A caller was told the access token is good until then.
+  void promise(Account& account, WallTime until);
+  void used(Account& account, WallTime at) { account.last_used_ = at; }
+  Secret& memo(Account& account) { return account.live_->memo; }
+
+  // Another account that holds this refresh token, if any: two rotators of one grant destroy it.
+  const Account* holder_of(const Secret& refresh_token, const Account& except) const;
+
+ private:
+  void tell(Account& account, What what);
+
+  const Clock& clock_;
+  Map all_;
+  std::vector<Watcher> watchers_;
+};
+
+}  // namespace credsync::account

@@ -1,0 +1,80 @@
+// The service that every front door calls: each request is decided on who asks, before it is known whether the account
+// exists; both refusals are the same. Loop only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+
+#include "daemon/account/accounts.h"
+#include "daemon/handout/access.h"
+#include "daemon/handout/audit.h"
+#include "daemon/handout/desk.h"
+#include "daemon/login/sign_in.h"
+#include "daemon/login/sign_out.h"
+#include "ipc/service.h"
+
+namespace credsync::handout {
+
+// What only the whole daemon can do or tell.
+struct Administration {
+  std::function<ipc::Answer<ipc::ReloadAnswer>()> reload;
+  std::function<std::vector<ipc::Check>()> doctor;
+  std::function<std::string()> metrics;                        // OpenMetrics text
+  std::function<const config::Config&()> config;               // the one in force
+};
+
+class Service final : public ipc::Service {
+ public:
+  Service(account::Accounts& accounts, Desk& desk, refresh::Refresher& refresher, login::SignIn& sign_in,
+          login::SignOut& sign_out, Audit& audit, Administration administration, Owner owner, const Clock& clock);
+  ~Service() override;
+
+  std::unique_ptr<ipc::Pending> token(const ipc::Caller&, const ipc::TokenQuery&, ipc::Reply<ipc::TokenView>) override;
+  std::unique_ptr<ipc::Pending> refresh(const ipc::Caller&, std::string_view account, ipc::Reply<ipc::AccountStatus>) override;
+  std::unique_ptr<ipc::Pending> reject(const ipc::Caller&, std::string_view account, ipc::Rejected,
+                                       ipc::Reply<ipc::RejectAnswer>) override;
+  std::unique_ptr<ipc::Pending> login(const ipc::Caller&, std::string_view account, ipc::LoginRequest,
+                                      ipc::Reply<ipc::AccountStatus>) override;
+  std::unique_ptr<ipc::Pending> sign_out(const ipc::Caller&, std::string_view account, ipc::Reply<ipc::SignOutAnswer>) override;
+  ipc::Answer<ipc::AccountStatus> status(const ipc::Caller&, std::string_view account) override;
+  std::vector<ipc::AccountStatus> list(const ipc::Caller&) override;
+  ipc::WhoAmI who_am_i(const ipc::Caller&) override;
+  std::vector<ipc::ProviderSummary> providers(const ipc::Caller&) override;
+  ipc::Answer<ipc::ProviderDetail> provider(const ipc::Caller&, std::string_view id) override;
+  ipc::Answer<ipc::ReloadAnswer> reload(const ipc::Caller&) override;
+  ipc::Answer<std::vector<ipc::Check>> doctor(const ipc::Caller&) override;
+  ipc::Answer<std::vector<ipc::AuditRecord>> audit(const ipc::Caller&, std::optional<WallTime> since) override;
+  ipc::Answer<std::string> metrics(const ipc::Caller&) override;
+  ipc::Answer<std::unique_ptr<ipc::Pending>> subscribe(const ipc::Caller&, std::string_view account,
+                                                       std::function<void(const ipc::Event&)> on_event) override;
+  void refused(const ipc::Caller&, std::string_view why) override;
+
+  struct Counters { std::uint64_t denied = 0, busy = 0; };
+  const Counters& counters() const { return counters_; }
+  std::size_t subscriptions() const { return subscriptions_.size(); }
+
+ private:
+  class Subscription;
+  class Call;
+  struct Granted { account::Account* account = nullptr; Decision decision; };
+  std::variant<Granted, ipc::Problem> admit(const ipc::Caller& caller, std::string_view account, config::Action action);
+  std::optional<ipc::Problem> admit_admin(const ipc::Caller& caller, std::string_view action);
+  void publish(const account::Account& account, account::What what);
+  std::unique_ptr<ipc::Pending> status_after(const ipc::Caller& caller, account::Account& account, config::Actions actions,
+                                             ipc::Reply<ipc::AccountStatus> reply);
+
+  account::Accounts& accounts_;
+  Desk& desk_;
+  refresh::Refresher& refresher_;
+  login::SignIn& sign_in_;
+  login::SignOut& sign_out_;
+  Audit& audit_;
+  const Administration administration_;
+  const Owner owner_;
+  const Clock& clock_;
+  std::set<Subscription*> subscriptions_;
+  Counters counters_;
+};
+
+}  // namespace credsync::handout

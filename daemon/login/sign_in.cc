@@ -1,0 +1,188 @@
+#include "daemon/login/sign_in.h"
+
+#include "base/log.h"
+#include "daemon/config/config.h"
+
+namespace credsync::login {
+
+using account::Account;
+using provider::Grant;
+using refresh::ExchangeOrder;
+
+struct SignIn::Running {
+  std::shared_ptr<const config::Account> config;
+  unsigned sign_in = 0;
+  Secret refresh_token;    // that was sent: kept when the answer has none
+  Secret keep_password;
+  bool password = false;
+  Done done;
+};
+
+SignIn::SignIn(account::Accounts& accounts, refresh::Exchanger& exchanger, refresh::Installer& installer,
+               refresh::Refresher& refresher, store::TokenStore& store, retire::Parking& parking, const Clock& clock)
+    : accounts_(accounts), exchanger_(exchanger), installer_(installer), refresher_(refresher), store_(store),
+      parking_(parking), clock_(clock) {}
+
+namespace {
+
+Refused not_this_way(const Account& account, std::string words, std::string_view option) {
+  return {Refusal::kNotThisWay, std::move(words), "credsync login " + account.name() + std::string(option)};
+}
+
+Refused from_failure(const Account* account, const oauth::Failure& failure) {
+  using oauth::FailureClass;
+  const std::string retry = account != nullptr ? "credsync login " + account->name() : "";
+  switch (failure.failure_class) {
+    case FailureClass::kNotSent:
+    case FailureClass::kTransient:
+    case FailureClass::kUntrusted:
+    case FailureClass::kAmbiguous: return {Refusal::kTransient, failure.words, retry};
+    default: return {Refusal::kProvider, failure.words, retry};
+  }
+}
+
+}  // namespace
+
+void SignIn::with_refresh_token(Account& account, Secret refresh_token, Done done) {
+  const config::Account& config = account.config();
+  const bool possible = config.profile->refresh.how == provider::RefreshHow::kRefreshToken &&
+                        config.grant != Grant::kClientCredentials && config.grant != Grant::kStatic &&
+                        config.grant != Grant::kImplicit;
+  if (!possible) return done(not_this_way(account, "this account's grant has no refresh token", ""));
+  if (const Account* holder = accounts_.holder_of(refresh_token, account)) {
+    return done(Refused{Refusal::kHeldElsewhere,
+                        "another account already holds this refresh token; two that renew one grant destroy it",
+                        "credsync logout " + holder->name()});
+  }
+  ExchangeOrder order;
+  order.input = oauth::RefreshInput{refresh_token.clone()};
+  exchange(account, std::move(order), std::move(refresh_token), {}, false, std::move(done));
+}
+
+void SignIn::with_password(Account& account, std::string username, Secret password, Done done) {
+  if (account.config().grant != Grant::kPassword) {
+    return done(not_this_way(account, "this account does not sign in with a password", ""));
+  }
+  if (username.empty()) username = account.config().username;
+  ExchangeOrder order;
+  Secret keep = account.config().keep_password ? password.clone() : Secret{};
+  order.input = oauth::PasswordInput{std::move(username), std::move(password)};
+  exchange(account, std::move(order), {}, std::move(keep), true, std::move(done));
+}
+
+void SignIn::with_configured(Account& account, Done done) {
+  const config::Account& config = account.config();
+  ExchangeOrder order;
+  switch (config.grant) {
+    case Grant::kClientCredentials: order.input = oauth::ClientCredentialsInput{}; break;
+    case Grant::kPassword:
+      if (!config.password.present()) return done(not_this_way(account, "this account needs its password", ""));
+      order.input = oauth::PasswordInput{config.username, {}};
+      order.password_from_source = true;
+      break;
+    case Grant::kStatic: return done(not_this_way(account, "this account needs a token from its provider", " --token-stdin"));
+    case Grant::kImplicit:
+      return done(not_this_way(account, "signing in to this account needs a browser; a token from elsewhere can be imported",
+                               " --token-stdin"));
+    default:
+      return done(not_this_way(account, "signing in to this account needs a browser; a refresh token from elsewhere can be imported",
+                               " --refresh-token-stdin"));
+  }
+  exchange(account, std::move(order), {}, {}, config.grant == Grant::kPassword, std::move(done));
+}
+
+void SignIn::exchange(Account& account, ExchangeOrder order, Secret sent_refresh_token, Secret keep_password,
+                      bool password, Done done) {
+  const std::string name = account.name();
+  if (running_.contains(name)) {
+    return done(Refused{Refusal::kBusy, "a sign-in to this account is under way", ""});
+  }
+  auto running = std::make_unique<Running>();
+  running->config = account.shared_config();
+  running->sign_in = account.sign_in();
+  running->refresh_token = std::move(sent_refresh_token);
+  running->keep_password = std::move(keep_password);
+  running->password = password;
+  running->done = std::move(done);
+  running_.emplace(name, std::move(running));
+  order.account = account.shared_config();
+  order.urgency = WallTime{};   // a person waits
+  order.rotates = true;         // room for the answer is reserved: what a sign-in brings must not meet a full disk
+  order.generation = account.generation() + 1;   // not the grant that is in use: see refresh/ at start
+  exchanger_.run(std::move(order), [this, name](refresh::Exchanged e) { exchanged(name, std::move(e)); });
+}
+
+void SignIn::exchanged(const std::string& name, refresh::Exchanged exchanged) {
+  Running& running = *running_.at(name);
+  if (const auto* failure = std::get_if<oauth::Failure>(&exchanged.outcome)) {
+    if (exchanged.slot) store_.apply(store::DropIntent{name, *exchanged.slot}, [](credsync::Result<store::Ids>) {});
+    return finish(name, from_failure(accounts_.find(name), *failure));
+  }
+  refresh::Candidate candidate;
+  candidate.config = running.config;
+  candidate.sign_in = running.sign_in;
+  candidate.new_sign_in = true;
+  candidate.tokens = std::move(std::get<account::TokenSet>(exchanged.outcome));
+  account::TokenSet& tokens = candidate.tokens;
+  if (tokens.refresh_token.empty()) tokens.refresh_token = std::move(running.refresh_token);
+  if (tokens.scope.empty()) tokens.scope = running.config->scopes;
+  const provider::Refresh& rules = running.config->profile->refresh;
+  if (!tokens.refresh_token.empty() && !tokens.refresh_expires_at) {
+    const auto life = rules.idle_life && rules.absolute_life ? std::min(*rules.idle_life, *rules.absolute_life)
+                      : rules.idle_life ? *rules.idle_life : rules.absolute_life.value_or(Duration::zero());
+    if (life > Duration::zero()) tokens.refresh_expires_at = saturating_add(tokens.obtained_at, life);
+  }
+  candidate.order = std::move(exchanged.order);
+  candidate.slot = exchanged.slot;
+  candidate.password_used = running.password;
+  candidate.kept_password = std::move(running.keep_password);
+  candidate.forget_kept_password = running.password;
+  place(name, std::move(candidate));
+}
+
+void SignIn::with_access_token(Account& account, Secret access_token, Done done) {
+  const config::Account& config = account.config();
+  const std::string name = account.name();
+  if (config.grant == Grant::kClientCredentials || config.grant == Grant::kPassword) {
+    return done(not_this_way(account, "this account gets its tokens by itself", ""));
+  }
+  if (running_.contains(name)) return done(Refused{Refusal::kBusy, "a sign-in to this account is under way", ""});
+  auto running = std::make_unique<Running>();
+  running->config = account.shared_config();
+  running->done = std::move(done);
+  running_.emplace(name, std::move(running));
+  refresh::Candidate candidate;
+  candidate.config = account.shared_config();
+  candidate.sign_in = account.sign_in();
+  candidate.new_sign_in = true;
+  candidate.tokens.obtained_at = clock_.wall();
+  candidate.tokens.expires_at = oauth::jwt_expiry(access_token.expose());
+  if (!candidate.tokens.expires_at && config.profile->answer.default_lifetime) {
+    candidate.tokens.expires_at = saturating_add(clock_.wall(), *config.profile->answer.default_lifetime);
+  }
+  candidate.tokens.access_token = std::move(access_token);
+  candidate.tokens.scope = config.scopes;
+  place(name, std::move(candidate));
+}
+
+void SignIn::place(const std::string& name, refresh::Candidate candidate) {
+  installer_.place(std::move(candidate), [this, name](refresh::Placed placed, std::string words) {
+    if (placed == refresh::Placed::kNotStored) return finish(name, Refused{Refusal::kStorage, std::move(words), ""});
+    if (placed != refresh::Placed::kInstalled) {
+      return finish(name, Refused{Refusal::kTransient, "the account changed while the sign-in was under way", "credsync login " + name});
+    }
+    if (Account* account = accounts_.find(name)) account->attempts = account::Attempts{};
+    parking_.retire_all_of(name);
+    log::notice("signed in", {{"ACCOUNT", name}});
+    finish(name, SignedIn{});
+  });
+}
+
+void SignIn::finish(const std::string& name, Outcome outcome) {
+  const auto at = running_.find(name);
+  Done done = std::move(at->second->done);
+  running_.erase(at);
+  done(std::move(outcome));
+}
+
+}  // namespace credsync::login

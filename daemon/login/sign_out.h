@@ -1,0 +1,33 @@
+// Signing out: everything of the grant that can be revoked is queued for it, durably, and the account forgets it. Loop only.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "daemon/account/accounts.h"
+#include "daemon/oauth/token_endpoint.h"
+#include "daemon/retire/retirer.h"
+#include "daemon/store/token_store.h"
+
+namespace credsync::login {
+
+class SignOut {
+ public:
+  SignOut(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint, retire::Retirer& retirer,
+          const Clock& clock)
+      : accounts_(accounts), store_(store), endpoint_(endpoint), retirer_(retirer), clock_(clock) {}
+
+  // `done` gets the number of revocations that are pending, once the sign-out is durable.
+  void run(account::Account& account, UniqueFunction<void(Result<unsigned>)> done);
+
+ private:
+  void commit(const std::string& name, unsigned sign_in, Secret order, UniqueFunction<void(Result<unsigned>)> done);
+
+  account::Accounts& accounts_;
+  store::TokenStore& store_;
+  oauth::TokenEndpoint& endpoint_;
+  retire::Retirer& retirer_;
+  const Clock& clock_;
+};
+
+}  // namespace credsync::login

@@ -1,0 +1,161 @@
+#include "daemon/refresh/exchanger.h"
+
+namespace credsync::refresh {
+namespace {
+
+constexpr Duration kSlotWait = 200ms;   // until a transaction under way frees a slot
+
+oauth::Failure failure_not_sent(std::string code, std::string words) {
+  oauth::Failure failure;
+  failure.failure_class = oauth::FailureClass::kNotSent;
+  failure.code = std::move(code);
+  failure.words = std::move(words);
+  return failure;
+}
+
+EndpointGate::Outcome outcome_for_gate(const oauth::TokenOutcome& outcome) {
+  const auto* failure = std::get_if<oauth::Failure>(&outcome);
+  if (failure == nullptr || (failure->status != 0 && failure->status < 500)) return EndpointGate::Outcome::kAnswered;
+  return failure->code == "deadline" ? EndpointGate::Outcome::kTimedOut : EndpointGate::Outcome::kOther;
+}
+
+}  // namespace
+
+struct Exchanger::Gate {
+  Gate(std::optional<double> rate, Agenda& agenda, std::function<void()> on_time) : gate(rate), wake(agenda, std::move(on_time)) {}
+  EndpointGate gate;
+  Agenda::Entry wake;
+};
+
+struct Exchanger::Running {
+  Running(ExchangeOrder o, UniqueFunction<void(Exchanged)> d) : order(std::move(o)), done(std::move(d)) {}
+  ExchangeOrder order;
+  UniqueFunction<void(Exchanged)> done;
+  Gate* gate = nullptr;
+  std::unique_ptr<EndpointGate::Place> place;
+  std::unique_ptr<Agenda::Entry> slot_wait;
+  std::optional<store::SlotId> slot;
+  bool inside = false;   // the gate let us in
+  bool sent = false;     // handed to the endpoint
+};
+
+Exchanger::Exchanger(oauth::TokenEndpoint& endpoint, store::TokenStore& store, Agenda& agenda, const Clock& clock)
+    : endpoint_(endpoint), store_(store), agenda_(agenda), clock_(clock) {}
+Exchanger::~Exchanger() {
+  running_.clear();  // their places before the gates
+}
+
+void Exchanger::run(ExchangeOrder order, UniqueFunction<void(Exchanged)> done) {
+  const std::uint64_t id = next_id_++;
+  auto running = std::make_unique<Running>(std::move(order), std::move(done));
+  Gate& gate = gate_of(*running->order.account);
+  running->gate = &gate;
+  running->place = gate.gate.wait(running->order.urgency, [this, id] { enter(id); });
+  running_.emplace(id, std::move(running));
+  gate.wake.set(clock_.boot());  // from the agenda, so that `done` never runs inside run()
+}
+
+Exchanger::Gate& Exchanger::gate_of(const config::Account& account) {
+  const std::string key = oauth::token_origin(*account.profile, account.vars) + " " + account.client_id;
+  auto& gate = gates_[key];
+  if (!gate) {
+    gate = std::make_unique<Gate>(account.profile->limits.requests_per_second, agenda_,
+                                  [this, key] { pump(*gates_.find(key)->second); });
+  }
+  return *gate;
+}
+
+void Exchanger::pump(Gate& gate) {
+  if (const auto again = gate.gate.admit(clock_.boot())) gate.wake.set(*again);
+}
+
+void Exchanger::enter(std::uint64_t id) {
+  Running& running = *running_.at(id);
+  running.inside = true;
+  if (stopped_) return not_sent(id, unavailable("credsyncd is stopping"));
+  if (!running.order.rotates) return send(id);
+  if (!running.order.resend_slot) return reserve(id);
+  running.slot = running.order.resend_slot;
+  store_.apply(store::CountResend{running.order.account->name, *running.slot, clock_.wall()},
+               [this, id](Result<store::Ids> counted) { counted ? send(id) : not_sent(id, counted.error()); });
+}
+
+void Exchanger::reserve(std::uint64_t id) {
+  Running& running = *running_.at(id);
+  store::Intent intent;
+  intent.account = running.order.account->name;
+  intent.identity = running.order.account->identity;
+  intent.generation = running.order.generation;
+  intent.sent_at = clock_.wall();
+  store_.begin_rotation(std::move(intent), [this, id](Result<store::SlotId> slot) {
+    Running& r = *running_.at(id);
+    if (slot) {
+      r.slot = *slot;
+      return send(id);
+    }
+    if (slot.error().code() != ErrorCode::kExhausted || stopped_) return not_sent(id, slot.error());
+    // All slots are taken by answers on their way to the database: rotating grants wait.
+    r.slot_wait = std::make_unique<Agenda::Entry>(agenda_, [this, id] { stopped_ ? not_sent(id, unavailable("credsyncd is stopping")) : reserve(id); });
+    r.slot_wait->set(clock_.boot() + kSlotWait);
+  });
+}
+
+void Exchanger::send(std::uint64_t id) {
+  Running& running = *running_.at(id);
+  if (stopped_) return not_sent(id, unavailable("credsyncd is stopping"));
+  running.sent = true;
+  oauth::TokenCall call;
+  call.account = running.order.account;
+  call.input = std::move(running.order.input);
+  call.fresh_connection = running.order.rotates;
+  call.password_from_source = running.order.password_from_source;
+  endpoint_.call(std::move(call), [this, id](oauth::CallResult result) { answered(id, std::move(result)); });
+}
+
+void Exchanger::answered(std::uint64_t id, oauth::CallResult result) {
+  Running& running = *running_.at(id);
+  Gate& gate = *running.gate;
+  gate.gate.leave(outcome_for_gate(result.outcome));
+  if (const auto* failure = std::get_if<oauth::Failure>(&result.outcome); failure != nullptr && failure->rate_limited) {
+    constexpr Duration kPauseUnasked = 5s;   // a 429 that does not say how long
+    gate.gate.pause(clock_.boot() + failure->retry_after.value_or(kPauseUnasked));
+  }
+  gate.wake.set(clock_.boot());
+  finish(id, Exchanged{std::move(result.outcome), std::move(result.order), running.slot});
+}
+
+void Exchanger::not_sent(std::uint64_t id, const Error& error) {
+  Running& running = *running_.at(id);
+  if (running.inside) {
+    running.gate->gate.leave(EndpointGate::Outcome::kOther);
+    running.gate->wake.set(clock_.boot());
+  }
+  finish(id, Exchanged{failure_not_sent(std::string(to_string(error.code())), error.message()), {}, running.slot});
+}
+
+void Exchanger::finish(std::uint64_t id, Exchanged exchanged) {
+  const auto at = running_.find(id);
+  const std::unique_ptr<Running> running = std::move(at->second);
+  running_.erase(at);
+  running->done(std::move(exchanged));
+}
+
+void Exchanger::stop() {
+  stopped_ = true;
+  for (auto& [key, gate] : gates_) gate->wake.set(clock_.boot());
+  std::vector<std::uint64_t> outside;
+  for (const auto& [id, running] : running_) {
+    if (!running->inside) outside.push_back(id);
+  }
+  for (const std::uint64_t id : outside) not_sent(id, unavailable("credsyncd is stopping"));
+}
+
+std::map<std::string, Exchanger::GateView> Exchanger::gates() const {
+  std::map<std::string, GateView> views;
+  for (const auto& [key, gate] : gates_) {
+    views[key] = {gate->gate.waiting(), gate->gate.running(), gate->gate.window(), gate->gate.paused_until().has_value()};
+  }
+  return views;
+}
+
+}  // namespace credsync::refresh

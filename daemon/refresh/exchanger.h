@@ -1,0 +1,73 @@
+// One exchange with a token endpoint, from the queue at its gate to the answer: (1) wait for the endpoint's window and
+// rate, (2) if the grant rotates, make the intent durable and reserve room for the answer, (3) send, (4) report. It
+// decides nothing about accounts. Lives on the loop.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/agenda.h"
+#include "daemon/oauth/token_endpoint.h"
+#include "daemon/refresh/limits.h"
+#include "daemon/store/token_store.h"
+
+namespace credsync::refresh {
+
+struct ExchangeOrder {
+  std::shared_ptr<const config::Account> account;
+  oauth::GrantInput input;
+  bool password_from_source = false;
+  bool rotates = false;                          // a reserved slot and a new connection, please
+  account::Generation generation = 0;            // whose refresh token is sent; for the intent
+  std::optional<store::SlotId> resend_slot;      // the intent is there already: count the resend durably, then send
+  WallTime urgency = kWallMax;                   // when the account's present token ends; earlier goes first
+};
+
+struct Exchanged {
+  oauth::TokenOutcome outcome;
+  Secret order;                                  // what revoking the new tokens needs
+  std::optional<store::SlotId> slot;             // reserved for the answer; the receiver installs or drops it
+};
+
+class Exchanger {
+ public:
+  Exchanger(oauth::TokenEndpoint& endpoint, store::TokenStore& store, Agenda& agenda, const Clock& clock);
+  ~Exchanger();
+
+  // `done` is called once, later.
+  void run(ExchangeOrder order, UniqueFunction<void(Exchanged)> done);
+
+  // What has not been sent ends now, as not sent; what has been sent is waited for.
+  void stop();
+  // Exchanges that were sent and have no answer yet, or wait in a queue.
+  std::size_t under_way() const { return running_.size(); }
+  // "https://host:port client_id": the key of a gate, for metrics.
+  struct GateView { std::size_t waiting; unsigned running, window; bool paused; };
+  std::map<std::string, GateView> gates() const;
+
+ private:
+  struct Running;
+  struct Gate;
+
+  Gate& gate_of(const config::Account& account);
+  void pump(Gate& gate);
+  void enter(std::uint64_t id);
+  void reserve(std::uint64_t id);
+  void send(std::uint64_t id);
+  void answered(std::uint64_t id, oauth::CallResult result);
+  void not_sent(std::uint64_t id, const Error& error);
+  void finish(std::uint64_t id, Exchanged exchanged);
+
+  oauth::TokenEndpoint& endpoint_;
+  store::TokenStore& store_;
+  Agenda& agenda_;
+  const Clock& clock_;
+  std::map<std::string, std::unique_ptr<Gate>, std::less<>> gates_;
+  std::map<std::uint64_t, std::unique_ptr<Running>> running_;
+  std::uint64_t next_id_ = 1;
+  bool stopped_ = false;
+};
+
+}  // namespace credsync::refresh

@@ -1,0 +1,130 @@
+#include "daemon/refresh/installer.h"
+
+#include "base/log.h"
+#include "daemon/refresh/policy.h"
+
+namespace credsync::refresh {
+
+using account::Account;
+
+namespace {
+
+std::vector<store::Retirement> clone(const std::vector<store::Retirement>& retirements) {
+  std::vector<store::Retirement> copies;
+  for (const store::Retirement& r : retirements) copies.push_back(r.clone());
+  return copies;
+}
+
+}  // namespace
+
+// What is between the order to the store and its word that it is done.
+struct Installer::Commit {
+  Candidate candidate;
+  account::Generation generation = 0;
+  account::Standing standing;
+  std::vector<store::Retirement> retire;
+  UniqueFunction<void(Placed, std::string)> done;
+};
+
+bool Installer::current(const Candidate& candidate) const {
+  const Account* account = accounts_.find(candidate.config->name);
+  if (account == nullptr || account->config().identity != candidate.config->identity) return false;
+  if (account->sign_in() != candidate.sign_in) return false;
+  return candidate.new_sign_in || account->generation() == candidate.replaces;
+}
+
+void Installer::place(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
+  candidate.tokens.jitter = jitter_of(random_.unit());
+  current(candidate) ? install(std::move(candidate), std::move(done)) : place_late(std::move(candidate), std::move(done));
+}
+
+void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
+  Account& account = *accounts_.find(candidate.config->name);
+  auto commit = std::make_shared<Commit>();
+  commit->generation = accounts_.next_generation(account);
+  commit->standing = {account::State::kOk, clock_.wall(), std::nullopt};
+  if (account.standing().state == account::State::kOk) commit->standing.since = account.standing().since;
+  if (const account::Live* live = account.live(); live != nullptr) {
+    const retire::Leaving old{account.name(), account.config().identity, account.generation(), &live->tokens,
+                              live->promised_until, &candidate.order};
+    commit->retire = retire::plan_superseded(account.config(), old, candidate.tokens, clock_.wall());
+  }
+  if (candidate.new_sign_in) {
+    accounts_.begin_sign_in(account);
+    candidate.sign_in = account.sign_in();
+  }
+  store::Install change;
+  change.account = account.name();
+  change.identity = account.config().identity;
+  change.generation = commit->generation;
+  change.tokens = candidate.tokens.clone();
+  change.retire = clone(commit->retire);
+  change.slot = candidate.slot;
+  change.standing = commit->standing;
+  change.password_used = candidate.password_used || account.password_used();
+  change.replace_kept_password = candidate.new_sign_in && (!candidate.kept_password.empty() || candidate.forget_kept_password);
+  change.kept_password = candidate.kept_password.clone();
+  commit->candidate = std::move(candidate);
+  commit->done = std::move(done);
+  store_.apply(std::move(change), [this, commit](Result<store::Ids> ids) { installed(commit, std::move(ids)); });
+}
+
+void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids) {
+  Candidate& candidate = commit->candidate;
+  if (!ids) {
+    log::error("a token answer could not be stored; the old token stays in use",
+               {{"ACCOUNT", candidate.config->name}, {"REASON", ids.error().message()}});
+    return commit->done(Placed::kNotStored, ids.error().message());
+  }
+  queue(std::move(commit->retire), *ids);
+  Account* account = accounts_.find(candidate.config->name);
+  const bool still_ours = account != nullptr && account->config().identity == candidate.config->identity &&
+                          account->sign_in() == candidate.sign_in;
+  candidate.slot.reset();
+  if (!still_ours) {  // signed out, parked or signed in again while this was on its way to the disk
+    return place_late(std::move(candidate), std::move(commit->done));
+  }
+  if (candidate.password_used) accounts_.set_password_used(*account, std::move(candidate.kept_password));
+  accounts_.set_unknown(*account, std::nullopt);
+  accounts_.install(*account, commit->generation, std::move(candidate.tokens), commit->standing);
+  commit->done(Placed::kInstalled, {});
+}
+
+void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
+  const std::string& name = candidate.config->name;
+  const auto parked = find_parked_(name, candidate.config->identity);
+  if (parked) {
+    store::UpdateParked change;
+    change.parked_id = *parked;
+    change.generation = candidate.replaces + 1;
+    change.tokens = candidate.tokens.clone();
+    change.slot = candidate.slot;
+    parked_changed_(*parked, change.generation, std::move(candidate.tokens));
+    store_.apply(std::move(change), [done = std::move(done)](Result<store::Ids> ids) mutable {
+      ids ? done(Placed::kParked, {}) : done(Placed::kNotStored, ids.error().message());
+    });
+    return;
+  }
+  // Signed out: all of it may die. Replaced by a newer sign-in at the same provider: only what cannot harm that one.
+  const Account* account = accounts_.find(name);
+  const bool replaced = account != nullptr && account->live() != nullptr && account->config().identity == candidate.config->identity;
+  const retire::Leaving late{name, candidate.config->identity, candidate.replaces + 1, &candidate.tokens, clock_.wall(), &candidate.order};
+  auto plan = replaced ? retire::plan_superseded(*candidate.config, late, account->live()->tokens, clock_.wall())
+                       : retire::plan_sign_out(*candidate.config->profile, late, clock_.wall());
+  log::notice("a late answer is retired: its grant was signed out or replaced", {{"ACCOUNT", name}});
+  store::QueueRetirements change{clone(plan), candidate.slot};
+  auto held = std::make_shared<std::vector<store::Retirement>>(std::move(plan));
+  store_.apply(std::move(change), [this, held, done = std::move(done)](Result<store::Ids> ids) mutable {
+    if (!ids) return done(Placed::kNotStored, ids.error().message());
+    queue(std::move(*held), *ids);
+    done(Placed::kRetired, {});
+  });
+}
+
+void Installer::queue(std::vector<store::Retirement> retire, const store::Ids& ids) {
+  if (retire.empty()) return;
+  for (std::size_t i = 0; i < retire.size() && i < ids.size(); ++i) retire[i].id = ids[i];
+  queued_(std::move(retire));
+}
+
+}  // namespace credsync::refresh

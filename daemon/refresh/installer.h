@@ -1,0 +1,73 @@
+// Gives an answer its place, whenever it comes: the next generation of its account if its sign-in and identity are still
+// current, beside the parked grant it belongs to, or the retirement queue. Nothing a provider gave us is dropped.
+// Lives on the loop. "Persist, then publish" is here.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "base/agenda.h"
+#include "base/random.h"
+#include "daemon/account/accounts.h"
+#include "daemon/config/config.h"
+#include "daemon/retire/plan.h"
+#include "daemon/store/token_store.h"
+
+namespace credsync::refresh {
+
+struct Candidate {
+  std::shared_ptr<const config::Account> config;   // as it was when the request was made
+  unsigned sign_in = 0;                            // account::Account::sign_in() then
+  account::Generation replaces = 0;                // the generation that was refreshed
+  bool new_sign_in = false;                        // replaces whatever grant the account has
+  account::TokenSet tokens;                        // complete: a refresh token that was not answered is carried over
+  Secret order;
+  std::optional<store::SlotId> slot;
+  bool password_used = false;
+  Secret kept_password;                            // to keep; only with new_sign_in
+  bool forget_kept_password = false;
+};
+
+enum class Placed { kInstalled, kParked, kRetired, kNotStored };
+
+class Installer {
+ public:
+  // An answer for a grant that is parked; nothing if there is none. Implemented by retire::Parking.
+  using FindParked = std::function<std::optional<std::int64_t>(std::string_view account, std::string_view identity)>;
+  // Retirements that are durable now, for the retirer.
+  using Queued = std::function<void(std::vector<store::Retirement>)>;
+  // A parked grant got newer tokens.
+  using ParkedChanged = std::function<void(std::int64_t id, account::Generation, account::TokenSet)>;
+
+  Installer(account::Accounts& accounts, store::TokenStore& store, Agenda& agenda, const Clock& clock, Random& random)
+      : accounts_(accounts), store_(store), agenda_(agenda), clock_(clock), random_(random) {}
+
+  void connect(FindParked find_parked, ParkedChanged parked_changed, Queued queued) {
+    find_parked_ = std::move(find_parked);
+    parked_changed_ = std::move(parked_changed);
+    queued_ = std::move(queued);
+  }
+
+  // `done` is called once, when the answer is durable where it belongs (or with kNotStored and why).
+  void place(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
+
+ private:
+  struct Commit;
+  bool current(const Candidate& candidate) const;
+  void install(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
+  void installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids);
+  void place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
+  void queue(std::vector<store::Retirement> retire, const store::Ids& ids);
+
+  account::Accounts& accounts_;
+  store::TokenStore& store_;
+  Agenda& agenda_;
+  const Clock& clock_;
+  Random& random_;
+  FindParked find_parked_;
+  ParkedChanged parked_changed_;
+  Queued queued_;
+};
+
+}  // namespace credsync::refresh

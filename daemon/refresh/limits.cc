@@ -1,0 +1,72 @@
+#include "daemon/refresh/limits.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace credsync::refresh {
+namespace {
+
+constexpr double kBucketSeconds = 0.02;
+constexpr double kShareOfRate = 0.95;
+
+}  // namespace
+
+EndpointGate::Place::~Place() {
+  if (gate_ != nullptr) gate_->queue_.erase(at_);
+}
+
+std::unique_ptr<EndpointGate::Place> EndpointGate::wait(WallTime urgency, UniqueFunction<void()> enter) {
+  auto place = std::make_unique<Place>();
+  place->gate_ = this;
+  place->enter_ = std::move(enter);
+  place->at_ = queue_.emplace(urgency, place.get());
+  return place;
+}
+
+void EndpointGate::leave(Outcome outcome) {
+  --running_;
+  if (outcome == Outcome::kAnswered) window_ = std::min(window_ + 1, kLargestWindow);
+  if (outcome == Outcome::kTimedOut) window_ = kSmallestWindow;
+}
+
+void EndpointGate::pause(BootTime until) {
+  paused_until_ = std::max(paused_until_.value_or(until), until);
+  window_ = std::min(window_, kFirstWindow);  // no stampede when the pause is over
+}
+
+std::optional<BootTime> EndpointGate::admit(BootTime now) {
+  if (paused_until_ && *paused_until_ <= now) paused_until_.reset();
+  while (!queue_.empty() && running_ < window_) {
+    if (paused_until_) return paused_until_;
+    if (!take_token(now)) return next_token(now);
+    Place* place = queue_.begin()->second;
+    queue_.erase(queue_.begin());
+    place->gate_ = nullptr;
+    ++running_;
+    UniqueFunction<void()> enter = std::move(place->enter_);
+    enter();
+  }
+  return queue_.empty() ? std::nullopt : paused_until_;
+}
+
+// Paced a little below the declared rate and with a bucket of 20 ms, so that no window of a second, wherever it begins and
+// however the network bunches requests, holds more than the provider allows.
+bool EndpointGate::take_token(BootTime now) {
+  if (!rate_) return true;
+  const double most = std::max(1.0, *rate_ * kBucketSeconds);
+  if (filled_at_) {
+    const double seconds = std::chrono::duration<double>(now - *filled_at_).count();
+    bucket_ = std::min(most, bucket_ + seconds * *rate_ * kShareOfRate);
+  }
+  filled_at_ = now;
+  if (bucket_ < 1) return false;
+  bucket_ -= 1;
+  return true;
+}
+
+BootTime EndpointGate::next_token(BootTime now) const {
+  const double seconds = (1 - bucket_) / (*rate_ * kShareOfRate);
+  return now + Duration(static_cast<Duration::rep>(std::ceil(seconds * 1e6)));
+}
+
+}  // namespace credsync::refresh

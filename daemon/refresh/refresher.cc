@@ -1,0 +1,516 @@
+#include "daemon/refresh/refresher.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/log.h"
+#include "daemon/config/config.h"
+#include "daemon/refresh/policy.h"
+
+namespace credsync::refresh {
+
+using account::Account;
+using account::State;
+using provider::Grant;
+using provider::RefreshHow;
+using provider::Rotation;
+
+struct Refresher::Flight {
+  std::uint64_t id = 0;
+  std::shared_ptr<const config::Account> config;
+  unsigned sign_in = 0;
+  account::Generation generation = 0;
+  bool rotates = false;
+  bool resend = false;
+  bool by_password = false;
+  WallTime began;
+  Secret refresh_token;                        // that was sent: carried over when the answer has none
+  std::optional<WallTime> refresh_expires_at;  // of that one
+  std::vector<std::string> scope;              // of the token it replaces
+};
+
+struct Refresher::Plan {
+  Plan(Agenda& agenda, std::function<void()> on_due) : due(agenda, std::move(on_due)) {}
+  Agenda::Entry due;
+  std::optional<std::uint64_t> flight;
+  std::map<std::uint64_t, UniqueFunction<void(const Ended&)>> waiting;
+};
+
+Refresher::Refresher(account::Accounts& accounts, store::TokenStore& store, Exchanger& exchanger, Installer& installer,
+                     Agenda& agenda, const Clock& clock, Random& random)
+    : accounts_(accounts), store_(store), exchanger_(exchanger), installer_(installer), agenda_(agenda), clock_(clock),
+      random_(random) {
+  accounts_.watch([this](Account& account, account::What what) { changed(account, what); });
+}
+Refresher::~Refresher() = default;
+
+// --- what can be asked for, and how -------------------------------------------------------------------------------
+
+namespace {
+
+bool rotates(const provider::Profile& profile) { return profile.refresh.rotation != Rotation::kNone; }
+
+// Said of a password that the provider refused: never tried again by itself, so that no restart loop locks a user out.
+constexpr std::string_view kPasswordRefused = "password_refused";
+
+bool has_password(const Account& account, bool ordered) {
+  const auto& trouble = account.standing().trouble;
+  if (!ordered && trouble && trouble->code == kPasswordRefused) return false;
+  if (!account.kept_password().empty()) return true;
+  if (!account.config().password.present()) return false;
+  return account.config().keep_password || !account.password_used();
+}
+
+// Which input would bring a new token. Nothing: only a person can.
+enum class Way { kNone, kRefreshToken, kAccessToken, kClientCredentials, kPassword };
+
+Way way_for(const Account& account, bool ordered) {
+  const config::Account& config = account.config();
+  const State state = account.standing().state;
+  if (state == State::kSignedOut) return Way::kNone;
+  if (config.grant == Grant::kClientCredentials) return Way::kClientCredentials;
+  const RefreshHow how = config.profile->refresh.how;
+  const account::Live* live = account.live();
+  const bool dead = state == State::kNeedsLogin && !ordered;
+  if (live != nullptr && !dead && how == RefreshHow::kRefreshToken && !live->tokens.refresh_token.empty()) return Way::kRefreshToken;
+  if (live != nullptr && !dead && how == RefreshHow::kAccessToken) return Way::kAccessToken;
+  if (config.grant == Grant::kPassword && has_password(account, ordered)) return Way::kPassword;
+  return Way::kNone;
+}
+
+}  // namespace
+
+bool Refresher::can_refresh(const Account& account, bool ordered) const { return way_for(account, ordered) != Way::kNone; }
+
+std::optional<ExchangeOrder> Refresher::make_order(const Account& account, bool ordered) const {
+  ExchangeOrder order;
+  order.account = account.shared_config();
+  order.generation = account.generation();
+  const account::Live* live = account.live();
+  if (live != nullptr && live->tokens.expires_at) order.urgency = *live->tokens.expires_at;
+  switch (way_for(account, ordered)) {
+    case Way::kNone: return std::nullopt;
+    case Way::kClientCredentials: order.input = oauth::ClientCredentialsInput{}; break;
+    case Way::kAccessToken: order.input = oauth::AccessRefreshInput{live->tokens.access_token.clone()}; break;
+    case Way::kRefreshToken:
+      order.input = oauth::RefreshInput{live->tokens.refresh_token.clone()};
+      order.rotates = rotates(*account.config().profile);
+      if (order.rotates && account.unknown()) order.resend_slot = account.unknown()->slot;
+      break;
+    case Way::kPassword:
+      order.input = oauth::PasswordInput{account.config().username, account.kept_password().clone()};
+      order.password_from_source = account.kept_password().empty();
+      break;
+  }
+  return order;
+}
+
+bool Refresher::under_way(const Account& account) const {
+  const auto plan = plans_.find(account.name());
+  return plan != plans_.end() && plan->second->flight.has_value();
+}
+
+bool Refresher::start(Account& account, Reason reason) {
+  if (stopped_) return false;
+  if (under_way(account)) return true;
+  const BootTime now = clock_.boot();
+  const bool ordered = reason == Reason::kOrdered;
+  if (!ordered && account.attempts.not_before && *account.attempts.not_before > now) return false;
+  if (!ordered && account.attempts.paused_until && *account.attempts.paused_until > now) return false;
+  auto order = make_order(account, ordered);
+  if (!order) return false;
+
+  auto flight = std::make_unique<Flight>();
+  flight->id = next_id_++;
+  flight->config = account.shared_config();
+  flight->sign_in = account.sign_in();
+  flight->generation = account.generation();
+  flight->rotates = order->rotates;
+  flight->resend = order->resend_slot.has_value();
+  flight->by_password = std::holds_alternative<oauth::PasswordInput>(order->input);
+  flight->began = clock_.wall();
+  if (const account::Live* live = account.live(); live != nullptr && !flight->by_password) {
+    flight->refresh_token = live->tokens.refresh_token.clone();
+    flight->refresh_expires_at = live->tokens.refresh_expires_at;
+    flight->scope = live->tokens.scope;
+  }
+  const std::uint64_t id = flight->id;
+  plans_.at(account.name())->flight = id;
+  plans_.at(account.name())->due.cancel();
+  flights_.emplace(id, std::move(flight));
+  ++counters_.started;
+  exchanger_.run(std::move(*order), [this, id](Exchanged e) { exchanged(id, std::move(e)); });
+  return true;
+}
+
+// --- what came of it ----------------------------------------------------------------------------------------------
+
+void Refresher::exchanged(std::uint64_t id, Exchanged exchanged) {
+  Flight& flight = *flights_.at(id);
+  if (auto* failure = std::get_if<oauth::Failure>(&exchanged.outcome)) {
+    ++counters_.failed;
+    failed(flight, *failure, exchanged.slot);
+    return end(id, Ended{false, failure->words});
+  }
+  Candidate candidate;
+  candidate.tokens = std::move(std::get<account::TokenSet>(exchanged.outcome));
+  complete(flight, candidate.tokens);
+  candidate.config = flight.config;
+  candidate.sign_in = flight.sign_in;
+  candidate.replaces = flight.generation;
+  candidate.order = std::move(exchanged.order);
+  candidate.slot = exchanged.slot;
+  candidate.password_used = flight.by_password;
+  installer_.place(std::move(candidate), [this, id](Placed placed, std::string words) {
+    const Flight& f = *flights_.at(id);
+    Account* account = accounts_.find(f.config->name);
+    if (placed == Placed::kInstalled) {
+      ++counters_.installed;
+      account::Attempts fresh;
+      fresh.last_on_demand = account->attempts.last_on_demand;
+      fresh.rejected = account->attempts.rejected;
+      fresh.rejected_generation = account->attempts.rejected_generation;
+      account->attempts = fresh;
+      log::info("refreshed", {{"ACCOUNT", account->name()}, {"GENERATION", std::to_string(account->generation())}});
+      resume_client(*account);
+    } else if (placed == Placed::kNotStored && account != nullptr) {
+      ++account->attempts.failures;
+      account->attempts.not_before =
+          clock_.boot() + retry_delay(account->attempts.failures, std::nullopt, std::nullopt, random_.unit());
+    }
+    end(id, Ended{placed == Placed::kInstalled, std::move(words)});
+  });
+}
+
+// What the answer left out stays as it was (RFC 6749, 5.1 and 6).
+void Refresher::complete(Flight& flight, account::TokenSet& tokens) const {
+  const provider::Refresh& rules = flight.config->profile->refresh;
+  const bool carried = tokens.refresh_token.empty() && !flight.refresh_token.empty();
+  if (carried) {
+    tokens.refresh_token = flight.refresh_token.clone();
+    if (!tokens.refresh_expires_at && !rules.idle_life) tokens.refresh_expires_at = flight.refresh_expires_at;
+  }
+  if (tokens.scope.empty()) tokens.scope = flight.scope.empty() ? flight.config->scopes : flight.scope;
+  if (tokens.refresh_token.empty() || tokens.refresh_expires_at) return;
+  if (rules.idle_life) tokens.refresh_expires_at = saturating_add(tokens.obtained_at, *rules.idle_life);
+  if (rules.absolute_life && flight.refresh_expires_at) {
+    tokens.refresh_expires_at = std::min(tokens.refresh_expires_at.value_or(kWallMax), *flight.refresh_expires_at);
+  } else if (rules.absolute_life && !tokens.refresh_expires_at) {
+    tokens.refresh_expires_at = saturating_add(tokens.obtained_at, *rules.absolute_life);
+  }
+}
+
+void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optional<store::SlotId> slot) {
+  Account* account = accounts_.find(flight.config->name);
+  const bool ours = account != nullptr && account->config().identity == flight.config->identity &&
+                    account->sign_in() == flight.sign_in;
+  Situation situation;
+  situation.rotates = flight.rotates;
+  situation.resend = flight.resend;
+  const auto& overlap = flight.config->profile->refresh.overlap;
+  if (overlap && clock_.wall() - flight.began < *overlap) situation.overlap = overlap;
+  if (ours) {
+    situation.unclear_before = account->attempts.unclear;
+    if (account->attempts.untrusted_since) situation.untrusted_for = clock_.wall() - *account->attempts.untrusted_since;
+  }
+  const Verdict verdict = judge(failure, situation);
+  if (slot && (verdict.outcome_known || !ours)) {
+    if (ours) accounts_.set_unknown(*account, std::nullopt);
+    store_.apply(store::DropIntent{flight.config->name, *slot}, [](Result<store::Ids>) {});
+  } else if (slot && ours) {
+    const unsigned resends = account->unknown() ? account->unknown()->resends + 1 : 0;
+    accounts_.set_unknown(*account, account::UnknownOutcome{*slot, flight.began, resends});
+  }
+  if (ours) apply(*account, flight, failure, verdict);
+}
+
+void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& failure, const Verdict& verdict) {
+  account::Attempts& attempts = account.attempts;
+  const WallTime wall = clock_.wall();
+  const BootTime boot = clock_.boot();
+  ++attempts.failures;
+  attempts.unclear = failure.failure_class == oauth::FailureClass::kUnclear ? attempts.unclear + 1 : 0;
+  if (failure.failure_class != oauth::FailureClass::kUntrusted) attempts.untrusted_since.reset();
+  else if (!attempts.untrusted_since) attempts.untrusted_since = wall;
+
+  const auto remaining = account.remaining(wall, boot);
+  const auto lifetime = account.live() != nullptr ? account.live()->tokens.lifetime() : std::nullopt;
+  Duration delay = retry_delay(attempts.failures, lifetime, remaining, random_.unit());
+  switch (verdict.next) {
+    case Next::kBackOff: break;
+    case Next::kNow: delay = Duration::zero(); break;
+    case Next::kAtFloor: {
+      const Duration floor = lifetime ? floor_of(*lifetime) : Duration::zero();
+      delay = std::max(delay, remaining.value_or(Duration::zero()) - floor);
+      break;
+    }
+    case Next::kSlowly:
+      delay = failure.failure_class == oauth::FailureClass::kUnclear ? Duration(60s) : suspended_delay(attempts.failures, random_.unit());
+      break;
+    case Next::kNever: break;
+  }
+  if (failure.retry_after) delay = std::max(delay, *failure.retry_after);
+  attempts.not_before = boot + delay;
+
+  std::string words = failure.words;
+  if (verdict.state == State::kNeedsLogin && flight.resend) {
+    words += "; the answer to an earlier refresh was lost on the way, so the provider may have replaced the refresh token";
+  }
+  oauth::Failure told = failure;
+  if (flight.by_password && verdict.state == State::kNeedsLogin) told.code = kPasswordRefused;
+  set_standing(account, verdict.state, told, std::move(words));
+  if (verdict.whole_client) pause_client(account, failure);
+}
+
+void Refresher::set_standing(Account& account, State state, const oauth::Failure& failure, std::string words) {
+  const WallTime now = clock_.wall();
+  const bool same_state = account.standing().state == state;
+  const bool same_words = account.standing().trouble && account.standing().trouble->words == words;
+  account::Standing standing{state, same_state ? account.standing().since : now,
+                             account::Trouble{std::string(oauth::to_string(failure.failure_class)), failure.code, words, now}};
+  if (!same_state || !same_words) {
+    const auto level = state == State::kRetrying ? log::Level::kWarning : log::Level::kError;
+    log::write(level, {}, "refresh failed",
+               {{"ACCOUNT", account.name()}, {"STATE", std::string(to_string(state))},
+                {"CLASS", standing.trouble->error_class}, {"REASON", words}});
+    store_.apply(store::SetStanding{account.name(), standing}, [](Result<store::Ids>) {});
+  }
+  accounts_.set_standing(account, std::move(standing));
+}
+
+namespace {
+
+bool same_client(const Account& a, const Account& b) {
+  const config::Account& x = a.config();
+  const config::Account& y = b.config();
+  return x.client_id == y.client_id && x.client_secret == y.client_secret &&
+         oauth::token_origin(*x.profile, x.vars) == oauth::token_origin(*y.profile, y.vars);
+}
+
+}  // namespace
+
+void Refresher::pause_client(const Account& origin, const oauth::Failure& failure) {
+  for (const auto& [name, account] : accounts_.all()) {
+    const bool candidate = account.get() != &origin && can_refresh(*account) && account->standing().state != State::kSuspended;
+    if (!candidate || !same_client(origin, *account)) continue;
+    account->attempts.not_before = origin.attempts.not_before;
+    set_standing(*account, State::kSuspended, failure, failure.words);
+    plan(*account);
+  }
+}
+
+// The client works again for one of its accounts: the others need not wait out their slow retries.
+void Refresher::resume_client(const Account& origin) {
+  const std::string client_class(oauth::to_string(oauth::FailureClass::kClient));
+  for (const auto& [name, account] : accounts_.all()) {
+    const auto& trouble = account->standing().trouble;
+    const bool paused = account->standing().state == State::kSuspended && trouble && trouble->error_class == client_class;
+    if (!paused || account.get() == &origin || !same_client(origin, *account)) continue;
+    account->attempts.not_before.reset();
+    plan(*account);
+  }
+}
+
+void Refresher::end(std::uint64_t id, Ended ended) {
+  const auto at = flights_.find(id);
+  const std::unique_ptr<Flight> flight = std::move(at->second);
+  flights_.erase(at);
+  const auto plan_at = plans_.find(flight->config->name);
+  if (plan_at == plans_.end() || plan_at->second->flight != id) return;  // the account left meanwhile
+  Plan& plan_of_account = *plan_at->second;
+  plan_of_account.flight.reset();
+  auto waiting = std::move(plan_of_account.waiting);
+  plan_of_account.waiting.clear();
+  if (Account* account = accounts_.find(flight->config->name)) plan(*account);
+  for (auto& [number, on_end] : waiting) on_end(ended);
+}
+
+// --- who waits ----------------------------------------------------------------------------------------------------
+
+std::unique_ptr<Refresher::Waiting> Refresher::wait(const Account& account, UniqueFunction<void(const Ended&)> on_end) {
+  std::unique_ptr<Waiting> waiting(new Waiting);
+  waiting->refresher_ = this;
+  waiting->account_ = account.name();
+  waiting->id_ = next_id_++;
+  plans_.at(account.name())->waiting.emplace(waiting->id_, std::move(on_end));
+  return waiting;
+}
+
+Refresher::Waiting::~Waiting() {
+  const auto plan = refresher_->plans_.find(account_);
+  if (plan != refresher_->plans_.end()) plan->second->waiting.erase(id_);
+}
+
+bool Refresher::take_allowance(Account& account) {
+  if (until_allowance(account) > Duration::zero()) return false;
+  account.attempts.last_on_demand = clock_.boot();
+  return true;
+}
+
+Duration Refresher::until_allowance(const Account& account) const {
+  if (!account.attempts.last_on_demand) return Duration::zero();
+  const auto lifetime = account.live() != nullptr ? account.live()->tokens.lifetime() : std::nullopt;
+  return std::max(Duration::zero(), *account.attempts.last_on_demand + on_demand_interval(lifetime) - clock_.boot());
+}
+
+void Refresher::note_rejected(Account& account) {
+  account::Attempts& attempts = account.attempts;
+  if (attempts.rejected_generation == account.generation()) return;
+  const bool in_a_row = attempts.rejected_generation + 1 == account.generation();
+  attempts.rejected = in_a_row ? attempts.rejected + 1 : 1;
+  attempts.rejected_generation = account.generation();
+  if (attempts.rejected < kRejectedInARow) return;
+  attempts.rejected = 0;
+  account.attempts.paused_until = clock_.boot() + kRejectedPause;
+  oauth::Failure failure;
+  failure.failure_class = oauth::FailureClass::kTransient;
+  failure.code = "rejected";
+  set_standing(account, State::kRetrying, failure,
+               "the API refused three fresh tokens in a row; is this account allowed to use it, with these scopes?");
+}
+
+void Refresher::note_used(Account& account) {
+  const auto plan_at = plans_.find(account.name());
+  if (plan_at == plans_.end() || plan_at->second->flight || plan_at->second->due.when()) return;
+  plan(account);
+}
+
+// --- when ---------------------------------------------------------------------------------------------------------
+
+void Refresher::changed(Account& account, account::What what) {
+  if (what == account::What::kRemoved) {
+    const auto at = plans_.find(account.name());
+    if (at == plans_.end()) return;
+    auto waiting = std::move(at->second->waiting);
+    plans_.erase(at);
+    for (auto& [number, on_end] : waiting) on_end(Ended{false, "the account left the configuration"});
+    return;
+  }
+  auto& plan_slot = plans_[account.name()];
+  if (!plan_slot) {
+    plan_slot = std::make_unique<Plan>(agenda_, [this, name = account.name()] { on_due(name); });
+  }
+  plan(account);
+}
+
+void Refresher::on_due(const std::string& name) {
+  Account* account = accounts_.find(name);
+  if (account != nullptr && !start(*account, Reason::kPlanned)) plan(*account);
+}
+
+void Refresher::plan(Account& account) {
+  Plan& plan = *plans_.at(account.name());
+  if (plan.flight) return;
+  const auto when = due(account);
+  when && !stopped_ ? plan.due.set(*when) : plan.due.cancel();
+}
+
+std::optional<BootTime> Refresher::due(const Account& account) const {
+  if (!can_refresh(account)) return std::nullopt;
+  const BootTime now = clock_.boot();
+  std::optional<BootTime> when;
+  if (account.live() == nullptr) {
+    when = now;  // a token was never there
+  } else if (account.attempts.failures > 0 || account.standing().state == State::kSuspended) {
+    when = account.attempts.not_before.value_or(now);
+  } else {
+    when = due_while_live(account, now);
+  }
+  if (when && account.attempts.not_before) when = std::max(*when, *account.attempts.not_before);
+  if (when && account.attempts.paused_until && *account.attempts.paused_until > now) when = std::max(*when, *account.attempts.paused_until);
+  return when;
+}
+
+std::optional<BootTime> Refresher::due_while_live(const Account& account, BootTime now) const {
+  const WallTime wall = clock_.wall();
+  const config::Account& config = account.config();
+  const account::Live& live = *account.live();
+  const provider::Refresh& rules = config.profile->refresh;
+  std::optional<BootTime> when;
+
+  // Even an unused refresh token is used before it dies of disuse.
+  if (rules.idle_life && !live.tokens.refresh_token.empty()) {
+    const auto idle = Duration(static_cast<Duration::rep>(static_cast<double>(rules.idle_life->count()) * kIdleShare));
+    when = now + std::max(Duration::zero(), live.tokens.obtained_at + idle - wall);
+  }
+  const auto lifetime = live.tokens.lifetime();
+  if (!lifetime) return when;
+  const Duration remaining = *account.remaining(wall, now);
+  const auto used_within = [&](Duration window) { return account.last_used() && wall - *account.last_used() < window; };
+  bool ahead = config.refresh == config::RefreshMode::kAhead ||
+               (config.refresh == config::RefreshMode::kWhileUsed && used_within(kWhileUsed));
+  if (is_short(*lifetime)) ahead = ahead && used_within(kUsedWithinLifetimes * *lifetime);
+  if (!ahead) return when;
+
+  const Duration margin = margin_of(*lifetime, config.margin, live.tokens.refresh_in);
+  Duration delay = until_planned(*lifetime, remaining, margin, live.tokens.jitter);
+  if (rules.access_overlap && *rules.access_overlap == Duration::zero()) {
+    // This refresh kills the token in callers' hands: it waits for the last promise, at the latest to the floor.
+    const Duration latest = std::max(Duration::zero(), remaining - floor_of(*lifetime));
+    delay = std::max(delay, std::min(live.promised_until - wall, latest));
+  }
+  const BootTime planned = now + delay;
+  return when ? std::min(*when, planned) : planned;
+}
+
+std::optional<BootTime> Refresher::next_attempt(const Account& account) const {
+  const BootTime now = clock_.boot();
+  if (under_way(account)) return now;
+  if (!can_refresh(account)) return std::nullopt;
+  BootTime when = now;
+  if (account.attempts.not_before) when = std::max(when, *account.attempts.not_before);
+  if (account.attempts.paused_until) when = std::max(when, *account.attempts.paused_until);
+  return when;
+}
+
+std::optional<BootTime> Refresher::planned(const Account& account) const {
+  const auto plan = plans_.find(account.name());
+  return plan == plans_.end() ? std::nullopt : plan->second->due.when();
+}
+
+void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown) {
+  accounts_.set_unknown(account, unknown);
+  const auto& overlap = account.config().profile->refresh.overlap;
+  const bool within_overlap = overlap && clock_.wall() - unknown.sent_at < *overlap;
+  Duration delay = Duration::zero();
+  if (unknown.resends > 0) {
+    oauth::Failure lost;
+    lost.failure_class = oauth::FailureClass::kAmbiguous;
+    lost.code = "lost";
+    set_standing(account, State::kNeedsLogin, lost,
+                 "the answer to a refresh was lost when credsyncd ended, and once more after that; the provider may have replaced the refresh token");
+  } else if (!within_overlap) {
+    const auto lifetime = account.live() != nullptr ? account.live()->tokens.lifetime() : std::nullopt;
+    const auto remaining = account.remaining(clock_.wall(), clock_.boot());
+    if (lifetime && remaining) delay = std::max(Duration::zero(), *remaining - floor_of(*lifetime));
+  }
+  account.attempts.failures = std::max(account.attempts.failures, 1U);
+  account.attempts.not_before = clock_.boot() + delay;
+  plan(account);
+}
+
+void Refresher::replan_all() {
+  for (const auto& [name, account] : accounts_.all()) plan(*account);
+}
+
+void Refresher::retry_suspended() {
+  for (const auto& [name, account] : accounts_.all()) {
+    if (account->standing().state != State::kSuspended) continue;
+    account->attempts.not_before.reset();
+    plan(*account);
+  }
+}
+
+void Refresher::retry_mended(Account& account) {
+  account.attempts = account::Attempts{};
+  const auto& trouble = account.standing().trouble;
+  if (trouble && trouble->code == kPasswordRefused) {
+    account::Standing standing = account.standing();
+    standing.trouble.reset();
+    store_.apply(store::SetStanding{account.name(), standing}, [](Result<store::Ids>) {});
+    accounts_.set_standing(account, std::move(standing));
+  }
+  plan(account);
+}
+
+}  // namespace credsync::refresh

@@ -1,0 +1,118 @@
+// Refreshes accounts: plans when, lets at most one refresh of a grant be under way, lets all who wait share its outcome,
+// and decides what a failure means. Lives on the loop. The road: plan() -> agenda -> start() -> Exchanger -> Installer.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+#include "base/agenda.h"
+#include "daemon/account/accounts.h"
+#include "daemon/refresh/exchanger.h"
+#include "daemon/refresh/installer.h"
+#include "daemon/refresh/outcome.h"
+
+namespace credsync::refresh {
+
+enum class Reason {
+  kPlanned,     // the agenda says so
+  kNeeded,      // a caller waits for a token that is over or nearly so
+  kWished,      // min_valid, reject: counted against the allowance by who asks
+  kOrdered,     // `credsync refresh`: a person; also tries what only a person may
+};
+
+// How one refresh ended, for those who waited.
+struct Ended {
+  bool installed = false;
+  std::string words;        // why not
+};
+
+class Refresher {
+ public:
+  Refresher(account::Accounts& accounts, store::TokenStore& store, Exchanger& exchanger, Installer& installer,
+            Agenda& agenda, const Clock& clock, Random& random);
+  ~Refresher();
+
+  // Can this account get a new token without a person? `ordered`: if a person asks for it.
+  bool can_refresh(const account::Account& account, bool ordered = false) const;
+  bool under_way(const account::Account& account) const;
+  // Starts a refresh unless one is under way. False: it cannot be refreshed, or must wait until next_attempt().
+  bool start(account::Account& account, Reason reason);
+  // The earliest moment at which an attempt is possible or planned.
+  std::optional<BootTime> next_attempt(const account::Account& account) const;
+
+  // refresh, reject and min_valid share one allowance. True takes it.
+  bool take_allowance(account::Account& account);
+  Duration until_allowance(const account::Account& account) const;
+
+  // Told when the account's next attempt ends. Destroying it ends the wait.
+  class Waiting {
+   public:
+    ~Waiting();
+
+   private:
+    friend class Refresher;
+    Refresher* refresher_ = nullptr;
+    std::string account_;
+    std::uint64_t id_ = 0;
+  };
+  std::unique_ptr<Waiting> wait(const account::Account& account, UniqueFunction<void(const Ended&)> on_end);
+
+  // The API refused a token that was fresh. After three in a row the account pauses.
+  void note_rejected(account::Account& account);
+  // A hand-out: short or while-used tokens that slept are planned again.
+  void note_used(account::Account& account);
+  // When it will be refreshed next, for the status.
+  std::optional<BootTime> planned(const account::Account& account) const;
+
+  // At start: an intent without an answer was found.
+  void resume_unknown(account::Account& account, account::UnknownOutcome unknown);
+  // After a reload or a step of the clock.
+  void replan_all();
+  void retry_suspended();
+  // Its configuration changed: what failed before may work now.
+  void retry_mended(account::Account& account);
+
+  // Nothing new starts. What is under way ends as it may.
+  void stop() { stopped_ = true; }
+  std::size_t under_way() const { return flights_.size(); }
+
+  struct Counters { std::uint64_t started = 0, installed = 0, failed = 0; };
+  const Counters& counters() const { return counters_; }
+
+ private:
+  struct Flight;
+  struct Plan;
+
+  std::optional<ExchangeOrder> make_order(const account::Account& account, bool ordered) const;
+  void changed(account::Account& account, account::What what);
+  void plan(account::Account& account);
+  std::optional<BootTime> due(const account::Account& account) const;
+  std::optional<BootTime> due_while_live(const account::Account& account, BootTime now) const;
+  void on_due(const std::string& name);
+  void exchanged(std::uint64_t flight_id, Exchanged exchanged);
+  void complete(Flight& flight, account::TokenSet& tokens) const;
+  void failed(Flight& flight, const oauth::Failure& failure, std::optional<store::SlotId> slot);
+  void apply(account::Account& account, Flight& flight, const oauth::Failure& failure, const Verdict& verdict);
+  void pause_client(const account::Account& origin, const oauth::Failure& failure);
+  void resume_client(const account::Account& origin);
+  void set_standing(account::Account& account, account::State state, const oauth::Failure& failure, std::string words);
+  void end(std::uint64_t flight_id, Ended ended);
+
+  account::Accounts& accounts_;
+  store::TokenStore& store_;
+  Exchanger& exchanger_;
+  Installer& installer_;
+  Agenda& agenda_;
+  const Clock& clock_;
+  Random& random_;
+  std::map<std::uint64_t, std::unique_ptr<Flight>> flights_;
+  std::unordered_map<std::string, std::unique_ptr<Plan>> plans_;   // by account
+  std::uint64_t next_id_ = 1;
+  bool stopped_ = false;
+  Counters counters_;
+};
+
+}  // namespace credsync::refresh

@@ -1,0 +1,142 @@
+#include "daemon/retire/parking.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "daemon/config/config.h"
+#include "daemon/oauth/token_request.h"
+#include "daemon/retire/plan.h"
+
+namespace credsync::retire {
+
+struct Parking::Kept {
+  Kept(store::ParkedGrant g, Agenda& agenda, std::function<void()> on_time) : grant(std::move(g)), wake(agenda, std::move(on_time)) {}
+  store::ParkedGrant grant;
+  Agenda::Entry wake;
+};
+
+Parking::Parking(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint, Retirer& retirer,
+                 Agenda& agenda, const Clock& clock)
+    : accounts_(accounts), store_(store), endpoint_(endpoint), retirer_(retirer), agenda_(agenda), clock_(clock) {}
+Parking::~Parking() = default;
+
+void Parking::load(std::vector<store::ParkedGrant> parked) {
+  for (store::ParkedGrant& grant : parked) keep(std::move(grant));
+}
+
+void Parking::keep(store::ParkedGrant grant) {
+  const std::int64_t id = grant.id;
+  auto kept = std::make_unique<Kept>(std::move(grant), agenda_, [this, id] { retire(id); });
+  Kept& added = *kept;
+  grants_[id] = std::move(kept);
+  schedule(added);
+}
+
+void Parking::schedule(Kept& kept) {
+  if (kept.grant.retire_at >= kWallMax) return;  // switched off by its admin, not gone
+  constexpr Duration kLookAgain = days(1);       // a timer for weeks would not see the wall clock being set
+  const Duration wait = std::clamp<Duration>(kept.grant.retire_at - clock_.wall(), Duration::zero(), kLookAgain);
+  kept.wake.set(clock_.boot() + wait);
+}
+
+void Parking::park(std::shared_ptr<const config::Account> old_config, account::Generation generation,
+                   account::TokenSet tokens, std::optional<Duration> keep_for) {
+  store::ParkedGrant grant;
+  grant.id = store_.new_id();
+  grant.account = old_config->name;
+  grant.identity = old_config->identity;
+  grant.generation = generation;
+  grant.retire_at = keep_for ? saturating_add(clock_.wall(), *keep_for) : kWallMax;
+  store::Park change;
+  change.grant.id = grant.id;
+  change.grant.account = grant.account;
+  change.grant.identity = grant.identity;
+  change.grant.generation = generation;
+  change.grant.retire_at = grant.retire_at;
+  change.grant.tokens = tokens.clone();
+  grant.tokens = std::move(tokens);
+  log::notice("parked: the account or its grant's identity left the configuration; it comes back with the setting",
+              {{"ACCOUNT", grant.account}, {"UNTIL", keep_for ? to_rfc3339(grant.retire_at) : "it is enabled again"}});
+  const std::int64_t id = grant.id;
+  keep(std::move(grant));
+  store_.apply(std::move(change), [](Result<store::Ids> done) {
+    if (!done) log::error("a grant could not be parked durably", {{"REASON", done.error().message()}});
+  });
+  // What revoking it will need, while its secrets can still be read.
+  endpoint_.make_order(std::move(old_config), [this, id](Secret order) {
+    const auto at = grants_.find(id);
+    if (at != grants_.end() && !order.empty()) at->second->grant.order = std::move(order);
+  });
+}
+
+bool Parking::restore(account::Account& account) {
+  const auto id = find(account.name(), account.config().identity);
+  if (!id) return false;
+  store::ParkedGrant& grant = grants_.at(*id)->grant;
+  const account::Standing standing{account::State::kOk, clock_.wall(), std::nullopt};
+  store_.apply(store::Restore{*id, standing}, [](Result<store::Ids> done) {
+    if (!done) log::error("a parked grant could not be restored durably", {{"REASON", done.error().message()}});
+  });
+  log::notice("restored: a parked grant is in use again",
+              {{"ACCOUNT", account.name()}, {"GENERATION", std::to_string(grant.generation)}});
+  const account::Generation generation = std::max(grant.generation, account.generation());
+  account::TokenSet tokens = std::move(grant.tokens);
+  grants_.erase(*id);
+  accounts_.install(account, generation, std::move(tokens), standing);
+  return true;
+}
+
+void Parking::retire_all_of(std::string_view account) {
+  std::vector<std::int64_t> ids;
+  for (const auto& [id, kept] : grants_) {
+    if (kept->grant.account == account) ids.push_back(id);
+  }
+  for (const std::int64_t id : ids) retire(id);
+}
+
+void Parking::retire(std::int64_t id) {
+  Kept& kept = *grants_.at(id);
+  const store::ParkedGrant& grant = kept.grant;
+  const account::Account* account = accounts_.find(grant.account);
+  const bool new_sign_in = account != nullptr && account->live() != nullptr;
+  if (!new_sign_in && grant.retire_at > clock_.wall()) return schedule(kept);
+
+  std::vector<store::Retirement> plan;
+  if (auto order = oauth::parse_revocation_order(grant.order)) {
+    const Leaving leaving{grant.account, grant.identity, grant.generation, &grant.tokens, clock_.wall(), &grant.order};
+    plan = plan_sign_out(order->rules, leaving, clock_.wall());
+    // The same client may hold the new grant too: what could harm it is not revoked, only erased.
+    const bool same_client = new_sign_in && account->config().client_id == order->client_id;
+    std::erase_if(plan, [&](const store::Retirement& r) {
+      const auto cascade = r.kind == store::RetiredKind::kAccess ? order->rules.revoke.access_cascade
+                                                                 : order->rules.revoke.refresh_cascade;
+      return same_client && cascade != provider::Cascade::kNone;
+    });
+  }
+  for (store::Retirement& r : plan) r.id = store_.new_id();
+  store::RetireParked change;
+  change.parked_id = id;
+  for (const store::Retirement& r : plan) change.retire.push_back(r.clone());
+  auto held = std::make_shared<std::vector<store::Retirement>>(std::move(plan));
+  store_.apply(std::move(change), [this, held](Result<store::Ids> done) {
+    if (done) retirer_.add(std::move(*held));
+  });
+  log::notice("a parked grant is retired", {{"ACCOUNT", grant.account}});
+  grants_.erase(id);
+}
+
+std::optional<std::int64_t> Parking::find(std::string_view account, std::string_view identity) const {
+  for (const auto& [id, kept] : grants_) {
+    if (kept->grant.account == account && kept->grant.identity == identity) return id;
+  }
+  return std::nullopt;
+}
+
+void Parking::updated(std::int64_t id, account::Generation generation, account::TokenSet tokens) {
+  const auto at = grants_.find(id);
+  if (at == grants_.end()) return;
+  at->second->grant.generation = generation;
+  at->second->grant.tokens = std::move(tokens);
+}
+
+}  // namespace credsync::retire

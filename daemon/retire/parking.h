@@ -1,0 +1,61 @@
+// Grants whose account or identity left the configuration: kept sealed, neither served nor refreshed. They come back when
+// the setting does, and are retired after their time or when a new sign-in commits. An upgrade or a typo signs nobody out.
+// Loop only.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/agenda.h"
+#include "daemon/account/accounts.h"
+#include "daemon/oauth/token_endpoint.h"
+#include "daemon/retire/retirer.h"
+#include "daemon/store/token_store.h"
+
+namespace credsync::retire {
+
+class Parking {
+ public:
+  Parking(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint, Retirer& retirer,
+          Agenda& agenda, const Clock& clock);
+  ~Parking();
+
+  // Grants that were parked before this run.
+  void load(std::vector<store::ParkedGrant> parked);
+
+  // The grant of `old_config` leaves: `tokens` were its current ones. Kept for `keep`; kWallMax as retire time for
+  // accounts that are only switched off.
+  void park(std::shared_ptr<const config::Account> old_config, account::Generation generation, account::TokenSet tokens,
+            std::optional<Duration> keep);
+
+  // Brings the grant of this account's present identity back, if it is parked here.
+  bool restore(account::Account& account);
+
+  // A new sign-in committed: what was parked for this account is retired now.
+  void retire_all_of(std::string_view account);
+
+  std::optional<std::int64_t> find(std::string_view account, std::string_view identity) const;
+  // The refresher stored a late answer with the parked grant.
+  void updated(std::int64_t id, account::Generation generation, account::TokenSet tokens);
+  std::size_t size() const { return grants_.size(); }
+
+ private:
+  struct Kept;
+  void schedule(Kept& kept);
+  void retire(std::int64_t id);
+  void keep(store::ParkedGrant grant);
+
+  account::Accounts& accounts_;
+  store::TokenStore& store_;
+  oauth::TokenEndpoint& endpoint_;
+  Retirer& retirer_;
+  Agenda& agenda_;
+  const Clock& clock_;
+  std::map<std::int64_t, std::unique_ptr<Kept>> grants_;
+};
+
+}  // namespace credsync::retire

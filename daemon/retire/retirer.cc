@@ -1,0 +1,134 @@
+#include "daemon/retire/retirer.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "daemon/config/config.h"
+
+namespace credsync::retire {
+
+struct Retirer::Item {
+  Item(store::Retirement r, Agenda& agenda, std::function<void()> on_time)
+      : retirement(std::move(r)), wake(agenda, std::move(on_time)) {}
+  store::Retirement retirement;
+  Agenda::Entry wake;
+  bool at_work = false;
+};
+
+Retirer::Retirer(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint, Agenda& agenda,
+                 const Clock& clock, Random& random)
+    : accounts_(accounts), store_(store), endpoint_(endpoint), agenda_(agenda), clock_(clock), random_(random) {}
+Retirer::~Retirer() = default;
+
+void Retirer::add(std::vector<store::Retirement> retirements) {
+  for (store::Retirement& r : retirements) {
+    const std::int64_t id = r.id;
+    auto item = std::make_unique<Item>(std::move(r), agenda_, [this, id] { due(id); });
+    Item& added = *item;
+    queue_[id] = std::move(item);
+    schedule(added);
+  }
+}
+
+void Retirer::schedule(Item& item) {
+  if (stopped_ || item.at_work) return;
+  const Duration wait = item.retirement.not_before - clock_.wall();
+  item.wake.set(clock_.boot() + std::max(Duration::zero(), wait));
+}
+
+void Retirer::replan() {
+  for (auto& [id, item] : queue_) schedule(*item);
+}
+
+void Retirer::due(std::int64_t id) {
+  ready_.push_back(id);
+  next();
+}
+
+void Retirer::next() {
+  while (!stopped_ && under_way_ < kAtOnce && !ready_.empty()) {
+    const std::int64_t id = ready_.front();
+    ready_.erase(ready_.begin());
+    if (queue_.contains(id)) revoke(id);
+  }
+}
+
+// The account's present secrets are better than stored ones, as long as it is the same grant.
+std::shared_ptr<const config::Account> Retirer::present_config(const store::Retirement& r) const {
+  const account::Account* account = accounts_.find(r.account);
+  if (account == nullptr || account->config().identity != r.identity) return nullptr;
+  return account->config().profile->revoke.how == provider::RevokeHow::kNone ? nullptr : account->shared_config();
+}
+
+void Retirer::revoke(std::int64_t id) {
+  const store::Retirement& r = queue_.at(id)->retirement;
+  const account::Account* account = accounts_.find(r.account);
+  const account::Live* live = account != nullptr ? account->live() : nullptr;
+  const bool current_again = live != nullptr && (same_secret(live->tokens.access_token, r.token) ||
+                                                 same_secret(live->tokens.refresh_token, r.token));
+  if (current_again) return over(id, false, "the provider gave the same token again");
+  if (clock_.wall() >= r.give_up_at) return over(id, false, "it has ended by itself");
+  auto config = present_config(r);
+  if (config == nullptr && r.order.empty()) return over(id, false, "there is no way to revoke it");
+  oauth::RevokeCall call;
+  call.account = std::move(config);
+  call.order = r.order.clone();
+  call.kind = r.kind == store::RetiredKind::kAccess ? oauth::TokenKind::kAccess : oauth::TokenKind::kRefresh;
+  call.token = r.token.clone();
+  queue_.at(id)->at_work = true;
+  ++under_way_;
+  endpoint_.revoke(std::move(call), [this, id](oauth::RevocationOutcome outcome) {
+    --under_way_;
+    answered(id, outcome);
+    next();
+  });
+}
+
+void Retirer::answered(std::int64_t id, const oauth::RevocationOutcome& outcome) {
+  Item& item = *queue_.at(id);
+  item.at_work = false;
+  store::Retirement& r = item.retirement;
+  if (outcome.result == oauth::RevocationResult::kDone) return over(id, true, "revoked");
+  if (outcome.result == oauth::RevocationResult::kRefused) return over(id, false, outcome.failure.words);
+  ++counters_.retried;
+  ++r.attempts;
+  Duration delay = kFirstRetry;
+  for (unsigned i = 1; i < r.attempts && delay < kLongestRetry; ++i) delay *= 2;
+  delay = std::min(delay, kLongestRetry);
+  delay = Duration(static_cast<Duration::rep>(static_cast<double>(delay.count()) * (0.5 + 0.5 * random_.unit())));
+  if (outcome.failure.retry_after) delay = std::max(delay, *outcome.failure.retry_after);
+  r.not_before = saturating_add(clock_.wall(), delay);
+  log::info("revoking is to be tried again", {{"ACCOUNT", r.account}, {"GENERATION", std::to_string(r.generation)},
+                                              {"ATTEMPTS", std::to_string(r.attempts)}, {"REASON", outcome.failure.words}});
+  store_.apply(store::RetirementTried{id, r.attempts, r.not_before}, [](Result<store::Ids>) {});
+  schedule(item);
+}
+
+void Retirer::over(std::int64_t id, bool revoked, std::string_view why) {
+  const store::Retirement& r = queue_.at(id)->retirement;
+  revoked ? ++counters_.revoked : ++counters_.given_up;
+  const bool ended = !revoked && clock_.wall() >= r.give_up_at;
+  if (!revoked && !ended && r.by_sign_out) ++unrevoked_[r.account];
+  log::info(revoked ? "revoked" : "erased without revocation",
+            {{"ACCOUNT", r.account}, {"GENERATION", std::to_string(r.generation)},
+             {"KIND", r.kind == store::RetiredKind::kAccess ? "access" : "refresh"}, {"REASON", std::string(why)}});
+  store_.apply(store::RetirementOver{id}, [](Result<store::Ids>) {});
+  queue_.erase(id);
+}
+
+Retirer::Pending Retirer::pending(std::string_view account) const {
+  Pending pending;
+  for (const auto& [id, item] : queue_) {
+    if (item->retirement.account != account) continue;
+    ++pending.count;
+    if (!pending.next || item->retirement.not_before < *pending.next) pending.next = item->retirement.not_before;
+  }
+  return pending;
+}
+
+unsigned Retirer::unrevoked(std::string_view account) const {
+  const auto at = unrevoked_.find(account);
+  return at == unrevoked_.end() ? 0 : at->second;
+}
+
+}  // namespace credsync::retire

@@ -1,0 +1,70 @@
+// The queue of tokens on their way out: waits for grace and promises, revokes at the provider, tries again until it is
+// done or the token has ended by itself, then erases. The queue is the store's; here it is only worked off. Loop only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/agenda.h"
+#include "base/random.h"
+#include "daemon/account/accounts.h"
+#include "daemon/oauth/token_endpoint.h"
+#include "daemon/store/token_store.h"
+
+namespace credsync::retire {
+
+constexpr unsigned kAtOnce = 4;                  // revocations under way at a time: they are never urgent
+constexpr Duration kFirstRetry = 5s;             // doubling …
+constexpr Duration kLongestRetry = 1h;           // … up to this
+
+class Retirer {
+ public:
+  Retirer(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint, Agenda& agenda,
+          const Clock& clock, Random& random);
+  ~Retirer();
+
+  // Retirements that are durable: with their ids.
+  void add(std::vector<store::Retirement> retirements);
+
+  struct Pending { unsigned count = 0; std::optional<WallTime> next; };
+  Pending pending(std::string_view account) const;
+  unsigned unrevoked(std::string_view account) const;
+  std::size_t size() const { return queue_.size(); }
+
+  void stop() { stopped_ = true; }
+  std::size_t under_way() const { return under_way_; }
+  void replan();   // after a step of the clock
+
+  struct Counters { std::uint64_t revoked = 0, given_up = 0, retried = 0; };
+  const Counters& counters() const { return counters_; }
+
+ private:
+  struct Item;
+  void schedule(Item& item);
+  void due(std::int64_t id);
+  void next();
+  void revoke(std::int64_t id);
+  void answered(std::int64_t id, const oauth::RevocationOutcome& outcome);
+  void over(std::int64_t id, bool revoked, std::string_view why);
+  std::shared_ptr<const config::Account> present_config(const store::Retirement& r) const;
+
+  account::Accounts& accounts_;
+  store::TokenStore& store_;
+  oauth::TokenEndpoint& endpoint_;
+  Agenda& agenda_;
+  const Clock& clock_;
+  Random& random_;
+  std::map<std::int64_t, std::unique_ptr<Item>> queue_;
+  std::map<std::string, unsigned, std::less<>> unrevoked_;   // by account, since the start
+  std::vector<std::int64_t> ready_;
+  std::size_t under_way_ = 0;
+  bool stopped_ = false;
+  Counters counters_;
+};
+
+}  // namespace credsync::retire
