@@ -18,14 +18,18 @@ import shutil
 import signal
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 import urllib.parse
 
-import profiles
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)   # whoever imports this file may live anywhere
 
-PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "practice_provider.py")
+import profiles  # noqa: E402
+
+PROGRAM = os.path.join(HERE, "practice_provider.py")
 START_DEADLINE = 30.0   # seconds; making an RSA key on a busy machine takes its time
 STOP_DEADLINE = 10.0
 
@@ -93,6 +97,7 @@ class PracticeProvider:
         self.port, self.lifetime, self.ledger, self.config, self.idle = port, lifetime, ledger, config, idle
         self.process = None
         self.local = threading.local()
+        self.connections = set()
         self.base_url = self.ca_file = self.token = None
 
     # --- the process
@@ -151,6 +156,8 @@ class PracticeProvider:
             raise
         finally:
             process.stdin.close()
+            while self.connections:
+                self.connections.pop().close()
         return process.returncode
 
     def restart(self, with_signal=signal.SIGTERM):
@@ -170,7 +177,9 @@ class PracticeProvider:
         return self.base_url + path
 
     def connect(self, timeout=30.0, base_url=None, certificate=None):
-        return Connection(base_url or self.base_url, self.ca_file, timeout, certificate)
+        connection = Connection(base_url or self.base_url, self.ca_file, timeout, certificate)
+        self.connections.add(connection)   # closed by stop() if not before
+        return connection
 
     def http(self, method, path, body=None, headers=None, timeout=30.0):
         """One request on its own connection."""
@@ -179,6 +188,7 @@ class PracticeProvider:
             return connection.request(method, path, body, headers)
         finally:
             connection.close()
+            self.connections.discard(connection)
 
     def get(self, path, bearer=None):
         return self.http("GET", path, headers={"Authorization": f"Bearer {bearer}"} if bearer else {})

@@ -19,6 +19,7 @@ from practice.wire import Protocol  # noqa: E402
 from practice.world import World  # noqa: E402
 
 BACKLOG = 4096    # a thousand callers may connect at once
+TLS_CLOSE_SECONDS = 2.0   # for a peer's close_notify: one that left will not send it
 PORT_TRIES = 20   # to find a port that is free on both loopback addresses
 
 
@@ -64,7 +65,8 @@ async def listen(app, context, port):
     """Sockets on 127.0.0.1 and, where there is one, on ::1, with one port. They do not accept yet."""
     loop = asyncio.get_running_loop()
     factory = lambda: Protocol(app.serve, loop)
-    how = {"ssl": context, "backlog": BACKLOG, "start_serving": False}
+    how = {"ssl": context, "backlog": BACKLOG, "start_serving": False,
+           "ssl_shutdown_timeout": TLS_CLOSE_SECONDS}
     for _ in range(PORT_TRIES):
         four = await loop.create_server(factory, "127.0.0.1", port, **how)
         chosen = four.sockets[0].getsockname()[1]

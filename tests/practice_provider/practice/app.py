@@ -26,11 +26,11 @@ class App:
         self.serials = itertools.count(1)
         self.tasks = set()
 
-    async def serve(self, reader, writer):
+    async def serve(self, reader, writer, gone):
         """One connection from accept to end."""
         task = asyncio.current_task()
         self.tasks.add(task)
-        connection = Connection(reader, writer, next(self.serials), self.idle)
+        connection = Connection(reader, writer, gone, next(self.serials), self.idle)
         try:
             while await self._one(connection):
                 pass

@@ -98,11 +98,15 @@ class Journal:
     def lines(self):
         if not self.path or not os.path.exists(self.path):
             return
+        self._cut_half_line()
         with open(self.path, encoding="utf-8") as f:
             for line in f:
-                if not line.endswith("\n"):
-                    return  # the last write was cut off: what it said was never acted on
                 yield json.loads(line)
+
+    def _cut_half_line(self):
+        """A write that a kill cut off was never acted on."""
+        with open(self.path, "rb+") as f:
+            f.truncate(f.read().rfind(b"\n") + 1)
 
     def open(self):
         if self.path:

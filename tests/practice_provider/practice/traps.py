@@ -33,7 +33,7 @@ class Traps:
             server = await self._listen(self.app.serve, None)
         elif kind in ("stall", "late", "reset", "garbage"):
             seconds = float(body.get("seconds", 1.0))
-            server = await self._listen(lambda r, w: self._before_tls(r, w, kind, seconds), None)
+            server = await self._listen(lambda r, w, gone: self._before_tls(r, w, gone, kind, seconds), None)
         else:
             raise ValueError(f"kind: {kind!r}; there are: {', '.join(sorted(self.kinds))}, plain, stall, late, reset, garbage")
         self.open_servers.append(server)
@@ -47,7 +47,7 @@ class Traps:
         loop = asyncio.get_running_loop()
         return await loop.create_server(lambda: Protocol(serve, loop), "127.0.0.1", 0, ssl=context, backlog=1024)
 
-    async def _before_tls(self, reader, writer, kind, seconds):
+    async def _before_tls(self, reader, writer, gone, kind, seconds):
         """stall: silence for ever; late: then the certificate of another host; reset; garbage instead of a handshake."""
         task = asyncio.current_task()
         self.app.tasks.add(task)
@@ -58,10 +58,11 @@ class Traps:
             if kind == "garbage":
                 writer.write(b"220 mail.example ESMTP\r\n" * 4)
             if kind == "late":
+                writer.transport.pause_reading()   # the client's hello is for TLS, not for the stream
                 await asyncio.sleep(seconds)
                 await writer.start_tls(self._own("wrong-host", ["other.example"]))
-                return await self.app.serve(reader, writer)
-            await writer.transport.get_protocol().gone.wait()
+                return await self.app.serve(reader, writer, gone)
+            await gone.wait()
         except (ConnectionError, asyncio.CancelledError, OSError):
             pass
         finally:

@@ -87,9 +87,9 @@ class Protocol(asyncio.StreamReaderProtocol):
     """Tells, besides what streams do, when the connection is gone: a hung request must notice."""
 
     def __init__(self, serve, loop):
-        reader = asyncio.StreamReader(limit=MAX_HEAD, loop=loop)
-        super().__init__(reader, serve, loop=loop)
         self.gone = asyncio.Event()
+        reader = asyncio.StreamReader(limit=MAX_HEAD, loop=loop)
+        super().__init__(reader, lambda reader, writer: serve(reader, writer, self.gone), loop=loop)
 
     def connection_lost(self, exc):
         self.gone.set()
@@ -99,15 +99,10 @@ class Protocol(asyncio.StreamReaderProtocol):
 class Connection:
     """One accepted connection: reads requests, sends answers."""
 
-    def __init__(self, reader, writer, serial, idle):
+    def __init__(self, reader, writer, gone, serial, idle):
         self.reader, self.writer, self.serial, self.idle = reader, writer, serial, idle
+        self.gone = gone    # set when the peer went away
         self.nth = 0
-        self.continued = False
-
-    @property
-    def gone(self):
-        """Set when the peer went away."""
-        return self.writer.transport.get_protocol().gone
 
     async def read(self):
         """The next request, or None when the peer is done or silent for too long."""
@@ -231,8 +226,11 @@ class Connection:
             return
         await self._pieces(head, wire.slow_head_interval, 1)
         await self._pieces(body, wire.drip_interval, wire.drip_bytes)
-        while wire.endless:
+        while wire.endless and not self.reader.at_eof():
             await self._write(ENDLESS_PIECE)
+            await asyncio.sleep(0)   # drain() need not yield, and a peer that left is only learnt of by others' turns
+        if wire.endless:
+            raise ConnectionResetError("the peer left")
 
     async def _pieces(self, data, interval, size):
         if interval is None:
