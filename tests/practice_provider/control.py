@@ -117,10 +117,17 @@ class PracticeProvider:
         if os.path.exists(ready):
             os.unlink(ready)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        self._read_ready(ready)
+        self._await_ready(ready)
         return self
 
-    def _read_ready(self, ready):
+    @classmethod
+    def attach(cls, directory):
+        """Talks to a practice provider that somebody else started on that directory."""
+        provider = cls(directory)
+        provider._read_ready(os.path.join(directory, "ready"))
+        return provider
+
+    def _await_ready(self, ready):
         deadline = time.monotonic() + START_DEADLINE
         while not os.path.exists(ready):
             if self.process.poll() is not None:
@@ -129,6 +136,9 @@ class PracticeProvider:
                 self.stop()
                 raise RuntimeError("the practice provider did not get ready")
             time.sleep(0.02)
+        self._read_ready(ready)
+
+    def _read_ready(self, ready):
         with open(ready, encoding="utf-8") as f:
             facts = json.load(f)
         self.port, self.base_url, self.ca_file = facts["port"], facts["base_url"], facts["ca_file"]
@@ -137,13 +147,20 @@ class PracticeProvider:
         self.local = threading.local()
 
     def stop(self, with_signal=signal.SIGTERM):
-        """Ends it; its exit status. Removes the directory if it was a temporary one."""
+        """Ends it if it was started here; its exit status. Removes the directory if it was a temporary one."""
         status = self._end(with_signal)
         if self.temporary:
             shutil.rmtree(self.directory, ignore_errors=True)
         return status
 
     def _end(self, with_signal):
+        try:
+            return self._end_process(with_signal)
+        finally:
+            while self.connections:
+                self.connections.pop().close()
+
+    def _end_process(self, with_signal):
         if self.process is None:
             return None
         process, self.process = self.process, None
@@ -156,8 +173,6 @@ class PracticeProvider:
             raise
         finally:
             process.stdin.close()
-            while self.connections:
-                self.connections.pop().close()
         return process.returncode
 
     def restart(self, with_signal=signal.SIGTERM):
