@@ -115,6 +115,7 @@ struct Paths {
   std::string state;        // /var/lib/credsyncd
   std::string runtime;      // the folder of the socket: /run/credsyncd-api
   bool user_instance = false;
+  bool config_must_exist = false;   // the folder was named on the command line
 };
 
 struct Problem {
