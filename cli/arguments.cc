@@ -123,13 +123,14 @@ class Parser {
                       const char* what) {
     std::string all;
     for (const auto& word : words) all += (all.empty() ? "" : "|") + std::string(word.first);
-    const auto find = [words](const std::string& text) {
-      return std::find_if(words.begin(), words.end(), [&](const auto& word) { return text == word.first; });
+    const auto find = [words](const std::string& text) -> std::optional<Value> {
+      for (const auto& word : words) {
+        if (text == word.first) return word.second;
+      }
+      return std::nullopt;
     };
-    const auto check = [words, find, all](const std::string& text) {
-      return find(text) == words.end() ? "one of " + all : std::string();
-    };
-    const auto set = [words, find, &value](const std::string& text) { value = find(text)->second; };
+    const auto check = [find, all](const std::string& text) { return find(text) ? std::string() : "one of " + all; };
+    const auto set = [find, &value](const std::string& text) { value = find(text).value_or(value); };
     return sub.add_option_function<std::string>(name, set, what)->check(check)->type_name(all);
   }
 
@@ -297,6 +298,8 @@ std::variant<Invocation, Words> run_parser(Parser& parser, std::vector<std::stri
   } catch (const CLI::RequiredError& error) {
     const bool no_command = parser.app().get_subcommands().empty();
     return complaint(no_command ? command_words(command) : first_lower(error.what()), parser.app());
+  } catch (const CLI::ConversionError&) {
+    return complaint("a flag was given a value", parser.app());  // the library would repeat the value
   } catch (const CLI::Error& error) {
     return complaint(clean_foreign_text(first_lower(error.what())), parser.app());
   }

@@ -144,8 +144,8 @@ Row row_of(const DoctorCheck& check) {
   } else {
     // In full: a table would cut what matters most.
     row.cells.push_back({""});
-    if (!check.detail.empty()) row.details.push_back(check.detail);
-    if (!check.next_step.empty()) row.details.push_back("Try: " + check.next_step);
+    if (!check.detail.empty()) row.details.push_back({check.detail});
+    if (!check.next_step.empty()) row.details.push_back({"Try: " + check.next_step, Style::kBold});
   }
   return row;
 }

@@ -38,7 +38,7 @@ std::string show_whoami(const WhoAmI& who, const View& view) {
   for (const AccountRights& rights : who.accounts) {
     Row row{{{rights.account, Style::kBold}, {rights.actions.empty() ? "nothing" : join(rights.actions, ", ")}}, {}};
     for (const Rule& rule : rights.rules) {
-      row.details.push_back((rule.matches ? "matches  " : "no match ") + rule.name + ": " + rule.why);
+      row.details.push_back({(rule.matches ? "matches  " : "no match ") + rule.name + ": " + rule.why});
     }
     rows.push_back(std::move(row));
   }
@@ -61,7 +61,7 @@ std::string show_provider(const ProviderDetails& provider, const View& view) {
   std::vector<Row> rows;
   for (const ProviderFact& fact : provider.facts) {
     Row row{{{fact.key}, {fact.value}, {fact.place, Style::kDim}}, {}};
-    if (!fact.source.empty()) row.details.push_back("source: " + fact.source);
+    if (!fact.source.empty()) row.details.push_back({"source: " + fact.source, Style::kDim});
     rows.push_back(std::move(row));
   }
   return out + render_table({{"FACT"}, {"VALUE"}, {"WHERE", 1}}, rows, view);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <initializer_list>
 #include <optional>
 
 #include "cli/commands.h"
@@ -20,13 +21,13 @@ using std::chrono::milliseconds;
 // Often enough that a restart is hardly seen, seldom enough to cost nothing.
 constexpr milliseconds kBetweenTries{1000};
 
-// The signals that matter here, read from a descriptor instead of interrupting.
+// Some signals, read from a descriptor instead of interrupting.
 class Signals {
  public:
-  Signals() {
+  explicit Signals(std::initializer_list<int> numbers) {
     sigset_t set;
     ::sigemptyset(&set);
-    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH}) ::sigaddset(&set, number);
+    for (const int number : numbers) ::sigaddset(&set, number);
     ::sigprocmask(SIG_BLOCK, &set, nullptr);
     fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   }
@@ -50,12 +51,13 @@ class Signals {
 class Watcher {
  public:
   Watcher(const StatusCommand& command, Context& context) : command_(command), client_(context.client) {
-    client_.set_interrupt(signals_.fd());
+    client_.set_interrupt(endings_.fd());
   }
 
   Outcome<ExitCode> run();
 
  private:
+  Outcome<void> loop();
   Outcome<void> open();
   Outcome<void> reopen();
   Outcome<void> lose(const std::string& reason);
@@ -65,7 +67,8 @@ class Watcher {
 
   const StatusCommand& command_;
   DaemonClient& client_;
-  Signals signals_;
+  Signals endings_{SIGINT, SIGTERM, SIGHUP, SIGQUIT};  // these also end waiting for an answer
+  Signals others_{SIGTSTP, SIGWINCH};
   std::optional<EventStream> stream_;
   std::unique_ptr<WatchDisplay> display_;
   Deadline next_try_{};
@@ -96,15 +99,14 @@ Outcome<void> Watcher::reopen() {
 }
 
 void Watcher::take_signals() {
-  while (const auto number = signals_.next()) {
+  if (endings_.next()) over_ = true;
+  while (const auto number = others_.next()) {
     if (*number == SIGWINCH) {
       display_->on_resize();
-    } else if (*number == SIGTSTP) {
+    } else {
       display_->suspend();
       ::kill(::getpid(), SIGSTOP);
       display_->resume();
-    } else {
-      over_ = true;
     }
   }
 }
@@ -121,15 +123,16 @@ Outcome<void> Watcher::wait(milliseconds until_tick) {
     const auto until_try = std::max(milliseconds(0), std::chrono::ceil<milliseconds>(next_try_ - after(milliseconds(0))));
     timeout = timeout.count() < 0 ? until_try : std::min(timeout, until_try);
   }
-  std::array<pollfd, 2> polled{{{signals_.fd(), POLLIN, 0}, {stream_ ? stream_->fd() : -1, POLLIN, 0}}};
+  std::array<pollfd, 3> polled{
+      {{stream_ ? stream_->fd() : -1, POLLIN, 0}, {endings_.fd(), POLLIN, 0}, {others_.fd(), POLLIN, 0}}};
   const int ready = ::poll(polled.data(), polled.size(), static_cast<int>(timeout.count()));
   if (ready < 0 && errno != EINTR) return failed(std::string("poll: ") + ::strerror(errno));
   take_signals();
-  if (ready > 0 && polled[1].revents != 0) return read_stream();
+  if (ready > 0 && polled[0].revents != 0) return read_stream();
   return {};
 }
 
-Outcome<ExitCode> Watcher::run() {
+Outcome<void> Watcher::loop() {
   CREDSYNC_TRY(open());  // a first failure is the answer; later ones are waited out
   const bool board = !command_.json && look_at_stdout().terminal;
   display_ = board ? make_board(command_, client_) : make_event_lines(command_.json);
@@ -138,6 +141,14 @@ Outcome<ExitCode> Watcher::run() {
     CREDSYNC_LET(until_tick, display_->tick());
     CREDSYNC_TRY(wait(until_tick));
   }
+  return {};
+}
+
+Outcome<ExitCode> Watcher::run() {
+  auto outcome = loop();
+  display_.reset();  // gives the screen back before anything is said on it
+  const bool asked_to_end = over_ || endings_.next().has_value();
+  if (!outcome && !asked_to_end) return std::move(outcome).error();
   return ExitCode::kDone;
 }
 

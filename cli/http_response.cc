@@ -10,6 +10,7 @@ constexpr std::size_t kMaxHead = 16 * 1024;  // our daemon sends under 1 KiB
 constexpr std::size_t kMaxHeaders = 64;
 constexpr std::size_t kMaxChunkLine = 256;  // a size in hex; extensions are allowed and unused
 constexpr std::size_t kMaxTrailer = 4 * 1024;
+constexpr std::size_t kMaxInterims = 4;  // 100 and 103 are all there are; our daemon sends none
 constexpr std::string_view kLineEnd = "\r\n";
 
 Failure garbled(std::string_view what) {
@@ -44,10 +45,8 @@ ResponseReader::~ResponseReader() {
 }
 
 Outcome<void> ResponseReader::feed(std::string_view bytes) {
-  if (at_ == buffer_.size()) {
-    buffer_.clear();
-    at_ = 0;
-  }
+  buffer_.erase(0, at_);
+  at_ = 0;
   buffer_.append(bytes);
   while (state_ != State::kDone && at_ < buffer_.size()) {
     const State before = state_;
@@ -120,7 +119,8 @@ Outcome<void> ResponseReader::read_head() {
   }
   at_ = end + kLineEnd.size();
   const bool interim = status_ >= 100 && status_ < 200;  // RFC 9110, 15.2: the final one follows
-  return interim ? Outcome<void>() : choose_framing();
+  if (!interim) return choose_framing();
+  return ++interims_ > kMaxInterims ? Outcome<void>(garbled("interim answers without end")) : Outcome<void>();
 }
 
 Outcome<void> ResponseReader::parse_status_line(std::string_view line) {
@@ -205,7 +205,10 @@ Outcome<void> ResponseReader::read_chunk_end() {
 Outcome<void> ResponseReader::read_trailer() {
   std::string_view line;
   CREDSYNC_LET(whole, next_line(line, kMaxTrailer));
-  if (whole && line.empty()) state_ = State::kDone;
+  if (!whole) return {};
+  trailer_ += line.size() + kLineEnd.size();
+  if (trailer_ > kMaxTrailer) return garbled("a trailer too long");
+  if (line.empty()) state_ = State::kDone;
   return {};
 }
 

@@ -58,7 +58,9 @@ class ResponseReader {
   std::size_t at_ = 0;  // what of buffer_ was read
   int status_ = 0;
   std::vector<std::pair<std::string, std::string>> headers_;
-  std::size_t left_ = 0;  // of this body or chunk
+  std::size_t left_ = 0;        // of this body or chunk
+  std::size_t interims_ = 0;    // 1xx answers seen
+  std::size_t trailer_ = 0;     // bytes of trailer seen
   std::string body_;
 };
 

@@ -35,8 +35,8 @@ std::string life_text(const AccountStatus& status, WallTime now) {
   if (status.generation == 0) return "none";
   const auto left = seconds_left(status, now);
   if (left && *left == 0) return "expired";
-  if (!status.usable) return "none usable";
-  return left ? span_text(*left) : "does not end";
+  if (!status.usable) return "unusable";
+  return left ? span_text(*left) : "no end";
 }
 
 // Filled by eighths of a column where the terminal can show them.
@@ -64,12 +64,6 @@ std::string refresh_text(const AccountStatus& status, WallTime now) {
   return status.refreshable ? "-" : "never";
 }
 
-std::string retiring_text(const Retiring& retiring) {
-  std::string out = retiring.pending == 0 ? "-" : std::to_string(retiring.pending);
-  if (retiring.unrevoked != 0) out += " (" + std::to_string(retiring.unrevoked) + " unrevoked)";
-  return out;
-}
-
 std::string error_text(const LastError& error, WallTime now) {
   std::string out = error.message.empty() ? error.error_class : error.message;
   if (!error.error_class.empty() && out != error.error_class) out = error.error_class + ": " + out;
@@ -82,16 +76,20 @@ std::string step_text(const NextStep& step) {
   return step.text.empty() ? step.command : step.text + ": " + step.command;
 }
 
-std::vector<std::string> details_of(const AccountStatus& status, WallTime now) {
-  std::vector<std::string> lines;
-  for (const std::string& note : status.notes) lines.push_back(note);
-  if (status.error) lines.push_back("last error: " + error_text(*status.error, now));
-  if (status.next_step) lines.push_back("next step: " + step_text(*status.next_step));
+std::vector<Cell> details_of(const AccountStatus& status, WallTime now) {
+  std::vector<Cell> lines;
+  for (const std::string& note : status.notes) lines.push_back({note});
+  if (const std::int64_t count = status.retiring.unrevoked; count != 0) {
+    lines.push_back({std::to_string(count) + (count == 1 ? " token was" : " tokens were") +
+                     " erased without the provider having revoked it"});
+  }
+  if (status.error) lines.push_back({"last error: " + error_text(*status.error, now)});
+  if (status.next_step) lines.push_back({"next step: " + step_text(*status.next_step), Style::kBold});
   return lines;
 }
 
 Row row_of(const AccountStatus& status, WallTime now, const View& view) {
-  constexpr std::size_t kBarWidth = 10;
+  constexpr std::size_t kBarWidth = 8;
   const Style style = style_of(status.state);
   std::string progress = view.terminal ? bar(status, now, kBarWidth, view.utf8) : std::string();
   return {{{status.account, Style::kBold},
@@ -100,7 +98,7 @@ Row row_of(const AccountStatus& status, WallTime now, const View& view) {
            {std::move(progress), style},
            {life_text(status, now)},
            {refresh_text(status, now)},
-           {retiring_text(status.retiring)}},
+           {status.retiring.pending == 0 ? "-" : std::to_string(status.retiring.pending)}},
           details_of(status, now)};
 }
 
@@ -129,9 +127,9 @@ std::string retiring_in_full(const Retiring& retiring, WallTime now) {
 }  // namespace
 
 std::string render_statuses(std::span<const AccountStatus> statuses, WallTime now, const View& view) {
-  // The bar is the first to go on a narrow terminal, then what an admin looks at least often.
-  std::vector<Column> columns{{"ACCOUNT"},      {"PROVIDER", 3},     {"STATE"},       {"", 5},
-                              {"TOKEN LIVES"}, {"NEXT REFRESH", 2}, {"RETIRING", 4}};
+  // On a narrow terminal what an admin looks at least often goes first, then the bar.
+  std::vector<Column> columns{{"ACCOUNT"},      {"PROVIDER", 3},     {"STATE"},       {"", 4},
+                              {"TOKEN"},        {"REFRESH", 2},      {"RETIRING", 5}};
   std::vector<Row> rows;
   rows.reserve(statuses.size());
   for (const AccountStatus& status : statuses) rows.push_back(row_of(status, now, view));

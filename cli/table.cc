@@ -90,10 +90,10 @@ std::string render_table(const std::vector<Column>& columns, const std::vector<R
   if (titled) out += line_of(titles, layout, view);
   for (const Row& row : rows) {
     out += line_of(row.cells, layout, view);
-    for (const std::string& detail : row.details) {
+    for (const Cell& detail : row.details) {
       std::size_t indent = kIndent;
-      for (const std::string& line : wrap(shown(detail, view), text_room(view, kIndent + 2))) {
-        out.append(indent, ' ').append(line).append("\n");
+      for (const std::string& line : wrap(shown(detail.text, view), text_room(view, kIndent + 2))) {
+        out.append(indent, ' ').append(styled(view, detail.style, line)).append("\n");
         indent = kIndent + 2;
       }
     }

@@ -21,8 +21,8 @@ struct Cell {
 };
 
 struct Row {
-  std::vector<Cell> cells;           // one a column
-  std::vector<std::string> details;  // lines below the row, indented and wrapped
+  std::vector<Cell> cells;    // one a column
+  std::vector<Cell> details;  // lines below the row, indented and wrapped
 };
 
 // Ends with a newline unless there is nothing to show. Titles are left out when all of them are empty.

@@ -86,7 +86,7 @@ std::vector<std::string> wrap(std::string_view text, std::size_t width) {
     lines.emplace_back(text.substr(0, end));
     text.remove_prefix(std::min(text.size(), breaks ? end + 1 : end));
   }
-  lines.emplace_back(text);
+  if (!text.empty() || lines.empty()) lines.emplace_back(text);
   return lines;
 }
 
