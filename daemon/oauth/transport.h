@@ -7,7 +7,9 @@
 #include <variant>
 
 #include "base/time.h"
+#include "daemon/oauth/address_lookup.h"
 #include "daemon/oauth/http.h"
+#include "daemon/oauth/proxy.h"
 
 namespace credsync::oauth {
 
@@ -28,7 +30,10 @@ using ExchangeOutcome = std::variant<HttpResponse, TransportError>;
 
 class Transport {
  public:
+  // Reads the proxy variables of the environment, once.
   explicit Transport(const Clock& clock);
+  // With a given resolver (empty: the system's) and proxy.
+  Transport(const Clock& clock, Resolve resolve, Proxy proxy);
   ~Transport();
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;

@@ -1,0 +1,52 @@
+// Turns host names into addresses without ever blocking longer than the exchange may: getaddrinfo can hang for 10 s and
+// more and cannot be cancelled, so it runs on a thread of its own that may be left behind. Thread-safe.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "daemon/oauth/socket_patience.h"
+
+namespace credsync::oauth {
+
+// Look-ups that nobody waits for any more but that have not come back. With so many the resolver is ill: fail at once.
+constexpr int kMaxAbandonedLookups = 16;
+// Addresses tried of one host; more would not be reached within the deadline anyway (250 ms apart).
+constexpr std::size_t kMaxAddresses = 16;
+
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  bool is_loopback() const;   // 127.0.0.0/8, ::1 and its IPv4-mapped form
+};
+
+// An IPv4 or IPv6 literal (without brackets), as an address.
+std::optional<Address> literal_address(const std::string& host, std::uint16_t port);
+
+// Blocking, called on any thread; in the order in which they should be tried.
+using Resolve = std::function<Result<std::vector<Address>>(const std::string& host, std::uint16_t port)>;
+Result<std::vector<Address>> resolve_by_system(const std::string& host, std::uint16_t port);
+
+class AddressLookup {
+ public:
+  explicit AddressLookup(Resolve resolve);
+
+  // Fails with kResolve, with kDeadline, or when stopped. At least one address otherwise, at most kMaxAddresses.
+  Outcome<std::vector<Address>> find(const std::string& host, std::uint16_t port, const Patience& patience) const;
+
+ private:
+  struct Shared;
+  struct Job;
+  // Shared with the threads left behind, which may outlive this object.
+  std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace credsync::oauth

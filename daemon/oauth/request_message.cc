@@ -1,0 +1,71 @@
+#include "daemon/oauth/request_message.h"
+
+#include <algorithm>
+#include <array>
+
+namespace credsync::oauth {
+namespace {
+
+// Set here and nowhere else: two of one kind would make the message's end ambiguous, and a coded answer is not read.
+constexpr std::array<std::string_view, 8> kOurs = {"host",       "content-length", "transfer-encoding", "connection",
+                                                   "keep-alive", "te",             "accept-encoding",   "expect"};
+
+bool has_header(const HttpRequest& request, std::string_view name) {
+  return std::any_of(request.headers.begin(), request.headers.end(),
+                     [&](const Header& header) { return same_name(header.name, name); });
+}
+
+// Head and body never grow past this, so that no half-written copy stays behind in memory.
+std::size_t size_bound(const HttpRequest& request, const EndpointUrl& url) {
+  constexpr std::size_t kFixedParts = 512;
+  std::size_t size = kFixedParts + request.method.size() + url.target.text().size() + url.host.size();
+  for (const Header& header : request.headers) size += header.name.size() + header.value.size() + 4;
+  return size + request.body.text().size();
+}
+
+}  // namespace
+
+bool same_name(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+bool is_token(std::string_view text) {
+  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           kMarks.find(c) != std::string_view::npos;
+  });
+}
+
+bool is_field_value(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return c == '\t' || (byte >= 0x20 && byte != 0x7f);
+  });
+}
+
+Result<WipedString> write_request(const HttpRequest& request, const EndpointUrl& url) {
+  if (!is_token(request.method)) return invalid("bad request method");
+  for (const Header& header : request.headers) {
+    const bool ours = std::any_of(kOurs.begin(), kOurs.end(),
+                                  [&](std::string_view name) { return same_name(header.name, name); });
+    if (ours || !is_token(header.name) || !is_field_value(header.value)) return invalid("bad request header");
+  }
+  WipedString message;
+  std::string& text = message.text();
+  text.reserve(size_bound(request, url));
+  text.append(request.method).append(" ").append(url.target.text()).append(" HTTP/1.1\r\nHost: ");
+  text.append(url.authority()).append("\r\nAccept-Encoding: identity\r\n");
+  if (!has_header(request, "User-Agent")) text.append("User-Agent: credsyncd/" CREDSYNC_VERSION "\r\n");
+  for (const Header& header : request.headers) {
+    text.append(header.name).append(": ").append(header.value).append("\r\n");
+  }
+  const std::string& body = request.body.text();
+  const bool may_have_body = request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
+  if (!body.empty() || may_have_body) text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");
+  text.append("\r\n").append(body);
+  return message;
+}
+
+}  // namespace credsync::oauth

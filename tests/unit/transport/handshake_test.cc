@@ -1,0 +1,207 @@
+// Who the other end is: nothing leaves before the certificate has been verified for this host.
+#include <openssl/ssl.h>
+
+#include "tests/unit/transport/transport_fixture.h"
+
+namespace credsync::test {
+namespace {
+
+using HandshakeTest = TransportTest;
+
+void expect_words(const ExchangeOutcome& outcome, std::string_view words) {
+  const TransportError* error = error_of(outcome);
+  ASSERT_NE(error, nullptr);
+  EXPECT_NE(error->words.find(words), std::string::npos) << error->words;
+}
+
+TEST_F(HandshakeTest, GoodCertificateGetsTheRequest) {
+  Server server(answer_always(ok_answer("{}")), tls());
+  EXPECT_ANSWER(exchange(https_url(server), options()), "{}");
+  EXPECT_EQ(server.requests(), 1);
+}
+
+TEST_F(HandshakeTest, CertificateOfAnotherHostGetsNothing) {
+  const Identity other = make_identity({.alt_names = "DNS:other.test"}, &authority());
+  Server server(answer_always(ok_answer("{}")), {.identity = &other});
+  const auto outcome = exchange(https_url(server), options());
+  EXPECT_FAULT(outcome, TransportFault::kUntrusted, false);
+  expect_words(outcome, "issued for another host");
+  EXPECT_EQ(server.requests(), 0);
+}
+
+// The trap in Poco: when the handshake outlasts its connect time-out the host check sees no certificate and passes.
+TEST_F(HandshakeTest, LateCertificateOfAnotherHostGetsNothing) {
+  const Identity other = make_identity({.alt_names = "DNS:other.test"}, &authority());
+  std::atomic<bool> shaken = false;
+  Server server(
+      [&](Peer& peer) {
+        shaken = peer.handshake_in_single_bytes();
+        peer.read_request();
+      },
+      {.identity = &other});
+  const auto outcome = exchange(https_url(server), options());
+  EXPECT_FAULT(outcome, TransportFault::kUntrusted, false);
+  expect_words(outcome, "issued for another host");
+  EXPECT_TRUE(eventually([&] { return server.scripts_ended() == 1; }));
+  EXPECT_FALSE(shaken);
+  EXPECT_EQ(server.requests(), 0);
+}
+
+TEST_F(HandshakeTest, LateGoodCertificateGetsTheRequest) {
+  Server server(
+      [](Peer& peer) {
+        if (peer.handshake_in_single_bytes() && !peer.read_request().empty()) peer.write(ok_answer("late"));
+      },
+      tls());
+  EXPECT_ANSWER(exchange(https_url(server), options()), "late");
+}
+
+TEST_F(HandshakeTest, CommonNameDoesNotCount) {
+  const Identity named = make_identity({.common_name = kHost, .alt_names = ""}, &authority());
+  Server server(answer_always(ok_answer("{}")), {.identity = &named});
+  EXPECT_FAULT(exchange(https_url(server), options()), TransportFault::kUntrusted, false);
+  EXPECT_EQ(server.requests(), 0);
+}
+
+TEST_F(HandshakeTest, RefusedCertificatesSayWhy) {
+  const Identity stranger = make_identity({.common_name = "Stranger", .alt_names = "", .authority = true});
+  const Identity expired = make_identity({.alt_names = "DNS:provider.test", .valid_from_days = -9, .valid_until_days = -1}, &authority());
+  const Identity future = make_identity({.alt_names = "DNS:provider.test", .valid_from_days = 2}, &authority());
+  const Identity self_signed = make_identity({.alt_names = "DNS:provider.test"});
+  const Identity strange = make_identity({.alt_names = "DNS:provider.test"}, &stranger);
+  const std::pair<const Identity*, const char*> cases[] = {{&expired, "certificate expired"},
+                                                           {&future, "not valid yet"},
+                                                           {&self_signed, "self-signed certificate"},
+                                                           {&strange, "unknown authority"}};
+  for (const auto& [identity, words] : cases) {
+    SCOPED_TRACE(words);
+    Server server(answer_always(ok_answer("{}")), {.identity = identity});
+    const auto outcome = exchange(https_url(server), options());
+    EXPECT_FAULT(outcome, TransportFault::kUntrusted, false);
+    expect_words(outcome, words);
+    EXPECT_EQ(server.requests(), 0);
+  }
+}
+
+TEST_F(HandshakeTest, CaFileReplacesTheSystemsRoots) {
+  Server server(answer_always(ok_answer("{}")), tls());
+  ExchangeOptions system_roots = options();
+  system_roots.ca_file.clear();
+  EXPECT_FAULT(exchange(https_url(server), system_roots), TransportFault::kUntrusted, false);
+}
+
+TEST_F(HandshakeTest, AddressLiteralsAreVerifiedAsAddresses) {
+  const Identity by_address = make_identity({.alt_names = "IP:127.0.0.1"}, &authority());
+  const Identity by_name = make_identity({.alt_names = "DNS:127.0.0.1"}, &authority());
+  Server right(answer_always(ok_answer("ip")), {.identity = &by_address});
+  Server wrong(answer_always(ok_answer("ip")), {.identity = &by_name});
+  const auto url = [](const Server& server) { return "https://127.0.0.1:" + std::to_string(server.port()) + "/"; };
+  EXPECT_ANSWER(exchange(url(right), options()), "ip");
+  EXPECT_FAULT(exchange(url(wrong), options()), TransportFault::kUntrusted, false);
+}
+
+TEST_F(HandshakeTest, OldTlsIsRefused) {
+  ServerTls old = tls();
+  old.highest_version = TLS1_1_VERSION;
+  Server server(answer_always(ok_answer("{}")), old);
+  EXPECT_FAULT(exchange(https_url(server), options()), TransportFault::kHandshake, false);
+  EXPECT_EQ(server.requests(), 0);
+}
+
+TEST_F(HandshakeTest, Tls12IsEnough) {
+  ServerTls older = tls();
+  older.highest_version = TLS1_2_VERSION;
+  Server server(answer_always(ok_answer("1.2")), older);
+  EXPECT_ANSWER(exchange(https_url(server), options()), "1.2");
+}
+
+TEST_F(HandshakeTest, PlainTextServerIsNotTls) {
+  Server server([](Peer& peer) {
+    peer.read_some();
+    peer.write("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+  });
+  EXPECT_FAULT(exchange(https_url(server), options()), TransportFault::kHandshake, false);
+}
+
+TEST_F(HandshakeTest, ClosedInTheHandshakeIsNotSent) {
+  Server server([](Peer& peer) { peer.read_some(); }, tls());
+  EXPECT_FAULT(exchange(https_url(server), options()), TransportFault::kHandshake, false);
+}
+
+TEST_F(HandshakeTest, CaFileThatCannotServeIsOurMistake) {
+  Server server(answer_always(ok_answer("{}")), tls());
+  ExchangeOptions bad = options();
+  for (const std::string& file : {std::string("/nonexistent/ca.pem"), write_file("empty.pem", ""),
+                                  write_file("noise.pem", "-----BEGIN CERTIFICATE-----\nnoise\n-----END CERTIFICATE-----\n"),
+                                  write_file("half.pem", authority().certificate_pem() + "-----BEGIN CERTIFICATE-----\nAAAA\n")}) {
+    bad.ca_file = file;
+    EXPECT_FAULT(exchange(https_url(server), bad), TransportFault::kBadRequest, false);
+  }
+  EXPECT_EQ(server.connections(), 0);
+}
+
+TEST_F(HandshakeTest, ChangedCaFileIsReadAgain) {
+  const Identity stranger = make_identity({.common_name = "Stranger", .alt_names = "", .authority = true});
+  Server server(answer_always(ok_answer("{}")), tls());
+  EXPECT_ANSWER(exchange(https_url(server), options()), "{}");
+  std::filesystem::rename(write_file("new.pem", stranger.certificate_pem()), ca_file_);
+  // Not even the connection that the old file had vouched for is used again.
+  EXPECT_FAULT(exchange(https_url(server), options()), TransportFault::kUntrusted, false);
+  std::filesystem::rename(write_file("new.pem", authority().certificate_pem()), ca_file_);
+  EXPECT_ANSWER(exchange(https_url(server), options()), "{}");
+}
+
+class ClientCertificateTest : public TransportTest {
+ protected:
+  ServerTls demanding(int version = 0) const {
+    return {.identity = &good(), .highest_version = version, .client_authority = &authority()};
+  }
+  ExchangeOptions with(const Identity& client, const Secret& key) {
+    ExchangeOptions result = options();
+    result.client_certificate = write_file("client.pem", client.certificate_pem());
+    result.client_key = &key;
+    return result;
+  }
+};
+
+TEST_F(ClientCertificateTest, IsAccepted) {
+  const Identity client = make_identity({.common_name = "client"}, &authority());
+  const Secret key(client.key_pem());
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    Server server(answer_always(ok_answer("known")), demanding(version));
+    EXPECT_ANSWER(exchange(https_url(server), with(client, key)), "known");
+  }
+}
+
+TEST_F(ClientCertificateTest, MissingIsRefusedByTheServer) {
+  Server server(answer_always(ok_answer("known")), demanding());
+  const auto outcome = exchange(https_url(server), options());
+  ASSERT_NE(error_of(outcome), nullptr);
+  EXPECT_EQ(server.requests(), 0);
+}
+
+TEST_F(ClientCertificateTest, KeyThatDoesNotFitIsASecretSourcesFault) {
+  const Identity client = make_identity({.common_name = "client"}, &authority());
+  const Identity other = make_identity({.common_name = "other"}, &authority());
+  Server server(answer_always(ok_answer("known")), demanding());
+  for (const std::string& pem : {other.key_pem(), std::string("no key"), std::string()}) {
+    const Secret key(pem);
+    EXPECT_FAULT(exchange(https_url(server), with(client, key)), TransportFault::kSecretSource, false);
+  }
+  EXPECT_EQ(server.connections(), 0);
+}
+
+TEST_F(ClientCertificateTest, AnotherKeyDoesNotUseTheFirstOnesConnection) {
+  const Identity client = make_identity({.common_name = "client"}, &authority());
+  const Secret key(client.key_pem());
+  const Secret wrong("no key");
+  Server server(answer_always(ok_answer("known")), demanding());
+  const ExchangeOptions first = with(client, key);
+  EXPECT_ANSWER(exchange(https_url(server), first), "known");
+  ExchangeOptions second = first;
+  second.client_key = &wrong;
+  EXPECT_FAULT(exchange(https_url(server), second), TransportFault::kSecretSource, false);
+}
+
+}  // namespace
+}  // namespace credsync::test
