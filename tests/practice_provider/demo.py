@@ -65,8 +65,9 @@ def account(name, **keys):
     return "\n".join([f"[account.{name}]", *(f"{key} = {toml(value)}" for key, value in keys.items()), ""])
 
 
-def accounts():
+def accounts(base_url):
     """The text of each account's file."""
+    host = base_url.removeprefix("https://")   # a variable without default in the profile, though the URLs are laid over
     client = {"client_id": CLIENT, "client_secret": {"file": "client.secret"}}
     return {
         "flat-pat": account("flat-pat", provider="flat", grant="static"),
@@ -75,7 +76,7 @@ def accounts():
         "flume": account("flume", provider="flume", grant="password", **client, username=USER,
                          password={"file": "flume.password"}),
         "fflogs": account("fflogs", provider="fflogs", grant="client_credentials", **client),
-        "example": account("example", provider="example", grant="static"),
+        "example": account("example", provider="example", grant="static", vars={"host": host}),
     }
 
 
@@ -98,8 +99,9 @@ def write_all(options, provider):
     socket = os.path.abspath(options.socket) if options.socket else place("run", "api.sock")
     ca_file = os.path.abspath(options.ca or provider.ca_file)
     write(place("credsyncd.toml"), daemon_config(socket, ca_file, options.user or invokers()))
-    write(place("providers.d", "practice.toml"), profiles.overrides(options.base_url or provider.base_url))
-    for name, text in accounts().items():
+    base_url = options.base_url or provider.base_url
+    write(place("providers.d", "practice.toml"), profiles.overrides(base_url))
+    for name, text in accounts(base_url).items():
         write(place("accounts.d", f"{name}.toml"), text)
     write(place("accounts.d", "client.secret"), SECRET + "\n", 0o600)
     write(place("accounts.d", "flume.password"), PASSWORD + "\n", 0o600)

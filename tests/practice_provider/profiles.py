@@ -12,6 +12,7 @@ PATHS = {
 }
 RFC_PATHS = {"authorize": "/authorize", "token": "/token", "revoke": "/revoke", "introspect": "/introspect",
              "device": "/device_authorization", "userinfo": "/userinfo"}
+RFC_GRANTS = ["authorization_code", "implicit", "device_code", "password", "client_credentials", "refresh_token"]
 
 
 def toml(value):
@@ -34,7 +35,7 @@ def overrides(base_url):
 
 def rfc(profile_id, base_url, instance, tables=None, without=()):
     """A whole profile of an RFC instance. `tables` such as {"refresh": {"rotation": "always"}} is laid over it."""
-    head = {"title": f"Practice {instance}"}
+    head = {"title": f"Practice {instance}", "grants": RFC_GRANTS}
     merged = {"client": {"auth": ["basic"]}, "revoke": {"access_cascade": "none", "refresh_cascade": "grant"}}
     for name, table in (tables or {}).items():
         if isinstance(table, dict):

@@ -135,7 +135,8 @@ class HeldBack(Case):
         provider.release(rule)
         for thread in threads:
             thread.join(10)
-        self.assertEqual(provider.summary(provider=self.name)["same_credential_in_flight"], 1)
+        summary = provider.summary(provider=self.name)
+        self.assertEqual((summary["same_credential_in_flight"], summary["peak_in_flight"]), (1, 2))
 
 
 class Dropped(Case):

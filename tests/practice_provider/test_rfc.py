@@ -329,6 +329,32 @@ class Transport(unittest.TestCase):
         self.assertEqual(provider.http("GET", "/_control/summary").status, 403)
         self.assertEqual(provider.http("GET", "/_control/summary", headers={"X-Practice-Control": "no"}).status, 403)
 
+    def raw(self, request):
+        import socket
+        context = ssl.create_default_context(cafile=provider.ca_file)
+        with socket.create_connection(("127.0.0.1", provider.port), 10) as plain, \
+                context.wrap_socket(plain, server_hostname="localhost") as tls:
+            tls.sendall(request)
+            received = b""
+            while piece := tls.recv(65536):
+                received += piece
+            return received
+
+    def test_chunked_bodies_and_100_continue_are_understood(self):
+        head = (b"POST /rfc/token HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n"
+                b"Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n")
+        received = self.raw(head + b"b\r\ngrant_type=\r\n8;x=y\r\npassword\r\n0\r\n\r\n")
+        self.assertTrue(received.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 401 "), received)
+        self.assertEqual(provider.requests(provider="rfc")[-1]["grant"], "password")
+
+    def test_malformed_requests_get_400_and_the_end(self):
+        for request in (b"GET rfc/jwks HTTP/1.1\r\n\r\n", b"GET /rfc/jwks HTTP/2.0\r\n\r\n", b"\x16\x03\x01 \r\n\r\n",
+                        b"POST /rfc/token HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+                        b"POST /rfc/token HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                        b"GET /rfc/jwks HTTP/1.1\r\nNo colon\r\n\r\n",
+                        b"GET /rfc/jwks HTTP/1.1\r\nA: " + b"x" * 70000 + b"\r\n\r\n"):
+            self.assertTrue(self.raw(request).startswith(b"HTTP/1.1 400 "), request[:60])
+
     def test_unknown_paths_are_404(self):
         for path in ("/", "/flat", "/flat/nothing", "/rfc/UPPER/token", "/other/token"):
             self.assertEqual(provider.get(path).status, 404, path)

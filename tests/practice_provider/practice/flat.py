@@ -11,7 +11,8 @@ API_LIMIT_PER_HOUR = 100_000   # what the rate headers tell; the document gives 
 class Flat(Provider):
     kind = "flat"
     token_prefix = "flat"
-    document = {"lifetime": 86400, "scopes": SCOPES, "encodings": ["form"], "auth_methods": ["post"]}
+    document = {"lifetime": 86400, "scopes": SCOPES, "encodings": ["form"], "auth_methods": ["post"],
+                "rate_style": "reset-epoch"}
     response_types = ("code", "token")
     authorize_scope_required = True
     consent_title = "Allow this app to use your Flat account?"

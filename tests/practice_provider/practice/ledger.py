@@ -140,6 +140,7 @@ class Ledger:
         self.in_flight = Counter()
         self.serial = getattr(self, "serial", 0)
         self.arrivals, self.peaks = {}, {}
+        self.open_posts, self.widest = getattr(self, "open_posts", Counter()), Counter()
 
     def clear(self):
         self._clear()
@@ -229,6 +230,9 @@ class Ledger:
         if len(self.requests) < MAX_REQUESTS:
             self.requests[record.id] = record
         self._count_arrival(record)
+        if record.endpoint == "token":
+            self.open_posts[record.provider] += 1
+            self.widest[record.provider] = max(self.widest[record.provider], self.open_posts[record.provider])
         self.changed()
         return record
 
@@ -238,6 +242,8 @@ class Ledger:
 
     def close_request(self, record):
         record.ended = self.clock()
+        if record.endpoint == "token":
+            self.open_posts[record.provider] -= 1
         self.journal_request(record)
         self.changed()
 

@@ -75,6 +75,11 @@ def _superseded_counts(ledger, chosen):
     return {"superseded": len(superseded), "superseded_revoked": sum(t.dead_at is not None for t in superseded)}
 
 
+def _peak(peaks, provider):
+    """Of one provider, or the highest of all."""
+    return peaks.get(provider, 0) if provider else max(peaks.values(), default=0)
+
+
 def summary(ledger, filters):
     """Counts over all tokens and requests that the filters let through."""
     now = ledger.clock()
@@ -103,5 +108,6 @@ def summary(ledger, filters):
         "same_credential_in_flight": sum(r.in_flight_same_credential > 0 for r in posts),
         "deviations": dict(Counter(d for r in records for d in r.deviations)),
         "under_way": sum(r.ended is None for r in records),
-        "peak_per_second": ledger.peaks.get(provider, 0) if provider else max(ledger.peaks.values(), default=0),
+        "peak_per_second": _peak(ledger.peaks, provider),
+        "peak_in_flight": _peak(ledger.widest, provider),
     }
