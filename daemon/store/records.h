@@ -39,6 +39,8 @@ struct ParkedGrant {
   account::TokenSet tokens;
   Secret order;                               // serialised RevocationOrder; empty: erase only
   WallTime retire_at;                         // 7 days after a change of identity, 30 after removal
+
+  ParkedGrant clone() const { return {id, account, identity, generation, tokens.clone(), order.clone(), retire_at}; }
 };
 
 using SlotId = std::uint32_t;

@@ -1,0 +1,271 @@
+#include "daemon/store/committer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "daemon/store/codec.h"
+
+namespace credsync::store {
+namespace {
+
+using std::chrono::milliseconds;
+
+// A full disk is tried again soon, for its admin waits, and then seldom, for each try writes to the log.
+constexpr milliseconds kFirstPause{1000};
+constexpr milliseconds kLongestPause{60'000};
+// How long an erased token may stay in the write-ahead log: each cut costs two syncs.
+constexpr milliseconds kCutLogAfter{5000};
+
+Committer::Moment now() { return std::chrono::steady_clock::now(); }
+
+std::optional<SlotId> slot_of(const Change& change) {
+  return std::visit(
+      [](const auto& c) -> std::optional<SlotId> {
+        if constexpr (requires { c.slot.has_value(); }) return c.slot;
+        return std::nullopt;
+      },
+      change);
+}
+
+}  // namespace
+
+Committer::Committer(Database& database, StateWriter& writer, AnswerSlots& slots, const Sealer& sealer, Executor& loop,
+                     std::function<std::int64_t()> new_id, std::uint64_t next_sequence)
+    : database_(database), writer_(writer), slots_(slots), sealer_(sealer), loop_(loop), new_id_(std::move(new_id)),
+      next_sequence_(next_sequence) {}
+
+void Committer::Order::add(const Request& request) {
+  if (!request.account.empty()) accounts.insert(request.account);
+  rows.insert(request.rows.begin(), request.rows.end());
+}
+
+bool Committer::Order::holds_up(const Request& request) const {
+  if (accounts.empty() && rows.empty()) return false;
+  return accounts.contains(request.account) ||
+         std::any_of(request.rows.begin(), request.rows.end(), [this](std::int64_t id) { return rows.contains(id); });
+}
+
+void Committer::adopt(Change change) {
+  Request request;
+  request.work = std::move(change);
+  request.durable = true;
+  note_keys(request, std::get<Change>(request.work));
+  waiting_.push_back(std::move(request));
+  retry_at_ = now();
+}
+
+void Committer::process(std::vector<Request> batch, bool insist) {
+  const std::size_t first = waiting_.size();
+  for (Request& request : batch) {
+    if (prepare(request)) waiting_.push_back(std::move(request));
+  }
+  if (waiting_.empty()) return;
+  if (batch.empty() && !insist && now() < retry_at_) return;
+  sync_slots(first);
+  if (!attempt_together()) attempt_each();
+  settle();
+}
+
+// False: it was answered already.
+bool Committer::prepare(Request& request) {
+  if (auto* intent = std::get_if<Intent>(&request.work)) {
+    request.account = intent->account;
+    const auto slot = slots_.reserve(intent->account, intent->generation);
+    if (slot) intent->slot = *slot;
+    if (!slot) refuse(request, exhausted("all slots for answers are taken"));
+    return slot.has_value();
+  }
+  auto& change = std::get<Change>(request.work);
+  request.ids = give_ids(change, new_id_);
+  note_keys(request, change);
+  return true;
+}
+
+void Committer::note_keys(Request& request, const Change& change) {
+  std::visit(
+      [&](const auto& c) {
+        if constexpr (requires { c.account; }) request.account = c.account;
+        if constexpr (requires { c.grant.account; }) request.account = c.grant.account;
+        if constexpr (requires { c.grant.id; }) request.rows.push_back(c.grant.id);
+        if constexpr (requires { c.id; }) request.rows.push_back(c.id);
+        if constexpr (requires { c.retire; }) {
+          for (const Retirement& retirement : c.retire) request.rows.push_back(retirement.id);
+        }
+        if constexpr (requires { c.parked_id; }) {
+          request.rows.push_back(c.parked_id);
+          if (auto account = writer_.account_of_parked(c.parked_id)) request.account = std::move(*account);
+        }
+      },
+      change);
+}
+
+// True: written, and durable after the next sync. A change that would be refused is not put there, for nothing could
+// take it out again; the transaction then says what is wrong with it.
+bool Committer::put_into_slot(Request& request) {
+  auto* change = std::get_if<Change>(&request.work);
+  const auto slot = change == nullptr ? std::nullopt : slot_of(*change);
+  if (!slot || !fits_a_slot(*change) || !slots_.reserved(*slot) || !writer_.check(*change)) return false;
+  const auto written = slots_.put(*slot, encode_answer(*change, next_sequence_++).text(), sealer_);
+  if (!written) log::error("an answer could not be written to its slot", {{"WHY", written.error().message()}});
+  return written.has_value();
+}
+
+// Writes the new requests' answers into their slots and acknowledges them after one sync for all.
+void Committer::sync_slots(std::size_t first) {
+  std::vector<Request*> written;
+  for (std::size_t i = first; i < waiting_.size(); ++i) {
+    if (put_into_slot(waiting_[i])) written.push_back(&waiting_[i]);
+  }
+  if (written.empty()) return;
+  if (const auto synced = slots_.sync(); !synced) {
+    log::error("answers could not be synced in their slots", {{"WHY", synced.error().message()}});
+    return;
+  }
+  for (Request* request : written) {
+    request->durable = true;
+    loop_.post([done = std::move(request->done), ids = request->ids]() mutable {
+      if (done) done(std::move(ids));
+    });
+  }
+}
+
+Result<Applied> Committer::write(Request& request) {
+  if (auto* intent = std::get_if<Intent>(&request.work)) {
+    if (const auto added = writer_.add_intent(*intent); !added) return added.error();
+    return Applied{};
+  }
+  return writer_.apply(std::get<Change>(request.work));
+}
+
+Result<Applied> Committer::attempt_in_savepoint(Request& request) {
+  if (const auto begun = database_.execute("SAVEPOINT one"); !begun) return begun.error();
+  auto applied = write(request);
+  // After some errors SQLite has rolled back everything by itself; the caller looks.
+  const auto ended = database_.execute(applied ? "RELEASE one" : "ROLLBACK TO one; RELEASE one");
+  if (applied && !ended) return ended.error();
+  return applied;
+}
+
+// One transaction for all. False: it could not be committed as a whole, nothing is changed.
+bool Committer::attempt_together() {
+  if (waiting_.size() == 1) return false;
+  if (!database_.execute("BEGIN IMMEDIATE")) return false;
+  Order held_up;
+  for (Request& request : waiting_) {
+    request.outcome.reset();
+    if (!held_up.holds_up(request)) request.outcome = attempt_in_savepoint(request);
+    if (!database_.in_transaction()) return false;
+    const bool stays = !request.outcome || (!*request.outcome && request.durable);
+    if (stays) held_up.add(request);
+  }
+  if (database_.execute("COMMIT")) return true;
+  if (database_.in_transaction()) [[maybe_unused]] const auto undone = database_.execute("ROLLBACK");
+  return false;
+}
+
+void Committer::attempt_each() {
+  Order held_up;
+  for (Request& request : waiting_) {
+    request.outcome.reset();
+    if (!held_up.holds_up(request)) request.outcome = attempt_alone(request);
+    const bool stays = !request.outcome || (!*request.outcome && request.durable);
+    if (stays) held_up.add(request);
+  }
+}
+
+Result<Applied> Committer::attempt_alone(Request& request) {
+  if (const auto begun = database_.execute("BEGIN IMMEDIATE"); !begun) return begun.error();
+  auto applied = write(request);
+  if (applied) {
+    const auto committed = database_.execute("COMMIT");
+    if (committed) return applied;
+    applied = committed.error();
+  }
+  if (database_.in_transaction()) [[maybe_unused]] const auto undone = database_.execute("ROLLBACK");
+  return applied;
+}
+
+void Committer::settle() {
+  std::deque<Request> tried = std::move(waiting_);
+  waiting_.clear();
+  std::optional<Error> trouble;
+  for (Request& request : tried) {
+    if (request.outcome && *request.outcome) {
+      finish(request);
+    } else if (!request.outcome || request.durable) {
+      if (request.outcome && !trouble) trouble = request.outcome->error();
+      waiting_.push_back(std::move(request));
+    } else {
+      refuse(request, request.outcome->error());
+    }
+  }
+  note_trouble(trouble);
+}
+
+void Committer::finish(Request& request) {
+  Applied& applied = **request.outcome;
+  for (const SlotId slot : applied.released) slots_.release(slot);
+  if (applied.erased && !cut_log_at_) cut_log_at_ = now() + kCutLogAfter;
+  if (auto* intent = std::get_if<Intent>(&request.work)) {
+    loop_.post([begun = std::move(request.begun), slot = intent->slot]() mutable { begun(slot); });
+  } else if (!request.durable) {
+    loop_.post([done = std::move(request.done), ids = std::move(applied.ids)]() mutable {
+      if (done) done(std::move(ids));
+    });
+  }
+}
+
+void Committer::refuse(Request& request, const Error& error) {
+  if (auto* intent = std::get_if<Intent>(&request.work)) {
+    slots_.release(intent->slot);
+    loop_.post([begun = std::move(request.begun), error]() mutable { begun(error); });
+  } else {
+    loop_.post([done = std::move(request.done), error]() mutable {
+      if (done) done(error);
+    });
+  }
+}
+
+void Committer::refuse_waiting() {
+  std::deque<Request> kept;
+  for (Request& request : waiting_) {
+    if (request.durable) {
+      kept.push_back(std::move(request));
+    } else {
+      refuse(request, trouble_ ? *trouble_ : unavailable("the store is closing"));
+    }
+  }
+  waiting_ = std::move(kept);
+}
+
+// Says once that answers are stuck, and once that they are not.
+void Committer::note_trouble(const std::optional<Error>& error) {
+  if (error) {
+    pause_ = trouble_ ? std::min(pause_ * 2, kLongestPause) : kFirstPause;
+    retry_at_ = now() + pause_;
+    if (!trouble_) {
+      log::error("the store cannot commit; answers are kept in their slots and tried again",
+                 {{"WHY", error->message()}, {"WAITING", std::to_string(waiting_.size())}});
+    }
+  } else if (trouble_) {
+    log::notice("the store commits again");
+  }
+  trouble_ = error;
+}
+
+std::optional<Committer::Moment> Committer::next_moment() const {
+  if (waiting_.empty()) return cut_log_at_;
+  return cut_log_at_ ? std::min(retry_at_, *cut_log_at_) : retry_at_;
+}
+
+void Committer::tidy(bool at_once) {
+  if (!cut_log_at_ || (!at_once && now() < *cut_log_at_)) return;
+  cut_log_at_.reset();
+  if (const auto cut = database_.truncate_log(); !cut) {
+    log::warning("the write-ahead log could not be cut; erased tokens stay in it, sealed", {{"WHY", cut.error().message()}});
+    if (!at_once) cut_log_at_ = now() + kLongestPause;
+  }
+}
+
+}  // namespace credsync::store

@@ -1,0 +1,140 @@
+#include "daemon/store/recovery.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "daemon/store/codec.h"
+#include "daemon/store/state_reader.h"
+
+namespace credsync::store {
+namespace {
+
+std::string slot_name(SlotId slot) { return std::to_string(slot & 0xff); }
+
+void set_slot(Change& change, SlotId slot) {
+  std::visit(
+      [slot](auto& c) {
+        if constexpr (requires { c.slot = std::optional<SlotId>(slot); }) c.slot = slot;
+      },
+      change);
+}
+
+class Recovery {
+ public:
+  Recovery(Database& database, const Sealer& sealer, StateWriter& writer, AnswerSlots& slots)
+      : database_(database), sealer_(sealer), writer_(writer), slots_(slots) {}
+
+  // All in one transaction: on a full disk it is read from, then rolled back, and the answers stay in their slots.
+  Result<Recovered> run() {
+    CREDSYNC_TRY(database_.execute("BEGIN IMMEDIATE"));
+    auto done = inside();
+    if (!done) {
+      [[maybe_unused]] const auto undone = database_.execute("ROLLBACK");
+      return done.error();
+    }
+    commit();
+    slots_.wipe_free();
+    return std::move(recovered_);
+  }
+
+ private:
+  Result<void> inside() {
+    CREDSYNC_TRY(find_answers());
+    CREDSYNC_TRY(install());
+    auto state = read_state(database_, sealer_);
+    if (!state) return state.error();
+    state->damage.insert(state->damage.end(), damage_.begin(), damage_.end());
+    recovered_.state = std::move(*state);
+    return {};
+  }
+
+  Result<void> find_answers() {
+    auto intents = read_intents(database_);
+    if (!intents) return intents.error();
+    if (slots_.made() && !intents->empty()) {
+      log::error("the file of reserved answers was missing or damaged; refreshes under way have an unknown outcome",
+                 {{"INTENTS", std::to_string(intents->size())}});
+    }
+    for (const Intent& intent : *intents) find_answer(intent);
+    std::sort(answers_.begin(), answers_.end(), [](const Answer& a, const Answer& b) { return a.sequence < b.sequence; });
+    if (!answers_.empty()) recovered_.next_sequence = answers_.back().sequence + 1;
+    return {};
+  }
+
+  void find_answer(const Intent& intent) {
+    if (!slots_.occupy(intent)) return;
+    auto plain = slots_.answer(intent.slot, sealer_);
+    if (!plain) return broken(intent, plain.error());
+    if (!*plain) return;
+    auto answer = decode_answer((*plain)->text());
+    if (!answer) return broken(intent, answer.error());
+    set_slot(answer->change, intent.slot);
+    answers_.push_back(std::move(*answer));
+  }
+
+  void broken(const Intent& intent, const Error& error) {
+    damage_.push_back("the answer to a refresh of " + intent.account + " (slot " + slot_name(intent.slot) +
+                      ") does not open: " + error.message());
+  }
+
+  Result<void> install() {
+    for (Answer& answer : answers_) {
+      CREDSYNC_TRY(database_.execute("SAVEPOINT answer"));
+      auto applied = apply(answer.change);
+      CREDSYNC_TRY(database_.execute(applied ? "RELEASE answer" : "ROLLBACK TO answer; RELEASE answer"));
+      if (!applied) {
+        const ErrorCode code = applied.error().code();
+        if (code != ErrorCode::kInvalid && code != ErrorCode::kNotFound) return applied.error();
+        log::error("a stored answer fits nothing any more; it stays in its slot", {{"WHY", applied.error().message()}});
+        continue;
+      }
+      released_.insert(released_.end(), applied->released.begin(), applied->released.end());
+      recovered_.uncommitted.push_back(std::move(answer.change));
+    }
+    return {};
+  }
+
+  // An account that has something as new or newer already keeps it, and the slot is freed.
+  Result<Applied> apply(Change& change) {
+    const auto* install = std::get_if<Install>(&change);
+    const auto newer = writer_.check(change);
+    if (install == nullptr || newer || newer.error().code() != ErrorCode::kInvalid) return writer_.apply(change);
+    log::notice("a stored answer is older than what the account has; its slot is freed",
+                {{"ACCOUNT", install->account}, {"WHY", newer.error().message()}});
+    change = DropIntent{install->account, *install->slot};
+    return writer_.apply(change);
+  }
+
+  void commit() {
+    const auto committed = database_.execute("COMMIT");
+    if (committed) {
+      if (!recovered_.uncommitted.empty()) {
+        log::notice("answers of an earlier run were installed", {{"COUNT", std::to_string(recovered_.uncommitted.size())}});
+      }
+      for (const SlotId slot : released_) slots_.release(slot);
+      recovered_.uncommitted.clear();
+      return;
+    }
+    log::error("answers of an earlier run could not be committed yet; they stay in their slots",
+               {{"WHY", committed.error().message()}});
+    if (database_.in_transaction()) [[maybe_unused]] const auto undone = database_.execute("ROLLBACK");
+  }
+
+  Database& database_;
+  const Sealer& sealer_;
+  StateWriter& writer_;
+  AnswerSlots& slots_;
+  std::vector<Answer> answers_;
+  std::vector<SlotId> released_;
+  std::vector<std::string> damage_;
+  Recovered recovered_;
+};
+
+}  // namespace
+
+Result<Recovered> recover(Database& database, const Sealer& sealer, StateWriter& writer, AnswerSlots& slots) {
+  return Recovery(database, sealer, writer, slots).run();
+}
+
+}  // namespace credsync::store

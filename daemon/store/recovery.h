@@ -1,0 +1,21 @@
+// The start: answered slots are installed, then everything is read. Blocking; once, before the store thread begins.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "daemon/store/answer_slots.h"
+#include "daemon/store/state_writer.h"
+
+namespace credsync::store {
+
+struct Recovered {
+  Snapshot state;                     // with all answers installed
+  std::vector<Change> uncommitted;    // answers that are in `state` and in their slots, but could not be committed
+  std::uint64_t next_sequence = 1;
+};
+
+// An error means that the state cannot be read; nothing was changed then.
+Result<Recovered> recover(Database& database, const Sealer& sealer, StateWriter& writer, AnswerSlots& slots);
+
+}  // namespace credsync::store

@@ -1,0 +1,159 @@
+#include "daemon/store/sqlite_store.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "daemon/store/committer.h"
+#include "daemon/store/database_file.h"
+#include "daemon/store/recovery.h"
+#include "daemon/store/state_directory.h"
+#include "daemon/store/write_queue.h"
+
+namespace credsync::store {
+namespace {
+
+// Changes in one transaction: enough to make a sync cheap, few enough that the first does not wait long for the last.
+constexpr std::size_t kBatch = 256;
+
+Result<Key> prepare_files(const StateDirectory& directory, const KeySource& source) {
+  const bool exists = file_exists(directory.database());
+  if (!exists && file_exists(directory.slots())) {
+    return corrupt(directory.slots() + " is there, but " + directory.database() +
+                   " is missing: put the database back, or move both away to begin anew; nothing was changed");
+  }
+  auto master = read_master_key(source, directory.key(), directory.database(), !exists);
+  if (!master) return master.error();
+  if (!exists) CREDSYNC_TRY(make_database(directory.database(), *master));
+  return master;
+}
+
+std::int64_t highest_id(const Snapshot& state) {
+  std::int64_t highest = 0;
+  for (const Retirement& retirement : state.retirements) highest = std::max(highest, retirement.id);
+  for (const ParkedGrant& grant : state.parked) highest = std::max(highest, grant.id);
+  return highest;
+}
+
+bool holds_an_answer(const Change& change) {
+  return std::visit(
+      [](const auto& c) {
+        if constexpr (requires { c.slot.has_value(); }) return c.slot.has_value();
+        return false;
+      },
+      change);
+}
+
+}  // namespace
+
+struct SqliteStore::Parts {
+  StateDirectory directory;              // last to go: its lock covers the rest
+  OpenDatabase file;
+  AnswerSlots slots;
+  std::optional<StateWriter> writer;
+  std::optional<Committer> committer;
+  WriteQueue queue;
+};
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const SqliteStoreOptions& options, Executor& loop,
+                                                       const Clock& clock) {
+  start_sealing();
+  auto directory = StateDirectory::take(options.state_dir);
+  if (!directory) return directory.error();
+  const auto master = prepare_files(*directory, options.key);
+  if (!master) return master.error();
+  auto file = open_database(directory->database(), *master);
+  if (!file) return file.error();
+  auto slots = AnswerSlots::open(directory->slots(), options.slots);
+  if (!slots) return slots.error();
+  std::unique_ptr<Parts> parts(new Parts{std::move(*directory), std::move(*file), std::move(*slots), {}, {}, {}});
+  auto writer = StateWriter::create(*parts->file.database, parts->file.sealer);
+  if (!writer) return writer.error().within(parts->directory.database());
+  parts->writer.emplace(std::move(*writer));
+  return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(parts), loop, clock));
+}
+
+SqliteStore::SqliteStore(std::unique_ptr<Parts> parts, Executor& loop, const Clock& clock)
+    : parts_(std::move(parts)), loop_(loop), clock_(clock) {}
+
+SqliteStore::~SqliteStore() {
+  parts_->queue.close();
+  if (thread_.joinable()) thread_.join();
+}
+
+Result<Snapshot> SqliteStore::load() {
+  CHECK(!thread_.joinable());
+  Parts& parts = *parts_;
+  const std::string& name = parts.directory.database();
+  auto recovered = recover(*parts.file.database, parts.file.sealer, *parts.writer, parts.slots);
+  if (!recovered) return recovered.error().within(name);
+  const auto stored = parts.writer->highest_id();
+  if (!stored) return stored.error().within(name);
+  // The clock goes on where erased rows left no trace of their numbers.
+  const std::int64_t highest = std::max(*stored, highest_id(recovered->state));
+  next_id_ = std::max(highest + 1, std::int64_t{clock_.wall().time_since_epoch().count()});
+  parts.committer.emplace(*parts.file.database, *parts.writer, parts.slots, parts.file.sealer, loop_,
+                          [this] { return new_id(); }, recovered->next_sequence);
+  for (Change& change : recovered->uncommitted) parts.committer->adopt(std::move(change));
+  free_slots_ = parts.slots.free();
+  late_ = parts.committer->waiting();
+  thread_ = std::thread([this] { work(); });
+  ::pthread_setname_np(thread_.native_handle(), "store");
+  return std::move(recovered->state);
+}
+
+void SqliteStore::apply(Change change, UniqueFunction<void(Result<Ids>)> done) {
+  const bool needed = holds_an_answer(change);
+  Request request;
+  request.work = std::move(change);
+  request.done = std::move(done);
+  if (parts_->queue.push(request, needed)) return;
+  loop_.post([done = std::move(request.done)]() mutable {
+    if (done) done(exhausted("too many changes wait for the disk"));
+  });
+}
+
+std::int64_t SqliteStore::new_id() { return next_id_.fetch_add(1); }
+
+void SqliteStore::begin_rotation(Intent intent, UniqueFunction<void(Result<SlotId>)> done) {
+  Request request;
+  request.work = std::move(intent);
+  request.begun = std::move(done);
+  if (parts_->queue.push(request, false)) return;
+  loop_.post([begun = std::move(request.begun)]() mutable { begun(exhausted("too many changes wait for the disk")); });
+}
+
+void SqliteStore::drain() {
+  if (thread_.joinable()) parts_->queue.mark().wait();
+}
+
+StoreHealth SqliteStore::health() const {
+  StoreHealth health;
+  health.queued = parts_->queue.size();
+  health.late = late_;
+  health.free_slots = free_slots_;
+  if (const std::int64_t since = busy_since_; since != 0) health.busy_since = BootTime(Duration(since));
+  return health;
+}
+
+void SqliteStore::work() {
+  Committer& committer = *parts_->committer;
+  while (true) {
+    auto taken = parts_->queue.take(kBatch, committer.next_moment());
+    const bool last = taken.ended;
+    const bool asked = !taken.marks.empty() || last;
+    busy_since_ = std::max<std::int64_t>(1, clock_.boot().time_since_epoch().count());
+    committer.process(std::move(taken.requests), asked);
+    if (asked) committer.refuse_waiting();
+    committer.tidy(last);
+    busy_since_ = 0;
+    late_ = committer.waiting();
+    free_slots_ = parts_->slots.free();
+    for (auto& mark : taken.marks) mark.set_value();
+    if (last) return;
+  }
+}
+
+}  // namespace credsync::store

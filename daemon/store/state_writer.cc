@@ -1,0 +1,328 @@
+#include "daemon/store/state_writer.h"
+
+#include <limits>
+#include <utility>
+
+#include "base/log.h"
+#include "daemon/store/codec.h"
+
+namespace credsync::store {
+namespace {
+
+std::string seal(const Sealer& sealer, const WipedString& plain, const Place& place) {
+  return sealer.seal(plain.text(), place);
+}
+
+bool fits_an_integer(Generation generation) {
+  return generation <= static_cast<Generation>(std::numeric_limits<std::int64_t>::max());
+}
+
+}  // namespace
+
+Ids give_ids(Change& change, const std::function<std::int64_t()>& new_id) {
+  Ids ids;
+  const auto give = [&](std::int64_t& id) {
+    if (id == 0) id = new_id();
+    ids.push_back(id);
+  };
+  if (auto* park = std::get_if<Park>(&change)) give(park->grant.id);
+  std::visit(
+      [&](auto& c) {
+        if constexpr (requires { c.retire; }) {
+          for (Retirement& retirement : c.retire) give(retirement.id);
+        }
+      },
+      change);
+  return ids;
+}
+
+Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer) {
+  StateWriter w(database, sealer);
+  const std::pair<Statement*, const char*> statements[] = {
+      {&w.generation_, "SELECT generation FROM accounts WHERE name = ?1"},
+      {&w.install_,
+       "INSERT INTO accounts (name, identity, generation, tokens, password_used) VALUES (?1, ?2, ?3, ?4, ?5)"
+       " ON CONFLICT (name) DO UPDATE SET identity = ?2, generation = ?3, tokens = ?4, password_used = ?5"},
+      {&w.keep_password_, "UPDATE accounts SET kept_password = ?2, kept_generation = ?3 WHERE name = ?1"},
+      {&w.standing_,
+       "INSERT INTO accounts (name, state, since, trouble_class, trouble_code, trouble_words, trouble_at)"
+       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (name) DO UPDATE SET state = ?2, since = ?3,"
+       " trouble_class = ?4, trouble_code = ?5, trouble_words = ?6, trouble_at = ?7"},
+      {&w.forget_,
+       "UPDATE accounts SET identity = '', tokens = NULL, password_used = 0, kept_password = NULL, last_used = NULL"
+       " WHERE name = ?1"},
+      {&w.sign_out_, "UPDATE accounts SET tokens = NULL, kept_password = NULL WHERE name = ?1"},
+      {&w.park_, "UPDATE accounts SET tokens = NULL, generation = MAX(generation, ?2) WHERE name = ?1 AND tokens NOTNULL"},
+      {&w.insert_parked_,
+       "INSERT INTO parked (id, account, identity, generation, tokens, revocation, retire_at)"
+       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
+      {&w.select_parked_, "SELECT account, identity, generation, tokens, revocation FROM parked WHERE id = ?1"},
+      {&w.delete_parked_, "DELETE FROM parked WHERE id = ?1"},
+      {&w.update_parked_, "UPDATE parked SET generation = ?2, tokens = ?3, revocation = ?4 WHERE id = ?1"},
+      {&w.raise_generation_,
+       "UPDATE accounts SET generation = MAX(generation, ?2) WHERE name = ?1 AND tokens ISNULL"},
+      {&w.select_account_, "SELECT identity, generation, tokens NOTNULL FROM accounts WHERE name = ?1"},
+      {&w.restore_, "UPDATE accounts SET identity = ?2, generation = ?3, tokens = ?4 WHERE name = ?1"},
+      {&w.insert_retirement_,
+       "INSERT INTO retirements (id, account, identity, generation, kind, secrets, not_before, give_up_at, attempts,"
+       " by_sign_out) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"},
+      {&w.retirement_tried_, "UPDATE retirements SET attempts = ?2, not_before = ?3 WHERE id = ?1"},
+      {&w.retirement_over_, "DELETE FROM retirements WHERE id = ?1"},
+      {&w.insert_intent_,
+       "INSERT INTO intents (slot, account, identity, generation, sent_at, resends) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
+      {&w.drop_slot_, "DELETE FROM intents WHERE slot = ?1 RETURNING slot"},
+      {&w.drop_intents_, "DELETE FROM intents WHERE account = ?1 RETURNING slot"},
+      {&w.count_resend_, "UPDATE intents SET resends = resends + 1, sent_at = ?3 WHERE slot = ?1 AND account = ?2"},
+      {&w.last_used_, "UPDATE accounts SET last_used = ?2 WHERE name = ?1"},
+  };
+  for (const auto& [statement, sql] : statements) {
+    auto prepared = database.prepare(sql);
+    if (!prepared) return prepared.error();
+    *statement = std::move(*prepared);
+  }
+  return w;
+}
+
+Result<Applied> StateWriter::apply(const Change& any) {
+  Applied applied;
+  const auto result = std::visit([&](const auto& one) { return change(one, applied); }, any);
+  if (!result) return result.error();
+  return applied;
+}
+
+Result<void> StateWriter::check(const Change& any) {
+  if (const auto* install = std::get_if<Install>(&any)) {
+    if (!fits_an_integer(install->generation)) return invalid("generation out of range");
+    const auto stored = generation_of(install->account);
+    if (!stored) return stored.error();
+    if (install->generation <= *stored) {
+      return invalid("generation " + std::to_string(install->generation) + " of " + install->account +
+                     " is not newer than " + std::to_string(*stored));
+    }
+  }
+  if (const auto* update = std::get_if<UpdateParked>(&any)) {
+    if (const auto account = account_of_parked(update->parked_id); !account) return account.error();
+  }
+  return {};
+}
+
+Result<Generation> StateWriter::generation_of(const std::string& account) {
+  const Result<bool> row = generation_.with(account).next();
+  if (!row) return row.error();
+  const auto generation = *row ? static_cast<Generation>(generation_.integer(0)) : 0;
+  generation_.reset();
+  return generation;
+}
+
+Result<std::string> StateWriter::account_of_parked(std::int64_t id) {
+  const Result<bool> row = select_parked_.with(id).next();
+  if (!row) return row.error();
+  if (!*row) return not_found("no parked grant " + std::to_string(id));
+  std::string account = select_parked_.text(0);
+  select_parked_.reset();
+  return account;
+}
+
+Result<std::int64_t> StateWriter::highest_id() {
+  return database_->integer(
+      "SELECT MAX(COALESCE((SELECT MAX(id) FROM retirements), 0), COALESCE((SELECT MAX(id) FROM parked), 0))");
+}
+
+Result<void> StateWriter::must_touch(Statement& statement, const char* what) {
+  CREDSYNC_TRY(statement.run());
+  if (database_->changes() == 0) return not_found(std::string("no such ") + what);
+  return {};
+}
+
+Result<void> StateWriter::change(const Install& install, Applied& applied) {
+  CREDSYNC_TRY(check(Change{Install{install.account, {}, install.generation, {}, {}, {}, {}, false, {}, false}}));
+  const std::string tokens = seal(*sealer_, encode_tokens(install.tokens),
+                                  {kTokensColumn, install.account, install.generation, 0});
+  CREDSYNC_TRY(install_.with(install.account, install.identity, install.generation, Blob{tokens}, install.password_used)
+                   .run());
+  CREDSYNC_TRY(set_standing(install.account, install.standing));
+  if (install.replace_kept_password) CREDSYNC_TRY(keep_password(install));
+  CREDSYNC_TRY(queue(install.retire, applied));
+  return free_slot(install.slot, applied);
+}
+
+Result<void> StateWriter::keep_password(const Install& install) {
+  std::string sealed;
+  if (!install.kept_password.empty()) {
+    sealed = sealer_->seal(install.kept_password.expose(), {kPasswordColumn, install.account, install.generation, 0});
+  }
+  return keep_password_.with(install.account, Blob{sealed}, install.generation).run();
+}
+
+Result<void> StateWriter::set_standing(const std::string& account, const Standing& standing) {
+  const auto& trouble = standing.trouble;
+  if (!trouble) {
+    return standing_.with(account, standing.state, standing.since, nullptr, nullptr, nullptr, nullptr).run();
+  }
+  return standing_.with(account, standing.state, standing.since, trouble->error_class, trouble->code, trouble->words,
+                        trouble->at)
+      .run();
+}
+
+Result<void> StateWriter::change(const SetStanding& set, Applied&) {
+  return set_standing(set.account, set.standing);
+}
+
+Result<void> StateWriter::change(const Forget& forget, Applied& applied) {
+  CREDSYNC_TRY(forget_.with(forget.account).run());
+  applied.erased = true;
+  if (database_->changes() > 0) CREDSYNC_TRY(set_standing(forget.account, Standing{}));
+  return free_slots(drop_intents_.with(forget.account), applied);
+}
+
+Result<void> StateWriter::change(const SignOut& sign_out, Applied& applied) {
+  CREDSYNC_TRY(set_standing(sign_out.account, sign_out.standing));
+  CREDSYNC_TRY(sign_out_.with(sign_out.account).run());
+  applied.erased = true;
+  return queue(sign_out.retire, applied);
+}
+
+Result<void> StateWriter::change(const Park& park, Applied& applied) {
+  const ParkedGrant& grant = park.grant;
+  if (!fits_an_integer(grant.generation)) return invalid("generation out of range");
+  CREDSYNC_TRY(must_touch(park_.with(grant.account, grant.generation), "tokens to park"));
+  const std::int64_t id = grant.id;
+  applied.ids = {id};
+  const std::string tokens = seal(*sealer_, encode_tokens(grant.tokens),
+                                  {kParkedTokensColumn, grant.account, grant.generation, id});
+  std::string order;
+  if (!grant.order.empty()) {
+    order = sealer_->seal(grant.order.expose(), {kParkedOrderColumn, grant.account, grant.generation, id});
+  }
+  return insert_parked_
+      .with(id, grant.account, grant.identity, grant.generation, Blob{tokens}, Blob{order}, grant.retire_at)
+      .run();
+}
+
+Result<StateWriter::Parked> StateWriter::parked(std::int64_t id) {
+  const Result<bool> row = select_parked_.with(id).next();
+  if (!row) return row.error();
+  if (!*row) return not_found("no parked grant " + std::to_string(id));
+  Parked found{select_parked_.text(0), select_parked_.text(1), static_cast<Generation>(select_parked_.integer(2)), {}, {}};
+  const Place order_place{kParkedOrderColumn, found.account, found.generation, id};
+  const std::string order(select_parked_.blob(4));
+  auto tokens = sealer_->open(select_parked_.blob(3), {kParkedTokensColumn, found.account, found.generation, id});
+  select_parked_.reset();
+  if (tokens) found.tokens = std::move(*tokens);
+  if (!order.empty()) {
+    // Without its order a parked grant can still be used, and is erased instead of revoked.
+    if (auto plain = sealer_->open(order, order_place)) {
+      found.order = Secret(plain->text());
+    } else {
+      log::error("the order to revoke a parked grant does not open", {{"ACCOUNT", found.account}});
+    }
+  }
+  return found;
+}
+
+Result<void> StateWriter::delete_parked(std::int64_t id) { return must_touch(delete_parked_.with(id), "parked grant"); }
+
+// The set keeps its generation if it was the last one of this account, else it is a new one to callers.
+Result<void> StateWriter::change(const Restore& restore, Applied& applied) {
+  const auto found = parked(restore.parked_id);
+  if (!found) return found.error();
+  if (found->tokens.text().empty()) return corrupt("the parked tokens of " + found->account + " do not open");
+  const Result<bool> row = select_account_.with(found->account).next();
+  if (!row) return row.error();
+  if (!*row) return not_found("no account " + found->account);
+  const bool same_grant = select_account_.text(0) == found->identity;
+  const auto last = static_cast<Generation>(select_account_.integer(1));
+  const bool has_tokens = select_account_.integer(2) != 0;
+  select_account_.reset();
+  if (has_tokens) return invalid(found->account + " still has tokens; nothing is restored over them");
+  const Generation generation = same_grant && last == found->generation ? last : std::max(last, found->generation) + 1;
+  const std::string tokens = seal(*sealer_, found->tokens, {kTokensColumn, found->account, generation, 0});
+  CREDSYNC_TRY(restore_.with(found->account, found->identity, generation, Blob{tokens}).run());
+  CREDSYNC_TRY(set_standing(found->account, restore.standing));
+  applied.ids = {static_cast<std::int64_t>(generation)};
+  return delete_parked(restore.parked_id);
+}
+
+Result<void> StateWriter::change(const RetireParked& retire, Applied& applied) {
+  CREDSYNC_TRY(delete_parked(retire.parked_id));
+  applied.erased = true;
+  return queue(retire.retire, applied);
+}
+
+Result<void> StateWriter::change(const UpdateParked& update, Applied& applied) {
+  if (!fits_an_integer(update.generation)) return invalid("generation out of range");
+  const auto found = parked(update.parked_id);
+  if (!found) return found.error();
+  const std::int64_t id = update.parked_id;
+  const std::string tokens = seal(*sealer_, encode_tokens(update.tokens),
+                                  {kParkedTokensColumn, found->account, update.generation, id});
+  std::string order;
+  if (!found->order.empty()) {
+    order = sealer_->seal(found->order.expose(), {kParkedOrderColumn, found->account, update.generation, id});
+  }
+  CREDSYNC_TRY(update_parked_.with(id, update.generation, Blob{tokens}, Blob{order}).run());
+  CREDSYNC_TRY(raise_generation_.with(found->account, update.generation).run());
+  CREDSYNC_TRY(queue(update.retire, applied));
+  return free_slot(update.slot, applied);
+}
+
+Result<void> StateWriter::change(const QueueRetirements& change, Applied& applied) {
+  CREDSYNC_TRY(queue(change.retire, applied));
+  return free_slot(change.slot, applied);
+}
+
+Result<void> StateWriter::queue(const std::vector<Retirement>& list, Applied& applied) {
+  for (const Retirement& r : list) {
+    if (!fits_an_integer(r.generation)) return invalid("generation out of range");
+    const std::string secrets = seal(*sealer_, encode_retirement(r), {kRetirementColumn, r.account, r.generation, r.id});
+    CREDSYNC_TRY(insert_retirement_
+                     .with(r.id, r.account, r.identity, r.generation, r.kind, Blob{secrets}, r.not_before, r.give_up_at,
+                           r.attempts, r.by_sign_out)
+                     .run());
+    applied.ids.push_back(r.id);
+  }
+  return {};
+}
+
+Result<void> StateWriter::change(const RetirementTried& tried, Applied&) {
+  return must_touch(retirement_tried_.with(tried.id, tried.attempts, tried.not_before), "retirement");
+}
+
+Result<void> StateWriter::change(const RetirementOver& over, Applied& applied) {
+  CREDSYNC_TRY(retirement_over_.with(over.id).run());
+  applied.erased = applied.erased || database_->changes() > 0;
+  return {};
+}
+
+Result<void> StateWriter::add_intent(const Intent& intent) {
+  if (!fits_an_integer(intent.generation)) return invalid("generation out of range");
+  return insert_intent_
+      .with(intent.slot, intent.account, intent.identity, intent.generation, intent.sent_at, intent.resends)
+      .run();
+}
+
+Result<void> StateWriter::change(const DropIntent& drop, Applied& applied) { return free_slot(drop.slot, applied); }
+
+Result<void> StateWriter::change(const CountResend& count, Applied&) {
+  return must_touch(count_resend_.with(count.slot, count.account, count.sent_at), "intent");
+}
+
+Result<void> StateWriter::change(const SetLastUsed& set, Applied&) {
+  return last_used_.with(set.account, set.at).run();
+}
+
+Result<void> StateWriter::free_slot(const std::optional<SlotId>& slot, Applied& applied) {
+  if (!slot) return {};
+  return free_slots(drop_slot_.with(*slot), applied);
+}
+
+Result<void> StateWriter::free_slots(Statement& deleting, Applied& applied) {
+  while (true) {
+    const Result<bool> row = deleting.next();
+    if (!row) return row.error();
+    if (!*row) return {};
+    applied.released.push_back(static_cast<SlotId>(deleting.integer(0)));
+  }
+}
+
+}  // namespace credsync::store

@@ -1,0 +1,87 @@
+// Applies one change to the rows, inside a transaction that somebody else owns. Owned by the store thread.
+// An error means that the caller must roll back to where the change began.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "daemon/store/sealer.h"
+#include "daemon/store/sqlite.h"
+#include "daemon/store/token_store.h"
+
+namespace credsync::store {
+
+// What a change did besides its rows; true only once its transaction is committed.
+struct Applied {
+  Ids ids;                        // what `done` gets
+  std::vector<SlotId> released;   // their intents are gone
+  bool erased = false;            // a secret left the database: the write-ahead log is to be cut soon
+};
+
+// Gives the rows to come that have no id yet one each; returns all of them, in the order of `Ids`.
+Ids give_ids(Change& change, const std::function<std::int64_t()>& new_id);
+
+class StateWriter {
+ public:
+  static Result<StateWriter> create(Database& database, const Sealer& sealer);
+
+  // All rows to come have their ids. kNotFound and kInvalid say that the change does not fit what is stored.
+  Result<Applied> apply(const Change& change);
+  Result<void> add_intent(const Intent& intent);
+
+  // Whether an Install or UpdateParked would be refused as not newer or as unknown, before it is put into a slot.
+  Result<void> check(const Change& change);
+  // The account a parked grant belongs to; kNotFound.
+  Result<std::string> account_of_parked(std::int64_t id);
+  // The highest id in use.
+  Result<std::int64_t> highest_id();
+
+ private:
+  StateWriter(Database& database, const Sealer& sealer) : database_(&database), sealer_(&sealer) {}
+
+  Result<void> change(const Install& install, Applied& applied);
+  Result<void> change(const SetStanding& set, Applied& applied);
+  Result<void> change(const Forget& forget, Applied& applied);
+  Result<void> change(const SignOut& sign_out, Applied& applied);
+  Result<void> change(const Park& park, Applied& applied);
+  Result<void> change(const Restore& restore, Applied& applied);
+  Result<void> change(const RetireParked& retire, Applied& applied);
+  Result<void> change(const UpdateParked& update, Applied& applied);
+  Result<void> change(const QueueRetirements& queue, Applied& applied);
+  Result<void> change(const RetirementTried& tried, Applied& applied);
+  Result<void> change(const RetirementOver& over, Applied& applied);
+  Result<void> change(const DropIntent& drop, Applied& applied);
+  Result<void> change(const CountResend& count, Applied& applied);
+  Result<void> change(const SetLastUsed& set, Applied& applied);
+
+  struct Parked { std::string account; std::string identity; Generation generation = 0; WipedString tokens; Secret order; };
+  Result<Generation> generation_of(const std::string& account);
+  Result<void> set_standing(const std::string& account, const Standing& standing);
+  Result<void> keep_password(const Install& install);
+  Result<void> queue(const std::vector<Retirement>& list, Applied& applied);
+  Result<Parked> parked(std::int64_t id);
+  Result<void> delete_parked(std::int64_t id);
+  Result<void> free_slot(const std::optional<SlotId>& slot, Applied& applied);
+  Result<void> free_slots(Statement& deleting, Applied& applied);
+  // Runs the statement; kNotFound when it met no row.
+  Result<void> must_touch(Statement& statement, const char* what);
+
+  Database* database_;
+  const Sealer* sealer_;
+  Statement generation_, install_, keep_password_, standing_, forget_, sign_out_;
+  Statement park_, insert_parked_, select_parked_, delete_parked_, update_parked_, raise_generation_;
+  Statement select_account_, restore_;
+  Statement insert_retirement_, retirement_tried_, retirement_over_;
+  Statement insert_intent_, drop_slot_, drop_intents_, count_resend_, last_used_;
+};
+
+// The names that seals are bound to.
+inline constexpr std::string_view kTokensColumn = "accounts.tokens";
+inline constexpr std::string_view kPasswordColumn = "accounts.kept_password";
+inline constexpr std::string_view kParkedTokensColumn = "parked.tokens";
+inline constexpr std::string_view kParkedOrderColumn = "parked.revocation";
+inline constexpr std::string_view kRetirementColumn = "retirements.secrets";
+
+}  // namespace credsync::store

@@ -1,0 +1,367 @@
+#include "tests/fakes/memory_store.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace credsync::fakes {
+namespace {
+
+using namespace credsync::store;  // NOLINT: the fake speaks of nothing else
+
+StoredAccount copy(const StoredAccount& a) {
+  StoredAccount out;
+  out.name = a.name;
+  out.identity = a.identity;
+  out.generation = a.generation;
+  if (a.tokens) out.tokens = a.tokens->clone();
+  out.standing = a.standing;
+  out.password_used = a.password_used;
+  out.kept_password = a.kept_password.clone();
+  out.last_used = a.last_used;
+  return out;
+}
+
+ParkedGrant copy(const ParkedGrant& g) {
+  return {g.id, g.account, g.identity, g.generation, g.tokens.clone(), g.order.clone(), g.retire_at};
+}
+
+std::vector<Retirement> copy(const std::vector<Retirement>& list) {
+  std::vector<Retirement> out;
+  for (const Retirement& r : list) out.push_back(r.clone());
+  return out;
+}
+
+std::optional<SlotId> slot_of(const Change& change) {
+  return std::visit(
+      [](const auto& c) -> std::optional<SlotId> {
+        if constexpr (requires { c.slot.has_value(); }) return c.slot;
+        return std::nullopt;
+      },
+      change);
+}
+
+// Only what can wait in a slot is ever copied.
+Change copy_answer(const Change& change) {
+  if (const auto* i = std::get_if<Install>(&change)) {
+    return Install{i->account, i->identity, i->generation, i->tokens.clone(), copy(i->retire), i->slot, i->standing,
+                   i->password_used, i->kept_password.clone(), i->replace_kept_password};
+  }
+  if (const auto* u = std::get_if<UpdateParked>(&change)) {
+    return UpdateParked{u->parked_id, u->generation, u->tokens.clone(), copy(u->retire), u->slot};
+  }
+  const auto& q = std::get<QueueRetirements>(change);
+  return QueueRetirements{copy(q.retire), q.slot};
+}
+
+// Applies a change to the rows. Whatever can be refused is refused before anything is touched.
+class Rows {
+ public:
+  Rows(MemoryDisk& disk) : disk_(disk) {}
+
+  Result<Ids> operator()(const Install& c) {
+    const auto it = disk_.accounts.find(c.account);
+    if (c.generation <= (it == disk_.accounts.end() ? 0 : it->second.generation)) return invalid("generation is not newer");
+    StoredAccount& a = account(c.account);
+    a.identity = c.identity;
+    a.generation = c.generation;
+    a.tokens = c.tokens.clone();
+    a.standing = c.standing;
+    a.password_used = c.password_used;
+    if (c.replace_kept_password) a.kept_password = c.kept_password.clone();
+    free(c.slot);
+    return queue(c.retire);
+  }
+  Result<Ids> operator()(const SetStanding& c) {
+    account(c.account).standing = c.standing;
+    return Ids{};
+  }
+  Result<Ids> operator()(const Forget& c) {
+    if (const auto it = disk_.accounts.find(c.account); it != disk_.accounts.end()) {
+      StoredAccount rest;
+      rest.name = c.account;
+      rest.generation = it->second.generation;
+      it->second = std::move(rest);
+    }
+    std::erase_if(disk_.intents, [&](const auto& entry) { return entry.second.account == c.account; });
+    return Ids{};
+  }
+  Result<Ids> operator()(const SignOut& c) {
+    StoredAccount& a = account(c.account);
+    a.standing = c.standing;
+    a.tokens.reset();
+    a.kept_password.wipe();
+    return queue(c.retire);
+  }
+  Result<Ids> operator()(const Park& c) {
+    const auto it = disk_.accounts.find(c.grant.account);
+    if (it == disk_.accounts.end() || !it->second.tokens) return not_found("no such tokens to park");
+    it->second.tokens.reset();
+    it->second.generation = std::max(it->second.generation, c.grant.generation);
+    disk_.parked[c.grant.id] = copy(c.grant);
+    return Ids{c.grant.id};
+  }
+  Result<Ids> operator()(const Restore& c) {
+    const auto it = disk_.parked.find(c.parked_id);
+    if (it == disk_.parked.end()) return not_found("no parked grant");
+    ParkedGrant& grant = it->second;
+    StoredAccount& a = account(grant.account);
+    if (a.tokens) return invalid("the account still has tokens");
+    const bool last = a.identity == grant.identity && a.generation == grant.generation;
+    a.generation = last ? a.generation : std::max(a.generation, grant.generation) + 1;
+    a.identity = grant.identity;
+    a.tokens = std::move(grant.tokens);
+    a.standing = c.standing;
+    disk_.parked.erase(it);
+    return Ids{static_cast<std::int64_t>(a.generation)};
+  }
+  Result<Ids> operator()(const RetireParked& c) {
+    if (disk_.parked.erase(c.parked_id) == 0) return not_found("no parked grant");
+    return queue(c.retire);
+  }
+  Result<Ids> operator()(const UpdateParked& c) {
+    const auto it = disk_.parked.find(c.parked_id);
+    if (it == disk_.parked.end()) return not_found("no parked grant");
+    it->second.tokens = c.tokens.clone();
+    it->second.generation = c.generation;
+    StoredAccount& a = account(it->second.account);
+    if (!a.tokens) a.generation = std::max(a.generation, c.generation);
+    free(c.slot);
+    return queue(c.retire);
+  }
+  Result<Ids> operator()(const QueueRetirements& c) {
+    free(c.slot);
+    return queue(c.retire);
+  }
+  Result<Ids> operator()(const RetirementTried& c) {
+    const auto it = disk_.retirements.find(c.id);
+    if (it == disk_.retirements.end()) return not_found("no such retirement");
+    it->second.attempts = c.attempts;
+    it->second.not_before = c.not_before;
+    return Ids{};
+  }
+  Result<Ids> operator()(const RetirementOver& c) {
+    disk_.retirements.erase(c.id);
+    return Ids{};
+  }
+  Result<Ids> operator()(const DropIntent& c) {
+    disk_.intents.erase(c.slot);
+    return Ids{};
+  }
+  Result<Ids> operator()(const CountResend& c) {
+    const auto it = disk_.intents.find(c.slot);
+    if (it == disk_.intents.end() || it->second.account != c.account) return not_found("no such intent");
+    ++it->second.resends;
+    it->second.sent_at = c.sent_at;
+    return Ids{};
+  }
+  Result<Ids> operator()(const SetLastUsed& c) {
+    if (const auto it = disk_.accounts.find(c.account); it != disk_.accounts.end()) it->second.last_used = c.at;
+    return Ids{};
+  }
+
+ private:
+  StoredAccount& account(const std::string& name) {
+    StoredAccount& a = disk_.accounts[name];
+    a.name = name;
+    return a;
+  }
+  void free(const std::optional<SlotId>& slot) {
+    if (slot) disk_.intents.erase(*slot);
+  }
+  Ids queue(const std::vector<Retirement>& list) {
+    Ids ids;
+    for (const Retirement& r : list) {
+      disk_.retirements[r.id] = r.clone();
+      ids.push_back(r.id);
+    }
+    return ids;
+  }
+
+  MemoryDisk& disk_;
+};
+
+Result<Ids> apply_to(MemoryDisk& disk, const Change& change) { return std::visit(Rows(disk), change); }
+
+constexpr const char* kNames[] = {"Install", "SetStanding", "Forget", "SignOut", "Park", "Restore", "RetireParked",
+                                  "UpdateParked", "QueueRetirements", "RetirementTried", "RetirementOver", "DropIntent",
+                                  "CountResend", "SetLastUsed"};
+static_assert(std::size(kNames) == std::variant_size_v<Change>);
+
+std::string words_of(const Change& change) {
+  std::string words = kNames[change.index()];
+  std::visit(
+      [&](const auto& c) {
+        if constexpr (requires { c.account; }) words += " " + c.account;
+        if constexpr (requires { c.grant; }) words += " " + c.grant.account;
+        if constexpr (requires { c.parked_id; }) words += " " + std::to_string(c.parked_id);
+        if constexpr (requires { c.id; }) words += " " + std::to_string(c.id);
+        if constexpr (requires { c.generation; }) words += " " + std::to_string(c.generation);
+      },
+      change);
+  return words;
+}
+
+}  // namespace
+
+Snapshot MemoryDisk::rows() const {
+  Snapshot out;
+  for (const auto& [name, account] : accounts) out.accounts.push_back(copy(account));
+  for (const auto& [id, grant] : parked) out.parked.push_back(copy(grant));
+  for (const auto& [slot, intent] : intents) out.intents.push_back(intent);
+  for (const auto& [id, retirement] : retirements) out.retirements.push_back(retirement.clone());
+  return out;
+}
+
+MemoryStore::~MemoryStore() {
+  if (!crashed_) drain();
+}
+
+Result<Snapshot> MemoryStore::load() {
+  for (const Change& answer : disk_.answers) {
+    if (apply_to(disk_, answer)) continue;
+    if (const auto slot = slot_of(answer)) disk_.intents.erase(*slot);
+  }
+  disk_.answers.clear();
+  return disk_.rows();
+}
+
+void MemoryStore::apply(Change change, UniqueFunction<void(Result<Ids>)> done) {
+  if (crashed_) return;
+  Request request;
+  const auto id_for = [&](std::int64_t& id) {
+    if (id == 0) id = new_id();
+    request.rows.push_back(id);
+  };
+  std::visit(
+      [&](auto& c) {
+        if constexpr (requires { c.account; }) request.account = c.account;
+        if constexpr (requires { c.retire; }) {
+          for (Retirement& r : c.retire) id_for(r.id), request.ids.push_back(r.id);
+        }
+        if constexpr (requires { c.grant; }) request.account = c.grant.account, id_for(c.grant.id);
+        if constexpr (requires { c.id; }) request.rows.push_back(c.id);
+        if constexpr (requires { c.parked_id; }) {
+          request.rows.push_back(c.parked_id);
+          if (const auto it = disk_.parked.find(c.parked_id); it != disk_.parked.end()) request.account = it->second.account;
+        }
+      },
+      change);
+  request.work = std::move(change);
+  request.done = std::move(done);
+  waiting_.push_back(std::move(request));
+  if (!held_) process(waiting_.size());
+}
+
+void MemoryStore::begin_rotation(Intent intent, UniqueFunction<void(Result<SlotId>)> done) {
+  if (crashed_) return;
+  Request request;
+  request.account = intent.account;
+  request.work = std::move(intent);
+  request.begun = std::move(done);
+  waiting_.push_back(std::move(request));
+  if (!held_) process(waiting_.size());
+}
+
+void MemoryStore::drain() {
+  held_ = false;
+  process(waiting_.size());
+  std::deque<Request> kept;
+  for (Request& request : waiting_) {
+    if (request.durable) {
+      kept.push_back(std::move(request));
+    } else {
+      answer(request, Error(ErrorCode::kFull, "the disk is full"));
+    }
+  }
+  waiting_ = std::move(kept);
+}
+
+void MemoryStore::let_go() {
+  held_ = false;
+  process(waiting_.size());
+}
+
+void MemoryStore::let_go_of(std::size_t count) { process(count); }
+
+void MemoryStore::make_room() {
+  full_ = false;
+  if (!held_) process(waiting_.size());
+}
+
+void MemoryStore::fail_next(Error error, unsigned times) {
+  failure_ = std::move(error);
+  failures_ = times;
+}
+
+void MemoryStore::crash() {
+  crashed_ = true;
+  waiting_.clear();
+}
+
+// In order; what belongs to the same account or row as something that stays waits behind it.
+void MemoryStore::process(std::size_t most) {
+  std::deque<Request> tried = std::exchange(waiting_, {});
+  std::set<std::string> accounts;
+  std::set<std::int64_t> rows;
+  for (Request& request : tried) {
+    const bool behind = accounts.contains(request.account) ||
+                        std::any_of(request.rows.begin(), request.rows.end(), [&](auto id) { return rows.contains(id); });
+    if (most > 0 && !behind && attempt(request)) {
+      --most;
+      continue;
+    }
+    if (!request.account.empty()) accounts.insert(request.account);
+    rows.insert(request.rows.begin(), request.rows.end());
+    waiting_.push_back(std::move(request));
+  }
+}
+
+bool MemoryStore::attempt(Request& request) {
+  if (failures_ > 0 && !request.durable) {
+    --failures_;
+    return answer(request, *failure_), true;
+  }
+  if (auto* intent = std::get_if<Intent>(&request.work)) return attempt(request, *intent);
+  return attempt(request, std::get<Change>(request.work));
+}
+
+bool MemoryStore::attempt(Request& request, Intent& intent) {
+  if (disk_.intents.size() >= slots_) return answer(request, exhausted("all slots for answers are taken")), true;
+  if (full_) return answer(request, Error(ErrorCode::kFull, "the disk is full")), true;
+  intent.slot = disk_.next_slot++;
+  disk_.intents[intent.slot] = intent;
+  history_.push_back("begin_rotation " + intent.account + " " + std::to_string(intent.generation));
+  loop_.post([begun = std::move(request.begun), slot = intent.slot]() mutable { begun(slot); });
+  return true;
+}
+
+bool MemoryStore::attempt(Request& request, Change& change) {
+  const auto slot = slot_of(change);
+  if (!full_) {
+    if (request.durable) std::erase_if(disk_.answers, [&](const Change& c) { return slot_of(c) == slot; });
+    auto result = apply_to(disk_, change);
+    if (result) history_.push_back(words_of(change));
+    answer(request, std::move(result));
+    return true;
+  }
+  if (request.durable) return false;
+  if (!slot || !disk_.intents.contains(*slot)) return answer(request, Error(ErrorCode::kFull, "the disk is full")), true;
+  disk_.answers.push_back(copy_answer(change));
+  answer(request, request.ids);
+  request.durable = true;
+  return false;
+}
+
+void MemoryStore::answer(Request& request, Result<Ids> result) {
+  if (request.durable) return;
+  if (request.begun) {
+    loop_.post([begun = std::move(request.begun), error = result.error()]() mutable { begun(error); });
+  } else {
+    loop_.post([done = std::move(request.done), result = std::move(result)]() mutable {
+      if (done) done(std::move(result));
+    });
+  }
+}
+
+}  // namespace credsync::fakes

@@ -1,0 +1,570 @@
+// What every TokenStore does, held against the real one and the one in memory.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+#include "tests/fakes/memory_store.h"
+#include "tests/unit/store/store_testing.h"
+
+namespace credsync::store {
+namespace {
+
+using namespace credsync::store::testing;
+
+constexpr std::size_t kSlots = 4;
+
+// A store that can be closed and opened again on what it left.
+class House {
+ public:
+  virtual ~House() = default;
+  virtual void close() = 0;
+  virtual Result<Snapshot> open() = 0;
+  TokenStore& store() { return *store_; }
+  TestLoop loop;
+
+ protected:
+  std::unique_ptr<TokenStore> store_;
+};
+
+class SqliteHouse final : public House {
+ public:
+  void close() override { store_.reset(); }
+  Result<Snapshot> open() override {
+    close();
+    auto opened = SqliteStore::open(options_for(folder_.state()), loop, clock_);
+    if (!opened) return opened.error();
+    store_ = std::move(*opened);
+    return store_->load();
+  }
+
+ private:
+  TestClock clock_;
+  TemporaryFolder folder_;
+};
+
+class MemoryHouse final : public House {
+ public:
+  void close() override { store_.reset(); }
+  Result<Snapshot> open() override {
+    close();
+    store_ = std::make_unique<fakes::MemoryStore>(disk_, loop, kSlots);
+    return store_->load();
+  }
+
+ private:
+  fakes::MemoryDisk disk_;
+};
+
+class Contract : public ::testing::TestWithParam<const char*> {
+ protected:
+  Contract() {
+    if (std::string(GetParam()) == "sqlite") {
+      house_ = std::make_unique<SqliteHouse>();
+    } else {
+      house_ = std::make_unique<MemoryHouse>();
+    }
+    EXPECT_TRUE(house_->open());
+  }
+  ~Contract() override { house_->close(); }
+
+  Result<Ids> apply(Change change) { return testing::apply(house_->store(), house_->loop, std::move(change)); }
+  Result<SlotId> begin(Intent intent) { return testing::begin(house_->store(), house_->loop, std::move(intent)); }
+  Snapshot reopened() {
+    auto snapshot = house_->open();
+    EXPECT_TRUE(snapshot) << snapshot.error().message();
+    return snapshot ? std::move(*snapshot) : Snapshot{};
+  }
+  const std::string stored(const std::string& account) {
+    last_ = reopened();
+    Snapshot one;
+    for (StoredAccount& a : last_.accounts) {
+      if (a.name == account) one.accounts.push_back(std::move(a));
+    }
+    return describe(one);
+  }
+
+  std::unique_ptr<House> house_;
+  Snapshot last_;
+};
+
+TEST_P(Contract, ANewStoreIsEmpty) { EXPECT_EQ(describe(reopened()), ""); }
+
+TEST_P(Contract, InstallKeepsEveryFieldAndQueuesWhatItReplaces) {
+  Install change = install("flat-me", 1);
+  change.standing = troubled();
+  change.password_used = true;
+  change.kept_password = Secret("kept");
+  change.replace_kept_password = true;
+  change.retire.push_back(retirement("flat-me", 0, "older", RetiredKind::kAccess));
+  change.retire.push_back(retirement("flat-me", 0, "older"));
+  change.retire[1].attempts = 3;
+  change.retire[1].by_sign_out = true;
+  const auto ids = apply(std::move(change));
+  ASSERT_TRUE(ids);
+  ASSERT_EQ(ids->size(), 2u);
+  const Snapshot snapshot = reopened();
+  ASSERT_EQ(snapshot.accounts.size(), 1u);
+  const StoredAccount& account = snapshot.accounts[0];
+  EXPECT_EQ(account.identity, "identity-of-flat-me");
+  EXPECT_EQ(account.generation, 1u);
+  ASSERT_TRUE(account.tokens);
+  EXPECT_EQ(describe(*account.tokens), describe(tokens("flat-me-1")));
+  EXPECT_EQ(account.standing.state, State::kRetrying);
+  ASSERT_TRUE(account.standing.trouble);
+  EXPECT_EQ(account.standing.trouble->words, "the server is busy");
+  EXPECT_EQ(account.standing.trouble->code, "503");
+  EXPECT_TRUE(account.password_used);
+  EXPECT_EQ(account.kept_password.expose(), "kept");
+  ASSERT_EQ(snapshot.retirements.size(), 2u);
+  EXPECT_EQ(snapshot.retirements[0].id, (*ids)[0]);
+  EXPECT_EQ(snapshot.retirements[0].kind, RetiredKind::kAccess);
+  EXPECT_EQ(snapshot.retirements[0].token.expose(), "retired-older");
+  EXPECT_EQ(snapshot.retirements[0].order.expose(), "order-older");
+  EXPECT_EQ(snapshot.retirements[1].kind, RetiredKind::kRefresh);
+  EXPECT_EQ(snapshot.retirements[1].attempts, 3u);
+  EXPECT_TRUE(snapshot.retirements[1].by_sign_out);
+}
+
+TEST_P(Contract, FieldsThatAreUnknownStayUnknown) {
+  Install change;
+  change.account = "bare";
+  change.generation = 7;
+  change.tokens.access_token = Secret("a");
+  ASSERT_TRUE(apply(std::move(change)));
+  const Snapshot snapshot = reopened();
+  const auto& t = snapshot.accounts.at(0).tokens;
+  ASSERT_TRUE(t);
+  EXPECT_TRUE(t->refresh_token.empty());
+  EXPECT_FALSE(t->expires_at);
+  EXPECT_FALSE(t->refresh_in);
+  EXPECT_FALSE(t->refresh_expires_at);
+  EXPECT_TRUE(t->scope.empty());
+  EXPECT_TRUE(t->extra.empty());
+  EXPECT_FALSE(snapshot.accounts[0].last_used);
+  EXPECT_FALSE(snapshot.accounts[0].standing.trouble);
+}
+
+TEST_P(Contract, TokensMayBeLargeAndHoldAnyByte) {
+  Install change = install("flat-me", 1);
+  std::string any(60'000, '\0');
+  for (std::size_t i = 0; i < any.size(); ++i) any[i] = static_cast<char>(i * 131 % 256);
+  change.tokens.access_token = Secret(any);
+  ASSERT_TRUE(apply(std::move(change)));
+  EXPECT_EQ(reopened().accounts.at(0).tokens->access_token.expose(), any);
+}
+
+TEST_P(Contract, KeptPasswordStaysUntilItIsReplaced) {
+  Install first = install("flume", 1);
+  first.kept_password = Secret("kept");
+  first.replace_kept_password = true;
+  ASSERT_TRUE(apply(std::move(first)));
+  ASSERT_TRUE(apply(install("flume", 2)));
+  EXPECT_EQ(find(reopened(), "flume")->kept_password.expose(), "kept");
+  Install third = install("flume", 3);
+  third.replace_kept_password = true;
+  ASSERT_TRUE(apply(std::move(third)));
+  EXPECT_TRUE(find(reopened(), "flume")->kept_password.empty());
+}
+
+TEST_P(Contract, StandingChangesWithoutTheTokens) {
+  ASSERT_TRUE(apply(install("flat-me", 1)));
+  ASSERT_TRUE(apply(SetStanding{"flat-me", troubled()}));
+  const Snapshot snapshot = reopened();
+  EXPECT_EQ(find(snapshot, "flat-me")->standing.state, State::kRetrying);
+  EXPECT_TRUE(find(snapshot, "flat-me")->tokens);
+  ASSERT_TRUE(apply(SetStanding{"flat-me", standing(State::kOk)}));
+  EXPECT_FALSE(find(reopened(), "flat-me")->standing.trouble);
+}
+
+TEST_P(Contract, StandingOfANewAccountMakesItsRow) {
+  ASSERT_TRUE(apply(SetStanding{"new", standing(State::kSuspended)}));
+  const Snapshot snapshot = reopened();
+  ASSERT_NE(find(snapshot, "new"), nullptr);
+  EXPECT_EQ(find(snapshot, "new")->standing.state, State::kSuspended);
+  EXPECT_EQ(find(snapshot, "new")->generation, 0u);
+}
+
+TEST_P(Contract, ForgetLeavesNameAndGenerationOnly) {
+  const auto slot = begin(intent("flat-me", 1));
+  ASSERT_TRUE(slot);
+  Install change = install("flat-me", 5);
+  change.kept_password = Secret("kept");
+  change.replace_kept_password = true;
+  ASSERT_TRUE(apply(std::move(change)));
+  ASSERT_TRUE(apply(SetLastUsed{"flat-me", wall_from_seconds(1'700'000'000)}));
+  ASSERT_TRUE(apply(Forget{"flat-me"}));
+  const Snapshot snapshot = reopened();
+  const StoredAccount* account = find(snapshot, "flat-me");
+  ASSERT_NE(account, nullptr);
+  EXPECT_EQ(account->generation, 5u);
+  EXPECT_FALSE(account->tokens);
+  EXPECT_TRUE(account->kept_password.empty());
+  EXPECT_FALSE(account->last_used);
+  EXPECT_EQ(account->identity, "");
+  EXPECT_TRUE(snapshot.intents.empty());
+  EXPECT_EQ(snapshot.retirements.size(), 1u) << "what is queued is still to be revoked";
+}
+
+TEST_P(Contract, GenerationNeverGoesBack) {
+  ASSERT_TRUE(apply(install("flat-me", 5)));
+  EXPECT_EQ(apply(install("flat-me", 5)).error().code(), ErrorCode::kInvalid);
+  EXPECT_EQ(apply(install("flat-me", 4)).error().code(), ErrorCode::kInvalid);
+  ASSERT_TRUE(apply(SignOut{"flat-me", {}, standing(State::kSignedOut)}));
+  EXPECT_EQ(find(reopened(), "flat-me")->generation, 5u);
+  EXPECT_EQ(apply(install("flat-me", 5)).error().code(), ErrorCode::kInvalid);
+  ASSERT_TRUE(apply(Forget{"flat-me"}));
+  EXPECT_EQ(apply(install("flat-me", 5)).error().code(), ErrorCode::kInvalid);
+  ASSERT_TRUE(apply(install("flat-me", 6)));
+  const Snapshot snapshot = reopened();
+  EXPECT_EQ(find(snapshot, "flat-me")->generation, 6u);
+  EXPECT_EQ(snapshot.retirements.size(), 2u) << "a refused install queues nothing";
+}
+
+TEST_P(Contract, SignOutQueuesTheTokensAndForgetsThePassword) {
+  Install change = install("flume", 1);
+  change.kept_password = Secret("kept");
+  change.replace_kept_password = true;
+  ASSERT_TRUE(apply(std::move(change)));
+  SignOut out{"flume", {}, standing(State::kSignedOut)};
+  out.retire.push_back(retirement("flume", 1, "flume-1"));
+  out.retire[0].by_sign_out = true;
+  const auto ids = apply(std::move(out));
+  ASSERT_TRUE(ids);
+  EXPECT_EQ(ids->size(), 1u);
+  const Snapshot snapshot = reopened();
+  EXPECT_FALSE(find(snapshot, "flume")->tokens);
+  EXPECT_TRUE(find(snapshot, "flume")->kept_password.empty());
+  EXPECT_EQ(find(snapshot, "flume")->standing.state, State::kSignedOut);
+  ASSERT_EQ(snapshot.retirements.size(), 1u);
+  EXPECT_TRUE(snapshot.retirements[0].by_sign_out);
+}
+
+TEST_P(Contract, ParkedTokensComeBackWithTheirGeneration) {
+  ASSERT_TRUE(apply(install("flat-me", 3)));
+  const auto ids = apply(Park{parked("flat-me", 3)});
+  ASSERT_TRUE(ids);
+  ASSERT_EQ(ids->size(), 1u);
+  Snapshot snapshot = reopened();
+  EXPECT_FALSE(find(snapshot, "flat-me")->tokens);
+  ASSERT_EQ(snapshot.parked.size(), 1u);
+  EXPECT_EQ(snapshot.parked[0].id, (*ids)[0]);
+  EXPECT_EQ(describe(snapshot.parked[0].tokens), describe(tokens("flat-me-3")));
+  EXPECT_EQ(snapshot.parked[0].order.expose(), "order-flat-me");
+  const auto restored = apply(Restore{(*ids)[0], standing()});
+  ASSERT_TRUE(restored);
+  EXPECT_EQ(*restored, Ids{3});
+  snapshot = reopened();
+  EXPECT_TRUE(snapshot.parked.empty());
+  EXPECT_EQ(find(snapshot, "flat-me")->generation, 3u);
+  ASSERT_TRUE(find(snapshot, "flat-me")->tokens);
+  EXPECT_EQ(describe(*find(snapshot, "flat-me")->tokens), describe(tokens("flat-me-3")));
+}
+
+TEST_P(Contract, RestoredAfterAnotherGrantItIsANewGeneration) {
+  ASSERT_TRUE(apply(install("flat-me", 3)));
+  const auto first = apply(Park{parked("flat-me", 3)});
+  Install other = install("flat-me", 4);
+  other.identity = "another";
+  ASSERT_TRUE(apply(std::move(other)));
+  EXPECT_EQ(apply(Restore{first->at(0), standing()}).error().code(), ErrorCode::kInvalid) << "it has tokens";
+  ParkedGrant second = parked("flat-me", 4);
+  second.identity = "another";
+  ASSERT_TRUE(apply(Park{std::move(second)}));
+  EXPECT_EQ(*apply(Restore{first->at(0), standing()}), Ids{5});
+  const Snapshot snapshot = reopened();
+  EXPECT_EQ(find(snapshot, "flat-me")->generation, 5u);
+  EXPECT_EQ(find(snapshot, "flat-me")->identity, "identity-of-flat-me");
+  EXPECT_EQ(describe(*find(snapshot, "flat-me")->tokens), describe(tokens("flat-me-3")));
+}
+
+TEST_P(Contract, AParkedGrantCanBeNamedBeforeItIsDurable) {
+  ASSERT_TRUE(apply(install("flat-me", 1)));
+  ParkedGrant grant = parked("flat-me", 1);
+  const std::int64_t id = grant.id = house_->store().new_id();
+  house_->store().apply(Park{std::move(grant)}, {});
+  EXPECT_TRUE(apply(Restore{id, standing()}));
+  EXPECT_TRUE(find(reopened(), "flat-me")->tokens);
+}
+
+TEST_P(Contract, RetiringAParkedGrantQueuesIt) {
+  ASSERT_TRUE(apply(install("flat-me", 1)));
+  const auto id = apply(Park{parked("flat-me", 1)});
+  RetireParked change{id->at(0), {}};
+  change.retire.push_back(retirement("flat-me", 1, "flat-me-1"));
+  ASSERT_TRUE(apply(std::move(change)));
+  const Snapshot snapshot = reopened();
+  EXPECT_TRUE(snapshot.parked.empty());
+  EXPECT_EQ(snapshot.retirements.size(), 1u);
+  EXPECT_EQ(apply(RetireParked{id->at(0), {}}).error().code(), ErrorCode::kNotFound);
+}
+
+TEST_P(Contract, ALateAnswerIsStoredWithItsParkedGrant) {
+  ASSERT_TRUE(apply(install("flat-me", 1)));
+  const auto slot = begin(intent("flat-me", 1));
+  const auto id = apply(Park{parked("flat-me", 1)});
+  UpdateParked late{id->at(0), 2, tokens("late"), {}, *slot};
+  late.retire.push_back(retirement("flat-me", 1, "flat-me-1"));
+  ASSERT_TRUE(apply(std::move(late)));
+  Snapshot snapshot = reopened();
+  ASSERT_EQ(snapshot.parked.size(), 1u);
+  EXPECT_EQ(snapshot.parked[0].generation, 2u);
+  EXPECT_EQ(describe(snapshot.parked[0].tokens), describe(tokens("late")));
+  EXPECT_EQ(snapshot.parked[0].order.expose(), "order-flat-me");
+  EXPECT_EQ(snapshot.retirements.size(), 1u);
+  EXPECT_TRUE(snapshot.intents.empty());
+  EXPECT_EQ(find(snapshot, "flat-me")->generation, 2u) << "the number is used";
+  EXPECT_EQ(*apply(Restore{id->at(0), standing()}), Ids{2});
+}
+
+TEST_P(Contract, RetirementsAreTriedAndEnd) {
+  QueueRetirements queue;
+  queue.retire.push_back(retirement("a", 1, "a1"));
+  queue.retire.push_back(retirement("b", 1, "b1"));
+  const auto ids = apply(std::move(queue));
+  ASSERT_TRUE(ids);
+  ASSERT_TRUE(apply(RetirementTried{ids->at(0), 2, wall_from_seconds(1'700'009'000)}));
+  ASSERT_TRUE(apply(RetirementOver{ids->at(1)}));
+  ASSERT_TRUE(apply(RetirementOver{ids->at(1)})) << "over is over";
+  EXPECT_EQ(apply(RetirementTried{ids->at(1), 1, {}}).error().code(), ErrorCode::kNotFound);
+  const Snapshot snapshot = reopened();
+  ASSERT_EQ(snapshot.retirements.size(), 1u);
+  EXPECT_EQ(snapshot.retirements[0].attempts, 2u);
+  EXPECT_EQ(snapshot.retirements[0].not_before, wall_from_seconds(1'700'009'000));
+  EXPECT_EQ(snapshot.retirements[0].token.expose(), "retired-a1");
+}
+
+TEST_P(Contract, AnIntentIsFoundAgainUntilItsAnswerIsInstalled) {
+  ASSERT_TRUE(apply(install("flat-me", 1)));
+  const auto slot = begin(intent("flat-me", 1));
+  ASSERT_TRUE(slot);
+  Snapshot snapshot = reopened();
+  ASSERT_EQ(snapshot.intents.size(), 1u);
+  EXPECT_EQ(snapshot.intents[0].slot, *slot);
+  EXPECT_EQ(snapshot.intents[0].generation, 1u);
+  EXPECT_EQ(snapshot.intents[0].identity, "identity-of-flat-me");
+  EXPECT_EQ(snapshot.intents[0].sent_at, wall_from_seconds(1'700'000'500));
+  ASSERT_TRUE(apply(install("flat-me", 2, *slot)));
+  snapshot = reopened();
+  EXPECT_TRUE(snapshot.intents.empty());
+  EXPECT_EQ(find(snapshot, "flat-me")->generation, 2u);
+}
+
+TEST_P(Contract, AResendIsCounted) {
+  const auto slot = begin(intent("flat-me", 1));
+  ASSERT_TRUE(apply(CountResend{"flat-me", *slot, wall_from_seconds(1'700'000'900)}));
+  const Snapshot snapshot = reopened();
+  ASSERT_EQ(snapshot.intents.size(), 1u);
+  EXPECT_EQ(snapshot.intents[0].resends, 1u);
+  EXPECT_EQ(snapshot.intents[0].sent_at, wall_from_seconds(1'700'000'900));
+  ASSERT_TRUE(apply(DropIntent{"flat-me", *slot}));
+  EXPECT_EQ(apply(CountResend{"flat-me", *slot, {}}).error().code(), ErrorCode::kNotFound) << "then nothing may be sent";
+}
+
+TEST_P(Contract, SlotsAreReservedUntilTheyAreFreed) {
+  std::vector<SlotId> slots;
+  for (std::size_t i = 0; i < kSlots; ++i) {
+    const auto slot = begin(intent("account-" + std::to_string(i), 1));
+    ASSERT_TRUE(slot);
+    slots.push_back(*slot);
+  }
+  EXPECT_EQ(std::set<SlotId>(slots.begin(), slots.end()).size(), kSlots);
+  EXPECT_EQ(begin(intent("one-more", 1)).error().code(), ErrorCode::kExhausted);
+  ASSERT_EQ(reopened().intents.size(), kSlots) << "reserved across a restart";
+  EXPECT_EQ(begin(intent("one-more", 1)).error().code(), ErrorCode::kExhausted);
+  ASSERT_TRUE(apply(DropIntent{"account-0", slots[0]}));
+  EXPECT_TRUE(begin(intent("one-more", 1)));
+  EXPECT_EQ(begin(intent("two-more", 1)).error().code(), ErrorCode::kExhausted);
+  ASSERT_TRUE(apply(install("account-1", 2, slots[1])));
+  EXPECT_TRUE(begin(intent("two-more", 1)));
+  ASSERT_TRUE(apply(Forget{"account-2"}));
+  EXPECT_TRUE(begin(intent("three-more", 1)));
+  QueueRetirements late{{}, slots[3]};
+  ASSERT_TRUE(apply(std::move(late)));
+  EXPECT_TRUE(begin(intent("four-more", 1)));
+}
+
+TEST_P(Contract, ALateAnswerDoesNotTakeAnothersSlot) {
+  std::vector<SlotId> slots;
+  for (std::size_t i = 0; i < kSlots; ++i) slots.push_back(*begin(intent("account-" + std::to_string(i), 1)));
+  ASSERT_TRUE(apply(Forget{"account-0"}));
+  const auto reused = begin(intent("heir", 1));
+  ASSERT_TRUE(reused);
+  EXPECT_NE(*reused, slots[0]);
+  QueueRetirements late{{}, slots[0]};
+  late.retire.push_back(retirement("account-0", 2, "late"));
+  ASSERT_TRUE(apply(std::move(late)));
+  const Snapshot snapshot = reopened();
+  EXPECT_EQ(snapshot.retirements.size(), 1u);
+  EXPECT_EQ(snapshot.intents.size(), kSlots) << "the heir still has its intent";
+}
+
+TEST_P(Contract, LastUseIsKept) {
+  ASSERT_TRUE(apply(install("flat-me", 1)));
+  ASSERT_TRUE(apply(SetLastUsed{"flat-me", wall_from_seconds(1'700'000'040)}));
+  ASSERT_TRUE(apply(install("flat-me", 2)));
+  EXPECT_EQ(find(reopened(), "flat-me")->last_used, wall_from_seconds(1'700'000'040));
+}
+
+TEST_P(Contract, IdsAreNeverGivenTwice) {
+  std::set<std::int64_t> seen;
+  for (int run = 0; run < 3; ++run) {
+    for (int i = 0; i < 10; ++i) EXPECT_TRUE(seen.insert(house_->store().new_id()).second);
+    QueueRetirements queue;
+    queue.retire.push_back(retirement("a", 1, "a1"));
+    EXPECT_TRUE(seen.insert(apply(std::move(queue))->at(0)).second);
+    QueueRetirements named;
+    named.retire.push_back(retirement("a", 1, "a1"));
+    const std::int64_t own = named.retire[0].id = house_->store().new_id();
+    EXPECT_EQ(*apply(std::move(named)), Ids{own});
+    reopened();
+  }
+}
+
+TEST_P(Contract, ChangesAreAppliedAndAnsweredInOrder) {
+  std::vector<int> answered;
+  for (int i = 1; i <= 500; ++i) {
+    house_->store().apply(install("flat-me", static_cast<Generation>(i)), [&answered, i](Result<Ids> result) {
+      EXPECT_TRUE(result);
+      answered.push_back(i);
+    });
+  }
+  ASSERT_TRUE(house_->loop.run_until([&] { return answered.size() == 500; }));
+  EXPECT_TRUE(std::is_sorted(answered.begin(), answered.end()));
+  const Snapshot snapshot = reopened();
+  EXPECT_EQ(find(snapshot, "flat-me")->generation, 500u);
+  EXPECT_EQ(snapshot.retirements.size(), 499u);
+}
+
+TEST_P(Contract, ABadChangeSpoilsNoOther) {
+  std::vector<bool> results;
+  const auto note = [&](Result<Ids> result) { results.push_back(result.has_value()); };
+  house_->store().apply(install("a", 1), note);
+  Install bad = install("b", 0);
+  bad.retire.push_back(retirement("b", 0, "half"));
+  house_->store().apply(std::move(bad), note);
+  house_->store().apply(install("c", 1), note);
+  ASSERT_TRUE(house_->loop.run_until([&] { return results.size() == 3; }));
+  EXPECT_EQ(results, (std::vector<bool>{true, false, true}));
+  const Snapshot snapshot = reopened();
+  EXPECT_EQ(snapshot.accounts.size(), 2u);
+  EXPECT_TRUE(snapshot.retirements.empty()) << "nothing half done";
+}
+
+TEST_P(Contract, CallbacksRunOnTheLoopOnly) {
+  bool called = false;
+  house_->store().apply(install("a", 1), [&](Result<Ids>) { called = true; });
+  house_->store().drain();
+  EXPECT_FALSE(called);
+  house_->loop.run_posted();
+  EXPECT_TRUE(called);
+}
+
+TEST_P(Contract, ClosingMakesEverythingDurable) {
+  int answered = 0;
+  for (int i = 0; i < 300; ++i) {
+    house_->store().apply(install("account-" + std::to_string(i), 1), [&](Result<Ids> result) { answered += result ? 1 : 0; });
+  }
+  const Snapshot snapshot = reopened();
+  EXPECT_EQ(snapshot.accounts.size(), 300u);
+  house_->loop.run_posted();
+  EXPECT_EQ(answered, 300);
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, Contract, ::testing::Values("sqlite", "memory"),
+                         [](const auto& one) { return std::string(one.param); });
+
+// Both stores get the same random history, with restarts in between, and must say the same of it.
+class Twins {
+ public:
+  explicit Twins(unsigned seed) : random_(seed) { open(); }
+  ~Twins() {
+    real_.close();
+    model_.close();
+  }
+
+  void step() {
+    switch (pick(12)) {
+      case 0: case 1: case 2: return both([&] { return Change{next_install()}; });
+      case 3: return both([&] { return Change{SetStanding{name_, turn_ % 2 != 0 ? standing() : troubled()}}; });
+      case 4: return both([&] { return Change{Forget{name_}}; });
+      case 5: return both([&] { return Change{sign_out()}; });
+      case 6: return both([&] { return Change{Park{park()}}; });
+      case 7: return both([&] { return Change{Restore{any(parked_), standing()}}; });
+      case 8: return both([&] { return Change{RetireParked{any(parked_), {}}}; });
+      case 9: return both([&] { return Change{RetirementTried{any(retired_), turn_ % 9, wall_from_seconds(99)}}; });
+      case 10: return both([&] { return Change{RetirementOver{any(retired_)}}; });
+      default: return open();
+    }
+  }
+
+ private:
+  unsigned pick(unsigned below) { return std::uniform_int_distribution<unsigned>(0, below - 1)(random_); }
+  std::int64_t any(const std::vector<std::int64_t>& ids) { return ids.empty() ? 77 : ids[turn_ % ids.size()]; }
+  Install next_install() {
+    Install change = install(name_, generation_ + 1);
+    for (Retirement& r : change.retire) r.id = id_++, retired_.push_back(r.id);
+    return change;
+  }
+  SignOut sign_out() {
+    SignOut change{name_, {}, standing(State::kSignedOut)};
+    change.retire.push_back(retirement(name_, generation_, "out"));
+    change.retire[0].id = id_++;
+    return change;
+  }
+  ParkedGrant park() {
+    ParkedGrant grant = parked(name_, generation_);
+    grant.id = id_++;
+    parked_.push_back(grant.id);
+    return grant;
+  }
+
+  template <typename Make>
+  void both(Make&& make) {
+    name_ = "account-" + std::to_string(pick(3));
+    turn_ = pick(1000);
+    generation_ = pick(6) == 0 ? 0 : ++last_;
+    const std::int64_t id = id_;
+    const auto parked_before = parked_;
+    const auto retired_before = retired_;
+    const auto one = apply(real_.store(), real_.loop, make());
+    id_ = id;  // the same change once more
+    parked_ = parked_before;
+    retired_ = retired_before;
+    const auto other = apply(model_.store(), model_.loop, make());
+    ASSERT_EQ(one.has_value(), other.has_value()) << (one ? other : one).error().message();
+    if (one) {
+      ASSERT_EQ(*one, *other);
+    } else {
+      ASSERT_EQ(one.error().code(), other.error().code());
+    }
+  }
+
+  void open() {
+    const auto one = real_.open();
+    const auto other = model_.open();
+    ASSERT_TRUE(one && other);
+    ASSERT_EQ(describe(*one), describe(*other));
+  }
+
+  std::mt19937 random_;
+  SqliteHouse real_;
+  MemoryHouse model_;
+  std::string name_;
+  unsigned turn_ = 0;
+  Generation generation_ = 0;
+  Generation last_ = 0;
+  std::int64_t id_ = 1000;
+  std::vector<std::int64_t> parked_, retired_;
+};
+
+TEST(Twins, AgreeOnRandomHistories) {
+  for (unsigned seed = 1; seed <= 8; ++seed) {
+    SCOPED_TRACE(seed);
+    Twins twins(seed);
+    for (int i = 0; i < 60 && !::testing::Test::HasFatalFailure(); ++i) twins.step();
+  }
+}
+
+}  // namespace
+}  // namespace credsync::store
