@@ -4,6 +4,7 @@
 #include <pwd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/text.h"
 #include "daemon/config/config.h"
@@ -171,7 +172,8 @@ Problem refusal_as_problem(const login::Refused& refused) {
 
 }  // namespace
 
-// A caller's part in something that goes on without it: a sign-in is not undone because who asked has left.
+// A caller's part in something that goes on without it: a sign-in is not undone because who asked has left. The flag is
+// true while an answer is wanted and has not been given.
 class Service::Call final : public ipc::Pending {
  public:
   explicit Call(std::shared_ptr<bool> present) : present_(std::move(present)) {}
@@ -196,7 +198,7 @@ std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::str
     const Account* after = accounts_.find(n);
     audit_.record({caller, "login", refused == nullptr ? "done" : "failed", n, after != nullptr ? after->generation() : 0, rule,
                    refused == nullptr ? "" : refused->words});
-    if (!*present) return;
+    if (!std::exchange(*present, false)) return;
     refused == nullptr ? reply(status(caller, n)) : reply(refusal_as_problem(*refused));
   };
   switch (request.method) {
@@ -207,6 +209,7 @@ std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::str
       sign_in_.with_password(*account, std::move(request.username), std::move(request.secret), std::move(done));
       break;
   }
+  if (!*present) return nullptr;  // answered already
   return std::make_unique<Call>(std::move(present));
 }
 
@@ -222,10 +225,11 @@ std::unique_ptr<ipc::Pending> Service::sign_out(const ipc::Caller& caller, std::
   sign_out_.run(*account, [this, present, caller, n = account->name(), generation = account->generation(),
                            rule = decision.rule, reply = std::move(reply)](Result<unsigned> pending) mutable {
     audit_.record({caller, "logout", pending ? "done" : "failed", n, generation, rule, pending ? "" : pending.error().message()});
-    if (!*present) return;
+    if (!std::exchange(*present, false)) return;
     if (pending) return reply(ipc::SignOutAnswer{n, *pending});
     reply(Problem{ProblemKind::kUnavailable, "the sign-out could not be stored: " + pending.error().message(), "", 5s, {}});
   });
+  if (!*present) return nullptr;
   return std::make_unique<Call>(std::move(present));
 }
 

@@ -22,6 +22,7 @@ SignIn::SignIn(account::Accounts& accounts, refresh::Exchanger& exchanger, refre
                refresh::Refresher& refresher, store::TokenStore& store, retire::Parking& parking, const Clock& clock)
     : accounts_(accounts), exchanger_(exchanger), installer_(installer), refresher_(refresher), store_(store),
       parking_(parking), clock_(clock) {}
+SignIn::~SignIn() = default;
 
 namespace {
 

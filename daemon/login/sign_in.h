@@ -38,6 +38,7 @@ class SignIn {
  public:
   SignIn(account::Accounts& accounts, refresh::Exchanger& exchanger, refresh::Installer& installer,
          refresh::Refresher& refresher, store::TokenStore& store, retire::Parking& parking, const Clock& clock);
+  ~SignIn();
 
   // The token is used at once, so that a wrong one is known now and not at night.
   void with_refresh_token(account::Account& account, Secret refresh_token, Done done);

@@ -390,7 +390,19 @@ void Refresher::changed(Account& account, account::What what) {
   if (!plan_slot) {
     plan_slot = std::make_unique<Plan>(agenda_, [this, name = account.name()] { on_due(name); });
   }
+  detach_foreign_flight(account, *plan_slot);
   plan(account);
+}
+
+// A refresh of another grant than the account has now goes on alone: its answer finds its place by itself.
+void Refresher::detach_foreign_flight(const Account& account, Plan& plan) {
+  if (!plan.flight) return;
+  const Flight& flight = *flights_.at(*plan.flight);
+  if (flight.config->identity == account.config().identity && flight.sign_in == account.sign_in()) return;
+  plan.flight.reset();
+  auto waiting = std::move(plan.waiting);
+  plan.waiting.clear();
+  for (auto& [number, on_end] : waiting) on_end(Ended{false, "the account changed"});
 }
 
 void Refresher::on_due(const std::string& name) {

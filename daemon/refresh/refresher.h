@@ -88,6 +88,7 @@ class Refresher {
 
   std::optional<ExchangeOrder> make_order(const account::Account& account, bool ordered) const;
   void changed(account::Account& account, account::What what);
+  void detach_foreign_flight(const account::Account& account, Plan& plan);
   void plan(account::Account& account);
   std::optional<BootTime> due(const account::Account& account) const;
   std::optional<BootTime> due_while_live(const account::Account& account, BootTime now) const;

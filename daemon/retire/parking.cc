@@ -39,33 +39,28 @@ void Parking::schedule(Kept& kept) {
   kept.wake.set(clock_.boot() + wait);
 }
 
-void Parking::park(std::shared_ptr<const config::Account> old_config, account::Generation generation,
-                   account::TokenSet tokens, std::optional<Duration> keep_for) {
+void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_config) {
   store::ParkedGrant grant;
   grant.id = store_.new_id();
-  grant.account = old_config->name;
-  grant.identity = old_config->identity;
-  grant.generation = generation;
-  grant.retire_at = keep_for ? saturating_add(clock_.wall(), *keep_for) : kWallMax;
-  store::Park change;
-  change.grant.id = grant.id;
-  change.grant.account = grant.account;
-  change.grant.identity = grant.identity;
-  change.grant.generation = generation;
-  change.grant.retire_at = grant.retire_at;
-  change.grant.tokens = tokens.clone();
-  grant.tokens = std::move(tokens);
+  grant.account = std::move(leaver.account);
+  grant.identity = std::move(leaver.identity);
+  grant.generation = leaver.generation;
+  grant.tokens = std::move(leaver.tokens);
+  grant.retire_at = leaver.keep ? saturating_add(clock_.wall(), *leaver.keep) : kWallMax;
   log::notice("parked: the account or its grant's identity left the configuration; it comes back with the setting",
-              {{"ACCOUNT", grant.account}, {"UNTIL", keep_for ? to_rfc3339(grant.retire_at) : "it is enabled again"}});
+              {{"ACCOUNT", grant.account}, {"UNTIL", leaver.keep ? to_rfc3339(grant.retire_at) : "it is enabled again"}});
   const std::int64_t id = grant.id;
-  keep(std::move(grant));
-  store_.apply(std::move(change), [](Result<store::Ids> done) {
+  store_.apply(store::Park{grant.clone()}, [](Result<store::Ids> done) {
     if (!done) log::error("a grant could not be parked durably", {{"REASON", done.error().message()}});
   });
+  keep(std::move(grant));
+  if (old_config == nullptr) return;
   // What revoking it will need, while its secrets can still be read.
   endpoint_.make_order(std::move(old_config), [this, id](Secret order) {
     const auto at = grants_.find(id);
-    if (at != grants_.end() && !order.empty()) at->second->grant.order = std::move(order);
+    if (at == grants_.end() || order.empty()) return;
+    store_.apply(store::SetParkedOrder{id, order.clone()}, [](Result<store::Ids>) {});
+    at->second->grant.order = std::move(order);
   });
 }
 

@@ -27,10 +27,16 @@ class Parking {
   // Grants that were parked before this run.
   void load(std::vector<store::ParkedGrant> parked);
 
-  // The grant of `old_config` leaves: `tokens` were its current ones. Kept for `keep`; kWallMax as retire time for
-  // accounts that are only switched off.
-  void park(std::shared_ptr<const config::Account> old_config, account::Generation generation, account::TokenSet tokens,
-            std::optional<Duration> keep);
+  // A grant leaves: `tokens` were its current ones. Kept for `keep`, or as long as it takes when that is not set (an
+  // account that is only switched off). `old_config`, where it is still known, tells how it can be revoked later.
+  struct Leaver {
+    std::string account;
+    std::string identity;
+    account::Generation generation = 0;
+    account::TokenSet tokens;
+    std::optional<Duration> keep;
+  };
+  void park(Leaver leaver, std::shared_ptr<const config::Account> old_config);
 
   // Brings the grant of this account's present identity back, if it is parked here.
   bool restore(account::Account& account);

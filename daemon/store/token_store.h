@@ -35,6 +35,8 @@ struct Forget { std::string account; };       // erase tokens, intents and kept 
 struct SignOut { std::string account; std::vector<Retirement> retire; Standing standing; };
 // The current tokens leave the account and are kept aside; the account has none after.
 struct Park { ParkedGrant grant; };
+// What revoking a parked grant will need has become known: its sealed `order` column is set.
+struct SetParkedOrder { std::int64_t parked_id = 0; Secret order; };
 // The parked grant becomes current again; its id row goes. Standing as given.
 struct Restore { std::int64_t parked_id = 0; Standing standing; };
 // A parked grant's time is over (or a new sign-in came): its tokens enter the queue.
@@ -52,7 +54,7 @@ struct DropIntent { std::string account; SlotId slot = 0; };
 struct CountResend { std::string account; SlotId slot = 0; WallTime sent_at; };
 struct SetLastUsed { std::string account; WallTime at; };
 
-using Change = std::variant<Install, SetStanding, Forget, SignOut, Park, Restore, RetireParked, UpdateParked,
+using Change = std::variant<Install, SetStanding, Forget, SignOut, Park, SetParkedOrder, Restore, RetireParked, UpdateParked,
                             QueueRetirements, RetirementTried, RetirementOver, DropIntent, CountResend, SetLastUsed>;
 
 // What the store gives rows that it makes: ids of retirements in the order of Change's `retire`, or of the parked grant.

@@ -1,0 +1,258 @@
+#include "daemon/daemon.h"
+
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/agenda.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/random.h"
+#include "base/worker_pool.h"
+#include "daemon/doctor.h"
+#include "daemon/handout/metrics.h"
+#include "daemon/handout/service.h"
+#include "daemon/login/sign_in.h"
+#include "daemon/login/sign_out.h"
+#include "daemon/oauth/https_token_endpoint.h"
+#include "daemon/reconcile.h"
+#include "daemon/refresh/refresher.h"
+#include "daemon/retire/parking.h"
+#include "daemon/retire/retirer.h"
+#include "daemon/store/sqlite_store.h"
+#include "ipc/http/server.h"
+
+namespace credsync {
+namespace {
+
+// An exchange that was sent is waited for, so that its answer is stored: its own deadline and the disk's time.
+constexpr Duration kStopPatience = oauth::kExchangeDeadline + 5s;
+constexpr Duration kFrontDoorPatience = 3s;   // callers who do not read their last answer
+
+store::KeySource key_source(const config::SecretSource& source) {
+  switch (source.kind) {
+    case config::SecretSource::Kind::kFile: return {store::KeySource::Kind::kFile, source.path};
+    case config::SecretSource::Kind::kCredential: return {store::KeySource::Kind::kCredential, source.path};
+    default: return {};
+  }
+}
+
+ipc::http::Limits limits_of(const config::Callers& callers) {
+  return ipc::http::Limits::per_user(callers.max_connections_per_user);
+}
+
+std::unique_ptr<StartFailure> failure(const Error& error, const std::string& context) {
+  const bool may_pass = error.code() == ErrorCode::kIo || error.code() == ErrorCode::kFull;
+  return std::make_unique<StartFailure>(StartFailure{may_pass ? kExitFailure : kExitConfig, {context + ": " + error.message()}});
+}
+
+}  // namespace
+
+// In the order of construction; what comes later uses what comes earlier, and goes first at the end.
+struct Daemon::Parts {
+  explicit Parts(config::Paths p) : paths(std::move(p)) {}
+
+  config::Paths paths;
+  config::Config config;
+  SystemClock clock;
+  SystemRandom random;
+  std::unique_ptr<Loop> loop;
+  std::unique_ptr<Loop::Timer> timer;
+  std::unique_ptr<Agenda> agenda;
+  std::unique_ptr<store::SqliteStore> store;
+  std::unique_ptr<oauth::Transport> transport;
+  std::unique_ptr<WorkerPool> workers;
+  std::unique_ptr<oauth::HttpsTokenEndpoint> endpoint;
+  std::unique_ptr<account::Accounts> accounts;
+  std::unique_ptr<refresh::Exchanger> exchanger;
+  std::unique_ptr<refresh::Installer> installer;
+  std::unique_ptr<refresh::Refresher> refresher;
+  std::unique_ptr<retire::Retirer> retirer;
+  std::unique_ptr<retire::Parking> parking;
+  std::unique_ptr<login::SignIn> sign_in;
+  std::unique_ptr<login::SignOut> sign_out;
+  std::unique_ptr<Reconciler> reconciler;
+  std::unique_ptr<handout::Audit> audit;
+  std::unique_ptr<handout::Desk> desk;
+  std::unique_ptr<handout::Service> service;
+  std::unique_ptr<ipc::http::Server> server;
+  std::unique_ptr<Agenda::Entry> stop_check;
+  BootTime stop_deadline;
+  bool stopping = false;
+  bool front_door_closed = false;
+
+  Result<void> make_loop();
+  void assemble();
+  Result<void> open_front_door();
+  Result<void> catch_signals();
+  handout::Administration administration();
+  ipc::Answer<ipc::ReloadAnswer> reload();
+  std::string metrics();
+  void say_ready();
+  void begin_stop();
+  void check_stopped();
+};
+
+Daemon::Daemon(config::Paths paths) : parts_(std::make_unique<Parts>(std::move(paths))) {}
+
+Daemon::~Daemon() {
+  if (!parts_) return;
+  // The front door goes before the service, the workers before what their results are posted to.
+  parts_->server.reset();
+  parts_->workers.reset();
+  parts_->store.reset();
+}
+
+std::unique_ptr<StartFailure> Daemon::start() {
+  Parts& p = *parts_;
+  config::Loaded loaded = config::load(p.paths);
+  if (!loaded.usable()) {
+    auto failed = std::make_unique<StartFailure>(StartFailure{kExitConfig, {}});
+    for (const config::Problem& problem : loaded.problems) failed->lines.push_back(config::to_string(problem));
+    return failed;
+  }
+  for (const config::Problem& problem : loaded.problems) log::warning(config::to_string(problem));
+  p.config = std::move(loaded.config);
+
+  if (auto made = p.make_loop(); !made) return failure(made.error(), "start");
+  if (auto caught = p.catch_signals(); !caught) return failure(caught.error(), "start");
+  auto opened = store::SqliteStore::open({p.paths.state, key_source(p.config.store.key), {}}, *p.loop, p.clock);
+  if (!opened) return failure(opened.error(), "state in " + p.paths.state);
+  p.store = std::move(*opened);
+  auto snapshot = p.store->load();
+  if (!snapshot) return failure(snapshot.error(), "state in " + p.paths.state);
+  p.assemble();
+  p.reconciler->begin(std::move(*snapshot), p.config);
+  if (auto open = p.open_front_door(); !open) return failure(open.error(), "socket " + p.config.listen.http);
+  p.say_ready();
+  return nullptr;
+}
+
+int Daemon::run() { return parts_->loop->run(); }
+
+Result<void> Daemon::Parts::make_loop() {
+  auto made = Loop::create();
+  if (!made) return made.error();
+  loop = std::move(*made);
+  timer = loop->timer([this] { agenda->run(clock.boot()); });
+  agenda = std::make_unique<Agenda>([this](std::optional<BootTime> when) { when ? timer->set(*when) : timer->cancel(); });
+  return {};
+}
+
+void Daemon::Parts::assemble() {
+  transport = std::make_unique<oauth::Transport>(clock);
+  workers = std::make_unique<WorkerPool>(config.refresh.workers);
+  endpoint = std::make_unique<oauth::HttpsTokenEndpoint>(*transport, *workers, *loop, clock);
+  accounts = std::make_unique<account::Accounts>(clock);
+  exchanger = std::make_unique<refresh::Exchanger>(*endpoint, *store, *agenda, clock);
+  installer = std::make_unique<refresh::Installer>(*accounts, *store, *agenda, clock, random);
+  refresher = std::make_unique<refresh::Refresher>(*accounts, *store, *exchanger, *installer, *agenda, clock, random);
+  retirer = std::make_unique<retire::Retirer>(*accounts, *store, *endpoint, *agenda, clock, random);
+  parking = std::make_unique<retire::Parking>(*accounts, *store, *endpoint, *retirer, *agenda, clock);
+  installer->connect([this](std::string_view account, std::string_view identity) { return parking->find(account, identity); },
+                     [this](std::int64_t id, account::Generation generation, account::TokenSet tokens) {
+                       parking->updated(id, generation, std::move(tokens));
+                     },
+                     [this](std::vector<store::Retirement> queued) { retirer->add(std::move(queued)); });
+  sign_in = std::make_unique<login::SignIn>(*accounts, *exchanger, *installer, *refresher, *store, *parking, clock);
+  sign_out = std::make_unique<login::SignOut>(*accounts, *store, *endpoint, *retirer, clock);
+  reconciler = std::make_unique<Reconciler>(*accounts, *refresher, *parking, *retirer, *store, clock);
+  audit = std::make_unique<handout::Audit>(clock);
+  desk = std::make_unique<handout::Desk>(*accounts, *refresher, *retirer, *store, *agenda, clock);
+  service = std::make_unique<handout::Service>(*accounts, *desk, *refresher, *sign_in, *sign_out, *audit, administration(),
+                                               handout::Owner{::geteuid(), paths.user_instance}, clock);
+}
+
+handout::Administration Daemon::Parts::administration() {
+  handout::Administration administration;
+  administration.reload = [this] { return reload(); };
+  administration.doctor = [this] { return examine({paths, config, *accounts, *store, clock}); };
+  administration.metrics = [this] { return metrics(); };
+  administration.config = [this]() -> const config::Config& { return config; };
+  return administration;
+}
+
+std::string Daemon::Parts::metrics() {
+  return handout::open_metrics({*accounts, *desk, *service, *refresher, *exchanger, *retirer, *parking});
+}
+
+Result<void> Daemon::Parts::open_front_door() {
+  auto made = ipc::http::Server::create(*loop, clock, *service, limits_of(config.callers));
+  if (!made) return made.error();
+  server = std::move(*made);
+  // Anyone may connect to the system's socket, rules decide; the user's is its owner's alone (design section 8).
+  return server->listen(config.listen.http, paths.user_instance ? 0600 : 0666);
+}
+
+Result<void> Daemon::Parts::catch_signals() {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    CREDSYNC_TRY(loop->on_signal(signal, [this] { begin_stop(); }));
+  }
+  CREDSYNC_TRY(loop->on_signal(SIGHUP, [this] {
+    if (!stopping) (void)reload();
+  }));
+  return loop->on_clock_step([this] {
+    log::notice("the wall clock was set; everything is planned anew");
+    refresher->replan_all();
+    retirer->replan();
+  });
+}
+
+ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::reload() {
+  ::sd_notify(0, "STATUS=Reloading the configuration");
+  config::Loaded loaded = config::load(paths);
+  if (!loaded.usable()) {
+    ipc::Problem problem{ipc::ProblemKind::kBadRequest, "the new configuration is wrong; the one in force stays",
+                         "credsyncd --check-config", std::nullopt, {}};
+    for (const config::Problem& p : loaded.problems) problem.problems.push_back(config::to_string(p));
+    for (const std::string& line : problem.problems) log::error(line);
+    log::error("reload refused: the configuration in force stays");
+    say_ready();
+    return problem;
+  }
+  const config::Difference difference = config::difference(config, loaded.config);
+  ipc::ReloadAnswer answer{difference.changed, difference.added, difference.removed, {}};
+  for (const config::Problem& p : loaded.problems) answer.warnings.push_back(config::to_string(p));
+  if (loaded.config.listen.http != config.listen.http) answer.warnings.push_back("listen.http changes with the next start");
+  const config::Config before = std::move(config);
+  config = std::move(loaded.config);
+  server->set_limits(limits_of(config.callers));
+  reconciler->change(before, config);
+  log::notice("reloaded", {{"CHANGED", std::to_string(answer.changed.size())}, {"ADDED", std::to_string(answer.added.size())},
+                           {"REMOVED", std::to_string(answer.removed.size())}});
+  say_ready();
+  return answer;
+}
+
+void Daemon::Parts::say_ready() {
+  const std::string status = "READY=1\nSTATUS=" + std::to_string(accounts->all().size()) + " accounts";
+  ::sd_notify(0, status.c_str());
+}
+
+// Drains: nothing new starts, callers are answered, answers under way are stored, then the loop ends.
+void Daemon::Parts::begin_stop() {
+  if (stopping) return loop->quit(0);  // asked twice: at once
+  stopping = true;
+  ::sd_notify(0, "STOPPING=1");
+  log::notice("stopping");
+  refresher->stop();
+  retirer->stop();
+  exchanger->stop();
+  transport->stop_new();
+  desk->stop();
+  server->stop(kFrontDoorPatience, [this] { front_door_closed = true; });
+  stop_deadline = clock.boot() + kStopPatience;
+  stop_check = std::make_unique<Agenda::Entry>(*agenda, [this] { check_stopped(); });
+  check_stopped();
+}
+
+void Daemon::Parts::check_stopped() {
+  constexpr Duration kLookAgain = 20ms;
+  const bool idle = front_door_closed && exchanger->under_way() == 0 && refresher->under_way() == 0 &&
+                    sign_in->under_way() == 0 && retirer->under_way() == 0;
+  if (!idle && clock.boot() < stop_deadline) return stop_check->set(clock.boot() + kLookAgain);
+  store->drain();
+  loop->quit(0);
+}
+
+}  // namespace credsync

@@ -1,0 +1,23 @@
+// What can be examined from inside: the configuration on disk, secrets, the store, the clock, the accounts. Blocking on
+// local files only. Loop only.
+#pragma once
+
+#include <vector>
+
+#include "daemon/account/accounts.h"
+#include "daemon/config/config.h"
+#include "daemon/store/sqlite_store.h"
+#include "ipc/service.h"
+
+namespace credsync {
+
+struct Patient {
+  const config::Paths& paths;
+  const config::Config& config;
+  const account::Accounts& accounts;
+  const store::SqliteStore& store;
+  const Clock& clock;
+};
+std::vector<ipc::Check> examine(const Patient& patient);
+
+}  // namespace credsync

@@ -1,0 +1,198 @@
+// credsyncd(8): the command line. Nothing below knows Poco's application object.
+#include <Poco/Util/Application.h>
+#include <Poco/Util/HelpFormatter.h>
+#include <Poco/Util/OptionCallback.h>
+#include <Poco/Util/OptionException.h>
+#include <Poco/Util/OptionSet.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+
+#include "base/log.h"
+#include "daemon/config/config.h"
+#include "daemon/daemon.h"
+
+namespace {
+
+using Poco::Util::Application;
+using Poco::Util::Option;
+using Poco::Util::OptionCallback;
+using Poco::Util::OptionSet;
+
+// No core dump and no debugger of the same user: both would show tokens (design section 5, invariant 9).
+void guard_memory() {
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+// XDG Base Directory Specification: an unset or relative variable means its default.
+std::string xdg(const char* name, const std::string& fallback) {
+  const std::string value = environment(name);
+  return !value.empty() && value.front() == '/' ? value : fallback;
+}
+
+credsync::config::Paths default_paths(bool user) {
+  credsync::config::Paths paths;
+  paths.providers = CREDSYNC_PROVIDERS_DIR;
+  paths.user_instance = user;
+  if (!user) {
+    paths.config = "/etc/credsyncd";
+    paths.state = "/var/lib/credsyncd";
+    paths.runtime = "/run/credsyncd-api";
+    return paths;
+  }
+  const std::string home = environment("HOME");
+  paths.config = xdg("XDG_CONFIG_HOME", home + "/.config") + "/credsyncd";
+  paths.state = xdg("XDG_STATE_HOME", home + "/.local/state") + "/credsyncd";
+  paths.runtime = xdg("XDG_RUNTIME_DIR", "/run/user/" + std::to_string(::getuid())) + "/credsyncd";
+  return paths;
+}
+
+class Credsyncd final : public Application {
+ public:
+  Credsyncd() { setUnixOptions(true); }
+
+ protected:
+  // Configuration files of Poco's own are not read.
+  void initialize(Application&) override {}
+
+  void defineOptions(OptionSet& options) override {
+    Application::defineOptions(options);
+    const auto flag = [&](const char* name, const char* words, bool& target) {
+      options.addOption(Option(name, "", words).callback(FlagCallback(this, &Credsyncd::set_flag)));
+      flags_[name] = &target;
+    };
+    const auto text = [&](const char* name, const char* words, const char* argument, std::string& target) {
+      options.addOption(Option(name, "", words).argument(argument).callback(FlagCallback(this, &Credsyncd::set_text)));
+      texts_[name] = &target;
+    };
+    flag("help", "show this and end", help_);
+    flag("version", "show the version and end", version_);
+    flag("user", "run as the user's own instance, with XDG directories", user_);
+    flag("check-config", "read the configuration, print every problem, end with 78 if there is one", check_);
+    flag("dump-config", "print the merged configuration without secrets and end", dump_);
+    text("config", "the configuration instead of /etc/credsyncd", "DIR", config_);
+    text("state", "the state instead of /var/lib/credsyncd", "DIR", state_);
+    text("runtime", "the folder of the socket instead of /run/credsyncd-api", "DIR", runtime_);
+    text("providers", "the shipped provider profiles", "DIR", providers_);
+    text("log-level", "debug, info (default), notice, warning or error", "LEVEL", log_level_);
+  }
+
+  int main(const ArgVec& arguments) override {
+    if (!arguments.empty()) return usage("unexpected argument: " + arguments.front());
+    if (help_) return show_help();
+    if (version_) {
+      std::printf("credsyncd %s\n", CREDSYNC_VERSION);
+      return EXIT_SUCCESS;
+    }
+    const auto level = parse_level();
+    if (!level) return usage("--log-level: debug, info, notice, warning or error");
+    const credsync::config::Paths paths = chosen_paths();
+    if (check_ || dump_) return show_config(paths);
+    return serve(paths, *level);
+  }
+
+ private:
+  using FlagCallback = OptionCallback<Credsyncd>;
+
+  void set_flag(const std::string& name, const std::string&) { *flags_.at(name) = true; }
+  void set_text(const std::string& name, const std::string& value) { *texts_.at(name) = value; }
+
+  credsync::config::Paths chosen_paths() const {
+    credsync::config::Paths paths = default_paths(user_);
+    if (!config_.empty()) paths.config = config_;
+    if (!state_.empty()) paths.state = state_;
+    if (!runtime_.empty()) paths.runtime = runtime_;
+    if (!providers_.empty()) paths.providers = providers_;
+    return paths;
+  }
+
+  std::optional<credsync::log::Level> parse_level() const {
+    using credsync::log::Level;
+    if (log_level_ == "debug") return Level::kDebug;
+    if (log_level_ == "info") return Level::kInfo;
+    if (log_level_ == "notice") return Level::kNotice;
+    if (log_level_ == "warning") return Level::kWarning;
+    if (log_level_ == "error") return Level::kError;
+    return std::nullopt;
+  }
+
+  int show_help() const {
+    Poco::Util::HelpFormatter formatter(options());
+    formatter.setCommand("credsyncd");
+    formatter.setUsage("[OPTIONS]");
+    formatter.setHeader("Keeps OAuth tokens fresh and hands them to local programs.");
+    formatter.setUnixStyle(true);
+    formatter.format(std::cout);
+    return EXIT_SUCCESS;
+  }
+
+  static int usage(const std::string& words) {
+    std::fprintf(stderr, "credsyncd: %s\nTry: credsyncd --help\n", words.c_str());
+    return credsync::kExitUsage;
+  }
+
+  int show_config(const credsync::config::Paths& paths) const {
+    const credsync::config::Loaded loaded = credsync::config::load(paths);
+    for (const auto& problem : loaded.problems) std::fprintf(stderr, "%s\n", credsync::config::to_string(problem).c_str());
+    if (!loaded.usable()) return credsync::kExitConfig;
+    if (dump_) std::fputs(credsync::config::dump(loaded.config).c_str(), stdout);
+    else std::printf("%s: %zu accounts, %zu providers: no problems\n", paths.config.c_str(), loaded.config.accounts.size(), loaded.config.profiles.size());
+    return EXIT_SUCCESS;
+  }
+
+  static int serve(const credsync::config::Paths& paths, credsync::log::Level level) {
+    credsync::log::start(level);
+    int status = EXIT_SUCCESS;
+    {
+      credsync::Daemon daemon(paths);
+      if (const auto failed = daemon.start()) {
+        credsync::log::stop();
+        for (const std::string& line : failed->lines) std::fprintf(stderr, "credsyncd: %s\n", line.c_str());
+        return failed->status;
+      }
+      credsync::log::notice("ready", {{"VERSION", CREDSYNC_VERSION}});
+      status = daemon.run();
+    }
+    credsync::log::notice("ended");
+    credsync::log::stop();
+    return status;
+  }
+
+  std::map<std::string, bool*> flags_;
+  std::map<std::string, std::string*> texts_;
+  bool help_ = false, version_ = false, user_ = false, check_ = false, dump_ = false;
+  std::string config_, state_, runtime_, providers_, log_level_ = "info";
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  guard_memory();
+  ::umask(0077);
+  ::signal(SIGPIPE, SIG_IGN);
+  try {
+    Credsyncd application;
+    application.init(argc, argv);
+    return application.run();
+  } catch (const Poco::Util::OptionException& error) {
+    std::fprintf(stderr, "credsyncd: %s\nTry: credsyncd --help\n", error.displayText().c_str());
+    return credsync::kExitUsage;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "credsyncd: %s\n", error.what());
+    return credsync::kExitFailure;
+  }
+}

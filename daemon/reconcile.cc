@@ -1,0 +1,139 @@
+#include "daemon/reconcile.h"
+
+#include "base/log.h"
+#include "daemon/retire/plan.h"
+
+namespace credsync {
+namespace {
+
+account::Standing nobody_signed_in(WallTime now) { return {account::State::kNeedsLogin, now, std::nullopt}; }
+
+std::optional<Duration> kept_for(bool switched_off) {
+  return switched_off ? std::nullopt : std::optional<Duration>(retire::kKeptAfterRemoval);
+}
+
+}  // namespace
+
+void Reconciler::begin(store::Snapshot snapshot, const config::Config& config) {
+  Stored stored;
+  for (store::StoredAccount& account : snapshot.accounts) {
+    const std::string name = account.name;
+    stored.emplace(name, std::move(account));
+  }
+  parking_.load(std::move(snapshot.parked));
+  for (const auto& [name, account] : config.accounts) {
+    if (account->enabled) begin_account(account, stored);
+  }
+  begin_departed(std::move(stored), config);
+  begin_intents(snapshot.intents);
+  retirer_.add(std::move(snapshot.retirements));
+}
+
+void Reconciler::begin_account(std::shared_ptr<const config::Account> config, Stored& stored) {
+  const auto at = stored.find(config->name);
+  account::Known known;
+  known.standing = nobody_signed_in(clock_.wall());
+  std::optional<retire::Parking::Leaver> leaver;
+  if (at != stored.end()) {
+    store::StoredAccount& s = at->second;
+    known.generation = s.generation;
+    known.last_used = s.last_used;
+    if (s.identity == config->identity || !s.tokens) {
+      known.tokens = std::move(s.tokens);
+      known.standing = std::move(s.standing);
+      known.password_used = s.password_used;
+      known.kept_password = std::move(s.kept_password);
+    } else {  // edited while the daemon was down
+      leaver = {s.name, s.identity, s.generation, std::move(*s.tokens), retire::kKeptAfterIdentityChange};
+    }
+    stored.erase(at);
+  }
+  account::Account& account = accounts_.add(std::move(config), std::move(known));
+  if (leaver) parking_.park(std::move(*leaver), nullptr);
+  if (account.live() == nullptr && account.standing().state != account::State::kSignedOut) parking_.restore(account);
+}
+
+void Reconciler::begin_departed(Stored stored, const config::Config& config) {
+  for (auto& [name, s] : stored) {
+    departed_[name] = s.generation;
+    if (!s.tokens) continue;
+    const bool switched_off = config.accounts.contains(name);
+    parking_.park({name, s.identity, s.generation, std::move(*s.tokens), kept_for(switched_off)}, nullptr);
+  }
+}
+
+// Intents without an answer. One for a later generation than the account has belongs to a sign-in that was lost with its
+// answer: the grant in use knows nothing of it.
+void Reconciler::begin_intents(const std::vector<store::Intent>& intents) {
+  for (const store::Intent& intent : intents) {
+    account::Account* account = accounts_.find(intent.account);
+    const bool of_this_grant = account != nullptr && account->live() != nullptr &&
+                               account->config().identity == intent.identity && account->generation() == intent.generation;
+    if (of_this_grant) {
+      log::warning("a refresh was under way when credsyncd ended, and its answer is not known", {{"ACCOUNT", intent.account}});
+      refresher_.resume_unknown(*account, {intent.slot, intent.sent_at, intent.resends});
+    } else {
+      store_.apply(store::DropIntent{intent.account, intent.slot}, [](Result<store::Ids>) {});
+    }
+  }
+}
+
+void Reconciler::change(const config::Config& before, const config::Config& after) {
+  for (const auto& [name, old_config] : before.accounts) {
+    account::Account* account = accounts_.find(name);
+    const auto at = after.accounts.find(name);
+    const bool stays = at != after.accounts.end() && at->second->enabled;
+    if (account != nullptr && !stays) remove(*account, at != after.accounts.end());
+  }
+  for (const auto& [name, new_config] : after.accounts) {
+    if (!new_config->enabled) continue;
+    account::Account* account = accounts_.find(name);
+    if (account == nullptr) {
+      add(new_config);
+    } else if (account->config().fingerprint != new_config->fingerprint) {
+      update(*account, new_config);
+    }
+  }
+  refresher_.retry_suspended();
+}
+
+void Reconciler::add(std::shared_ptr<const config::Account> config) {
+  account::Known known;
+  known.standing = nobody_signed_in(clock_.wall());
+  if (const auto at = departed_.find(config->name); at != departed_.end()) known.generation = at->second;
+  account::Account& account = accounts_.add(std::move(config), std::move(known));
+  parking_.restore(account);
+}
+
+void Reconciler::remove(account::Account& account, bool switched_off) {
+  departed_[account.name()] = account.generation();
+  const auto config = account.shared_config();
+  const account::Generation generation = account.generation();
+  auto tokens = accounts_.take_tokens(account);
+  accounts_.remove(account);
+  if (tokens) {
+    parking_.park({config->name, config->identity, generation, std::move(*tokens), kept_for(switched_off)}, config);
+  }
+}
+
+void Reconciler::update(account::Account& account, std::shared_ptr<const config::Account> config) {
+  const auto old_config = account.shared_config();
+  if (old_config->identity == config->identity) {
+    accounts_.replace_config(account, std::move(config));
+    return refresher_.retry_mended(account);
+  }
+  // Another grant from now on.
+  auto tokens = accounts_.take_tokens(account);
+  const account::Generation generation = account.generation();
+  accounts_.begin_sign_in(account);
+  accounts_.set_unknown(account, std::nullopt);
+  accounts_.set_standing(account, nobody_signed_in(clock_.wall()));
+  accounts_.replace_config(account, std::move(config));
+  if (tokens) {
+    parking_.park({old_config->name, old_config->identity, generation, std::move(*tokens), retire::kKeptAfterIdentityChange}, old_config);
+  }
+  parking_.restore(account);
+  refresher_.retry_mended(account);
+}
+
+}  // namespace credsync
