@@ -1,0 +1,47 @@
+#include "ipc/peer.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+
+namespace credsync::ipc {
+namespace {
+
+constexpr std::size_t kUsualGroups = 32;
+constexpr std::size_t kMostGroups = 65536;  // NGROUPS_MAX of Linux
+
+Result<std::vector<gid_t>> groups_of(int socket) {
+  std::array<gid_t, kUsualGroups> usual;
+  socklen_t bytes = sizeof usual;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, usual.data(), &bytes) == 0) {
+    return std::vector<gid_t>(usual.begin(), usual.begin() + bytes / sizeof(gid_t));
+  }
+  if (errno != ERANGE || bytes > kMostGroups * sizeof(gid_t)) return from_errno("ask for the peer's groups", errno);
+  std::vector<gid_t> groups(bytes / sizeof(gid_t));
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes) != 0) {
+    return from_errno("ask for the peer's groups", errno);
+  }
+  groups.resize(bytes / sizeof(gid_t));
+  return groups;
+}
+
+}  // namespace
+
+Result<Caller> peer_of(int socket) {
+  ucred credentials{};
+  socklen_t bytes = sizeof credentials;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) != 0) {
+    return from_errno("ask for the peer's credentials", errno);
+  }
+  auto groups = groups_of(socket);
+  if (!groups) return std::move(groups).error();
+  Caller caller;
+  caller.uid = credentials.uid;
+  caller.gid = credentials.gid;
+  caller.pid = credentials.pid;
+  caller.groups = std::move(*groups);
+  return caller;
+}
+
+}  // namespace credsync::ipc
