@@ -108,7 +108,9 @@ class Truth(unittest.TestCase):
     def test_a_thousand_clients_at_once(self):
         self.provider.register("rfc/many", [{"id": f"c{i}", "secret": "s"} for i in range(1000)],
                                [{"name": f"u{i}"} for i in range(1000)])
-        self.assertTrue(self.provider.issue("rfc/many", client="c999", user="u999")["access_token"])
+        pairs = self.provider.issue_many({"provider": "rfc/many", "client": f"c{i}", "user": f"u{i}"} for i in range(1000))
+        self.assertEqual(len({p["access_token"] for p in pairs}), 1000)
+        self.assertEqual(self.provider.summary(provider="rfc/many", client="c999")["tokens"], {"access": 1, "refresh": 1})
 
 
 class Process(unittest.TestCase):

@@ -158,7 +158,9 @@ class ControlApi:
         return self.switch({**body, "switches": {"lifetime": body["lifetime"]}})
 
     def issue(self, body):
-        """Tokens as if someone had signed in: kind "pair" (default), "access" or "pat"."""
+        """Tokens as if someone had signed in: kind "pair" (default), "access" or "pat"; {"many": […]} for thousands."""
+        if "many" in body:
+            return {"issued": [self.issue(one) for one in body["many"]]}
         provider = self.world.provider(body["provider"])
         client = provider.clients[body.get("client", "demo-client")]
         user = provider.users[body.get("user", "demo@example.com")]
