@@ -47,27 +47,44 @@ void check_grant(const Account& account, TableReader& table) {
   if (!password && account.keep_password) table.wrong("keep_password", "is for grant = \"password\" only");
 }
 
-// What the first way of client authentication needs, else "none" if the provider has public clients.
+// The key that one way of client authentication still lacks; empty if it can be used.
+std::string_view lacking(ClientAuth auth, const Account& account) {
+  switch (auth) {
+    case ClientAuth::kBasic:
+    case ClientAuth::kPost:
+    case ClientAuth::kClientSecretJwt: return account.client_secret.present() ? "" : "client_secret";
+    case ClientAuth::kTls:
+      if (account.client_certificate.empty()) return "client_certificate";
+      [[fallthrough]];
+    case ClientAuth::kPrivateKeyJwt: return account.client_key.present() ? "" : "client_key";
+    case ClientAuth::kNone: break;
+  }
+  return {};
+}
+
+// One of the profile's ways must have what it needs; a public client needs nothing, but RFC 6749, 4.4 gives it no client
+// credentials.
 void check_client(const Account& account, TableReader& table) {
   if (account.grant == Grant::kStatic) return;
   if (account.client_id.empty()) table.wrong("client_id", "is missing");
-  const ClientAuth auth = account.profile->client.auth.front();
-  const std::string by = "provider " + account.provider + " authenticates the client by `" +
-                         std::string(provider::to_name(auth)) + "`";
-  const bool needs_key = auth == ClientAuth::kPrivateKeyJwt || auth == ClientAuth::kTls;
-  const bool needs_secret = auth != ClientAuth::kNone && !needs_key;
-  // RFC 6749, 4.4: client credentials are for confidential clients only.
   const bool may_be_public = allows_public(*account.profile) && account.grant != Grant::kClientCredentials;
-  if (needs_secret && !account.client_secret.present() && !may_be_public) {
-    table.wrong("client_secret", "is missing: " + by);
+  const bool has_any = account.client_secret.present() || account.client_key.present() || !account.client_certificate.empty();
+  if (may_be_public && !has_any) return;
+  std::string_view missing;
+  std::string ways;
+  for (const ClientAuth auth : account.profile->client.auth) {
+    if (auth == ClientAuth::kNone) continue;
+    const std::string_view key = lacking(auth, account);
+    if (key.empty()) return;
+    if (missing.empty()) missing = key;
+    ways += (ways.empty() ? "" : " or ") + std::string(provider::to_name(auth));
   }
-  const bool half_tls = !account.client_key.present() && !account.client_certificate.empty();
-  if (needs_key && !account.client_key.present() && (!may_be_public || half_tls)) {
-    table.wrong("client_key", "is missing: " + by);
+  if (missing.empty()) {
+    if (may_be_public) return;
+    return table.wrong("grant", "client_credentials needs a client that can authenticate; provider " + account.provider +
+                                    " has only public ones");
   }
-  if (auth == ClientAuth::kTls && account.client_certificate.empty() && (account.client_key.present() || !may_be_public)) {
-    table.wrong("client_certificate", "is missing: " + by);
-  }
+  table.wrong(missing, "is missing: provider " + account.provider + " authenticates the client by " + ways);
 }
 
 void report(TableReader& table, std::string_view key, const std::optional<Finding>& finding) {
