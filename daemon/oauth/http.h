@@ -3,9 +3,11 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/result.h"
 #include "base/secret.h"
 #include "base/time.h"
 
@@ -41,6 +43,13 @@ struct HttpResponse {
   // The first header of that name, compared without case; empty if there is none.
   std::string_view header(std::string_view name) const;
 };
+
+// Compared without case (RFC 9110, 5.1).
+bool same_header_name(std::string_view a, std::string_view b);
+bool is_header_name(std::string_view name);    // a token of RFC 9110, 5.6.2
+bool is_header_value(std::string_view value);  // no control character but a tab: nothing can start another line
+// Adds the header or replaces the one of that name. Error: a name or value that cannot be sent.
+Result<void> put_header(std::vector<Header>& headers, std::string_view name, std::string_view value);
 
 // Why there is no answer. `sent` is what decides whether repeating is safe.
 enum class TransportFault {

@@ -1,6 +1,8 @@
 // Reads what a provider answered: tokens or a classified failure. Pure; every input is hostile.
 #pragma once
 
+#include <span>
+#include <string_view>
 #include <variant>
 
 #include "daemon/account/tokens.h"
@@ -33,7 +35,10 @@ struct RevocationOutcome {
   RevocationResult result = RevocationResult::kRetry;
   Failure failure;                       // when not kDone
 };
-RevocationOutcome read_revocation_answer(const provider::Profile& profile, const HttpResponse& response);
+// Where the answer is not plain success (see revocation_answer.cc for the choices): `secrets` of the request are stripped
+// from words that are shown.
+RevocationOutcome read_revocation_answer(const provider::Profile& profile, const HttpResponse& response,
+                                         std::span<const std::string_view> secrets = {});
 
 struct Introspection {
   bool active = false;

@@ -47,7 +47,8 @@ enum class TokenKind { kAccess, kRefresh };
 // What is needed to revoke one token even after its account left the configuration. Stored sealed.
 struct RevocationOrder {
   std::string url;                         // expanded; {token} is still in it for RevokeHow::kPath and query styles
-  provider::Profile rules;                 // only client, revoke, parameters[kRevoke], endpoints.revoke and delivery matter
+  provider::Profile rules;                 // only client, revoke, parameters[kRevoke], endpoints.revoke, errors and delivery
+                                           // matter; texts in it are expanded, not templates
   std::string client_id;
   Secret client_secret;
   Secret private_key;
@@ -56,18 +57,25 @@ struct RevocationOrder {
   bool allow_http_loopback = false;
   std::string client_certificate;
 };
-Secret serialise(const RevocationOrder& order);                // JSON
+
+// The order for one account: templates filled in, the audience of assertions settled, only the part of the profile that
+// revoking needs. `ca_file`, `allow_http_loopback` and `client_certificate` are the caller's to fill. Errors: the profile has
+// no revocation, a template without its variable.
+Result<RevocationOrder> make_revocation_order(const provider::Profile& profile, const Vars& vars,
+                                              const ClientCredentials& client);
+Secret serialise(const RevocationOrder& order);                // JSON; secrets in base64, so that any bytes survive
 Result<RevocationOrder> parse_revocation_order(const Secret& text);
 
+// Errors: the provider takes no tokens of that kind, a token that cannot stand in a header or URL, a key that cannot sign.
 Result<HttpRequest> build_revocation_request(const RevocationOrder& order, TokenKind kind, const Secret& token,
                                              WallTime now, Random& random);
 
-// RFC 7662. Answers are read by parse_introspection in token_answer.h.
+// RFC 7662. Answers are read by read_introspection in token_answer.h.
 Result<HttpRequest> build_introspection_request(const provider::Profile& profile, const Vars& vars,
                                                 const ClientCredentials& client, const Secret& token, WallTime now,
                                                 Random& random);
 
-// https://host:port of the token endpoint, after the variables are filled in; empty if it cannot be built.
+// https://host[:port] of the token endpoint, after the variables are filled in, the scheme's own port left out; empty if it cannot be built.
 std::string token_origin(const provider::Profile& profile, const Vars& vars);
 
 }  // namespace credsync::oauth
