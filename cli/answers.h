@@ -1,5 +1,5 @@
-// What the daemon answers, as plain values (docs/http-api.yaml is the contract). Texts in here are already cleaned of
-// control, escape and bidirectional characters; only Secret members hold the bytes as they came.
+// What the daemon answers, as plain values (docs/http-api.yaml is the contract). Texts in here are already
+// cleaned of control, escape and bidirectional characters; only Secret members hold the bytes as they came.
 #pragma once
 
 #include <cstdint>

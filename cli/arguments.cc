@@ -39,9 +39,9 @@ std::string check_account(const std::string& name) {
 
 std::string check_variable(const std::string& name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  const bool good = !name.empty() && letter(name.front()) && std::all_of(name.begin(), name.end(), [&](char c) {
-    return letter(c) || (c >= '0' && c <= '9');
-  });
+  const bool good =
+      !name.empty() && letter(name.front()) &&
+      std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
   return good ? "" : "not the name of an environment variable";
 }
 
@@ -62,10 +62,13 @@ std::optional<std::int64_t> whole_number(const std::string& text) {
   return value;
 }
 
-std::string check_whole_number(const std::string& text) { return whole_number(text) ? "" : "not a whole number"; }
+std::string check_whole_number(const std::string& text) {
+  return whole_number(text) ? "" : "not a whole number";
+}
 
 std::string check_since(const std::string& text) {
-  return parse_rfc3339(text) || parse_seconds(text) ? "" : "a duration as 12h, or a time as 2026-01-31T12:00:00Z";
+  return parse_rfc3339(text) || parse_seconds(text) ? ""
+                                                    : "a duration as 12h, or a time as 2026-01-31T12:00:00Z";
 }
 
 // A duration means that long ago.
@@ -83,7 +86,8 @@ class Parser {
     app_.description("Access tokens that are fresh, from credsyncd.");
     app_.footer("credsync COMMAND --help tells more; so does credsync(1).");
     app_.set_version_flag("--version", "credsync " CREDSYNC_VERSION);
-    app_.add_option("--socket", invocation_.socket, "the daemon's socket (default: $CREDSYNC_SOCKET, your own, the system's)")
+    app_.add_option("--socket", invocation_.socket,
+                    "the daemon's socket (default: $CREDSYNC_SOCKET, your own, the system's)")
         ->type_name("PATH");
     app_.require_subcommand(1);
     for (const Named& command : kCommands) {
@@ -100,13 +104,17 @@ class Parser {
   void configure(CLI::App& sub);
 
   void account(CLI::App& sub, std::string& name, bool required = true) {
-    sub.add_option("ACCOUNT", name, "the account's name")->required(required)->check(check_account)->type_name("");
+    sub.add_option("ACCOUNT", name, "the account's name")
+        ->required(required)
+        ->check(check_account)
+        ->type_name("");
   }
 
   void need(CLI::App& sub, TokenNeed& need) {
     account(sub, need.account);
     sub.add_option_function<std::string>(
-           "--min-valid", [&need](const std::string& text) { need.min_valid = parse_seconds(text).value_or(0); },
+           "--min-valid",
+           [&need](const std::string& text) { need.min_valid = parse_seconds(text).value_or(0); },
            "how long the token must be good at least")
         ->check(check_duration)
         ->type_name("DURATION");
@@ -119,24 +127,28 @@ class Parser {
 
   // A positional or an option that takes one of a few words.
   template <typename Value, std::size_t N>
-  CLI::Option* choice(CLI::App& sub, const char* name, Value& value, std::array<std::pair<const char*, Value>, N> words,
-                      const char* what) {
+  CLI::Option* choice(CLI::App& sub, const char* name, Value& value,
+                      std::array<std::pair<const char*, Value>, N> words, const char* what) {
     std::string all;
-    for (const auto& word : words) all += (all.empty() ? "" : "|") + std::string(word.first);
+    for (const auto& word : words)
+      all += (all.empty() ? "" : "|") + std::string(word.first);
     const auto find = [words](const std::string& text) -> std::optional<Value> {
       for (const auto& word : words) {
         if (text == word.first) return word.second;
       }
       return std::nullopt;
     };
-    const auto check = [find, all](const std::string& text) { return find(text) ? std::string() : "one of " + all; };
+    const auto check = [find, all](const std::string& text) {
+      return find(text) ? std::string() : "one of " + all;
+    };
     const auto set = [find, &value](const std::string& text) { value = find(text).value_or(value); };
     return sub.add_option_function<std::string>(name, set, what)->check(check)->type_name(all);
   }
 
   // Counts and ids.
   void number(CLI::App& sub, const char* name, std::optional<std::int64_t>& value, const char* what) {
-    sub.add_option_function<std::string>(name, [&value](const std::string& text) { value = whole_number(text); }, what)
+    sub.add_option_function<std::string>(
+           name, [&value](const std::string& text) { value = whole_number(text); }, what)
         ->check(check_whole_number)
         ->type_name("N");
   }
@@ -158,14 +170,19 @@ void Parser::configure_login(CLI::App& sub) {
   auto& login = begin<LoginCommand>();
   account(sub, login.account);
   const auto method = [&](const char* name, LoginMethod value, const char* what) {
-    return sub.add_flag_callback(name, [&login, value] { login.method = value; }, what);
+    return sub.add_flag_callback(
+        name, [&login, value] { login.method = value; }, what);
   };
-  CLI::Option* refresh = method("--refresh-token-stdin", LoginMethod::kRefreshTokenStdin, "import a refresh token from standard input");
-  CLI::Option* token = method("--token-stdin", LoginMethod::kTokenStdin, "import an access token from standard input");
-  CLI::Option* password = method("--password-stdin", LoginMethod::kPasswordStdin, "take the password from standard input");
+  CLI::Option* refresh = method("--refresh-token-stdin", LoginMethod::kRefreshTokenStdin,
+                                "import a refresh token from standard input");
+  CLI::Option* token =
+      method("--token-stdin", LoginMethod::kTokenStdin, "import an access token from standard input");
+  CLI::Option* password =
+      method("--password-stdin", LoginMethod::kPasswordStdin, "take the password from standard input");
   refresh->excludes(token)->excludes(password);
   token->excludes(password);
-  sub.add_option("--username", login.username, "whose password it is, where the configuration does not say")->type_name("NAME");
+  sub.add_option("--username", login.username, "whose password it is, where the configuration does not say")
+      ->type_name("NAME");
   sub.add_flag("--no-browser,--device", login.browserless, "sign in without a browser on this machine");
 }
 
@@ -173,8 +190,9 @@ void Parser::configure_log(CLI::App& sub) {
   auto& log = begin<LogCommand>();
   log.since = moment_of("24h");
   account(sub, log.account, false);
-  sub.add_option_function<std::string>("--since", [&log](const std::string& text) { log.since = moment_of(text); },
-                                       "from when on: 12h (ago), 2026-01-31T12:00:00Z (default 24h)")
+  sub.add_option_function<std::string>(
+         "--since", [&log](const std::string& text) { log.since = moment_of(text); },
+         "from when on: 12h (ago), 2026-01-31T12:00:00Z (default 24h)")
       ->check(check_since)
       ->type_name("WHEN");
   sub.add_flag("--json", log.json, "the daemon's answer as JSON");
@@ -185,12 +203,16 @@ void Parser::configure(CLI::App& sub) {
     auto& token = begin<TokenCommand>();
     need(sub, token.need);
     choice(sub, "--format", token.format,
-           std::array<std::pair<const char*, TokenFormat>, 4>{{{"plain", TokenFormat::kPlain}, {"json", TokenFormat::kJson}, {"header", TokenFormat::kHeader}, {"env", TokenFormat::kEnv}}},
+           std::array<std::pair<const char*, TokenFormat>, 4>{{{"plain", TokenFormat::kPlain},
+                                                               {"json", TokenFormat::kJson},
+                                                               {"header", TokenFormat::kHeader},
+                                                               {"env", TokenFormat::kEnv}}},
            "how to print it (default plain)");
   } else if (wanted_ == "exec") {
     auto& exec = begin<ExecCommand>();
     need(sub, exec.need);
-    sub.add_option("--env", exec.variable, "put the token into this environment variable; leakier than a file in memory")
+    sub.add_option("--env", exec.variable,
+                   "put the token into this environment variable; leakier than a file in memory")
         ->check(check_variable)
         ->type_name("NAME");
     sub.footer("Then -- and the command: credsync exec ACCOUNT -- COMMAND ...");
@@ -208,7 +230,8 @@ void Parser::configure(CLI::App& sub) {
   } else if (wanted_ == "reject") {
     auto& reject = begin<RejectCommand>();
     account(sub, reject.account);
-    number(sub, "--generation", reject.generation, "the refused token's generation; else the token is read from standard input");
+    number(sub, "--generation", reject.generation,
+           "the refused token's generation; else the token is read from standard input");
   } else if (wanted_ == "account") {
     sub.require_subcommand(1);
     CLI::App* list = sub.add_subcommand("list", "the accounts that you may see");
@@ -230,7 +253,8 @@ void Parser::configure(CLI::App& sub) {
     begin<DoctorCommand>();
   } else if (wanted_ == "completion") {
     choice(sub, "SHELL", begin<CompletionCommand>().shell,
-           std::array<std::pair<const char*, Shell>, 3>{{{"bash", Shell::kBash}, {"zsh", Shell::kZsh}, {"fish", Shell::kFish}}},
+           std::array<std::pair<const char*, Shell>, 3>{
+               {{"bash", Shell::kBash}, {"zsh", Shell::kZsh}, {"fish", Shell::kFish}}},
            "the shell")
         ->required();
   }
@@ -239,13 +263,16 @@ void Parser::configure(CLI::App& sub) {
 // The first word that is no option: the command.
 std::string_view wanted_command(const std::vector<std::string>& words) {
   for (std::size_t i = 0; i < words.size(); ++i) {
-    if (words[i] == "--socket") ++i;
-    else if (!words[i].starts_with('-')) return words[i];
+    if (words[i] == "--socket")
+      ++i;
+    else if (!words[i].starts_with('-'))
+      return words[i];
   }
   return {};
 }
 
-// Whether a stray word may be repeated in a complaint: something that looks like a command or option, not like a token.
+// Whether a stray word may be repeated in a complaint: something that looks like a command or option, not
+// like a token.
 bool may_be_shown(std::string_view word) {
   constexpr std::size_t kLongest = 24;
   return word.size() <= kLongest &&
@@ -266,7 +293,8 @@ std::string command_words(std::string_view command) {
   std::array<std::string_view, kCommands.size()> names;
   std::transform(kCommands.begin(), kCommands.end(), names.begin(), [](const Named& c) { return c.name; });
   if (command.empty()) return "say what to do: credsync COMMAND";
-  std::string words = may_be_shown(command) ? "there is no command '" + std::string(command) + "'" : "there is no such command";
+  std::string words = may_be_shown(command) ? "there is no command '" + std::string(command) + "'"
+                                            : "there is no such command";
   const std::string_view near = nearest_word(command, names);
   if (!near.empty()) words += ", did you mean '" + std::string(near) + "'?";
   return words;
@@ -274,7 +302,8 @@ std::string command_words(std::string_view command) {
 
 Words complaint(const std::string& text, const CLI::App& app) {
   const auto chosen = app.get_subcommands();
-  const std::string help = chosen.empty() ? "credsync --help" : "credsync " + chosen.front()->get_name() + " --help";
+  const std::string help =
+      chosen.empty() ? "credsync --help" : "credsync " + chosen.front()->get_name() + " --help";
   return {"credsync: " + text + "\nTry: " + help + "\n", ipc::ExitCode::kUsage};
 }
 
@@ -285,7 +314,8 @@ std::string first_lower(std::string text) {
   return text;
 }
 
-std::variant<Invocation, Words> run_parser(Parser& parser, std::vector<std::string> words, std::string_view command) {
+std::variant<Invocation, Words> run_parser(Parser& parser, std::vector<std::string> words,
+                                           std::string_view command) {
   std::reverse(words.begin(), words.end());  // as the library takes them
   try {
     parser.app().parse(words);

@@ -1,5 +1,5 @@
-// The command line as values. Pure; the parser's library stays in arguments.cc. No argument ever carries a secret, and
-// complaints do not repeat stray words, since somebody may have put one there.
+// The command line as values. Pure; the parser's library stays in arguments.cc. No argument ever carries a
+// secret, and complaints do not repeat stray words, since somebody may have put one there.
 #pragma once
 
 #include <cstdint>
@@ -74,9 +74,9 @@ struct CompletionCommand {
   Shell shell = Shell::kBash;
 };
 
-using Command = std::variant<TokenCommand, ExecCommand, StatusCommand, LoginCommand, LogoutCommand, RefreshCommand,
-                             RejectCommand, AccountListCommand, WhoAmICommand, ProvidersCommand, LogCommand,
-                             ReloadCommand, DoctorCommand, CompletionCommand>;
+using Command = std::variant<TokenCommand, ExecCommand, StatusCommand, LoginCommand, LogoutCommand,
+                             RefreshCommand, RejectCommand, AccountListCommand, WhoAmICommand,
+                             ProvidersCommand, LogCommand, ReloadCommand, DoctorCommand, CompletionCommand>;
 
 struct Invocation {
   std::string socket;  // --socket, or empty

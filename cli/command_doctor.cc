@@ -17,7 +17,9 @@ namespace {
 
 using Checks = std::vector<DoctorCheck>;
 
-bool user_daemon(const Context& context) { return context.socket.origin == SocketOrigin::kUser; }
+bool user_daemon(const Context& context) {
+  return context.socket.origin == SocketOrigin::kUser;
+}
 
 std::string start_command(const Context& context) {
   return user_daemon(context) ? "systemctl --user start credsyncd" : "systemctl start credsyncd";
@@ -25,10 +27,14 @@ std::string start_command(const Context& context) {
 
 std::string origin_text(SocketOrigin origin) {
   switch (origin) {
-    case SocketOrigin::kOption: return "named by --socket";
-    case SocketOrigin::kEnvironment: return "named by CREDSYNC_SOCKET";
-    case SocketOrigin::kUser: return "of your own daemon";
-    case SocketOrigin::kSystem: return "of the system's daemon";
+    case SocketOrigin::kOption:
+      return "named by --socket";
+    case SocketOrigin::kEnvironment:
+      return "named by CREDSYNC_SOCKET";
+    case SocketOrigin::kUser:
+      return "of your own daemon";
+    case SocketOrigin::kSystem:
+      return "of the system's daemon";
   }
   return {};
 }
@@ -48,7 +54,9 @@ DoctorCheck check_socket(const Context& context) {
 // Whoever can replace the socket can take what is sent to it: passwords and imported tokens.
 DoctorCheck check_directory(const Context& context) {
   const std::size_t slash = context.socket.path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : context.socket.path.substr(0, slash);
+  const std::string directory = slash == std::string::npos ? "."
+                                : slash == 0               ? "/"
+                                                           : context.socket.path.substr(0, slash);
   const std::string shown = clean_foreign_text(directory);
   struct stat info {};
   if (::stat(directory.c_str(), &info) != 0) {
@@ -56,25 +64,31 @@ DoctorCheck check_directory(const Context& context) {
   }
   const bool open_to_others = (info.st_mode & (S_IWGRP | S_IWOTH)) != 0;
   const bool foreign = info.st_uid != 0 && info.st_uid != ::geteuid();
-  if (open_to_others) return {"directory", CheckResult::kWarning, shown + " can be written by others, who could replace the socket", ""};
+  if (open_to_others)
+    return {"directory", CheckResult::kWarning,
+            shown + " can be written by others, who could replace the socket", ""};
   if (foreign) {
-    return {"directory", CheckResult::kWarning, shown + " belongs to uid " + std::to_string(info.st_uid) + ", who could replace the socket", ""};
+    return {"directory", CheckResult::kWarning,
+            shown + " belongs to uid " + std::to_string(info.st_uid) + ", who could replace the socket", ""};
   }
-  return {"directory", CheckResult::kOk, shown + " can be changed by " + (info.st_uid == 0 ? "root" : "you") + " only", ""};
+  return {"directory", CheckResult::kOk,
+          shown + " can be changed by " + (info.st_uid == 0 ? "root" : "you") + " only", ""};
 }
 
 DoctorCheck check_connection(const Context& context) {
   const auto connection = context.client.connect(after(kQuickAnswer));
   if (!connection) {
     const bool closed = ::access(context.socket.path.c_str(), W_OK) != 0 && errno == EACCES;
-    return {"connection", CheckResult::kFailed, connection.error().message, closed ? "" : start_command(context)};
+    return {"connection", CheckResult::kFailed, connection.error().message,
+            closed ? "" : start_command(context)};
   }
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(connection->fd(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
     return {"connection", CheckResult::kOk, "accepted", ""};
   }
-  return {"connection", CheckResult::kOk, "accepted by process " + std::to_string(peer.pid) + " of uid " + std::to_string(peer.uid), ""};
+  return {"connection", CheckResult::kOk,
+          "accepted by process " + std::to_string(peer.pid) + " of uid " + std::to_string(peer.uid), ""};
 }
 
 DoctorCheck check_round_trip(const Context& context, std::string& version) {
@@ -82,8 +96,10 @@ DoctorCheck check_round_trip(const Context& context, std::string& version) {
   request.target = ipc::kHealthPath;
   const auto begin = std::chrono::steady_clock::now();
   const auto response = context.client.call(request);
-  if (!response) return {"answer", CheckResult::kFailed, response.error().message, "journalctl -u credsyncd -e"};
-  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
+  if (!response)
+    return {"answer", CheckResult::kFailed, response.error().message, "journalctl -u credsyncd -e"};
+  const auto took =
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
   version = parse_version(response->body.text());
   if (version.empty()) version = response->server;
   constexpr std::chrono::milliseconds kSlow{100};
@@ -94,7 +110,8 @@ DoctorCheck check_round_trip(const Context& context, std::string& version) {
 
 DoctorCheck check_version(const std::string& version) {
   const std::string mine = CREDSYNC_VERSION;
-  if (version.empty()) return {"version", CheckResult::kOk, "credsync " + mine + "; the daemon does not tell its own", ""};
+  if (version.empty())
+    return {"version", CheckResult::kOk, "credsync " + mine + "; the daemon does not tell its own", ""};
   const std::string detail = "credsync " + mine + ", daemon " + version;
   if (version == mine || version.ends_with("/" + mine)) return {"version", CheckResult::kOk, detail, ""};
   return {"version", CheckResult::kWarning, detail + ": they differ", "systemctl restart credsyncd"};
@@ -110,7 +127,8 @@ void add_daemon_checks(const Context& context, Checks& checks) {
   if (!response) {
     const bool refused = response.error().exit == ExitCode::kNotAllowed;
     checks.push_back({"daemon", refused ? CheckResult::kWarning : CheckResult::kFailed,
-                      (refused ? "its own checks are for admins: " : "") + response.error().message, response.error().command});
+                      (refused ? "its own checks are for admins: " : "") + response.error().message,
+                      response.error().command});
     return;
   }
   auto found = parse_doctor(response->body.text());
@@ -138,7 +156,14 @@ Checks run_checks(const Context& context) {
 Row row_of(const DoctorCheck& check) {
   const bool ok = check.result == CheckResult::kOk;
   const bool bad = check.result == CheckResult::kFailed;
-  Row row{{{ok ? "ok" : bad ? "FAILED" : "warning", ok ? Style::kGreen : bad ? Style::kRed : Style::kYellow}, {check.name}}, {}};
+  Row row{{{ok    ? "ok"
+            : bad ? "FAILED"
+                  : "warning",
+            ok    ? Style::kGreen
+            : bad ? Style::kRed
+                  : Style::kYellow},
+           {check.name}},
+          {}};
   if (ok) {
     row.cells.push_back({check.detail});
   } else {
@@ -157,7 +182,8 @@ Outcome<ExitCode> run(const DoctorCommand&, Context& context) {
   std::vector<Row> rows;
   std::transform(checks.begin(), checks.end(), std::back_inserter(rows), row_of);
   CREDSYNC_TRY(write_out(render_table({{""}, {""}, {""}}, rows, look_at_stdout())));
-  const bool failed_one = std::any_of(checks.begin(), checks.end(), [](const DoctorCheck& c) { return c.result == CheckResult::kFailed; });
+  const bool failed_one = std::any_of(checks.begin(), checks.end(),
+                                      [](const DoctorCheck& c) { return c.result == CheckResult::kFailed; });
   return failed_one ? ExitCode::kFailed : ExitCode::kDone;
 }
 

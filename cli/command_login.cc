@@ -59,10 +59,14 @@ Outcome<Given> by_grant(const LoginCommand& command, Context& context) {
 
 Outcome<Given> gather(const LoginCommand& command, Context& context) {
   switch (command.method) {
-    case LoginMethod::kRefreshTokenStdin: return from_stdin(ipc::kLoginRefreshToken);
-    case LoginMethod::kTokenStdin: return from_stdin(ipc::kLoginToken);
-    case LoginMethod::kPasswordStdin: return from_stdin(ipc::kLoginPassword);
-    case LoginMethod::kAsk: break;
+    case LoginMethod::kRefreshTokenStdin:
+      return from_stdin(ipc::kLoginRefreshToken);
+    case LoginMethod::kTokenStdin:
+      return from_stdin(ipc::kLoginToken);
+    case LoginMethod::kPasswordStdin:
+      return from_stdin(ipc::kLoginPassword);
+    case LoginMethod::kAsk:
+      break;
   }
   return by_grant(command, context);
 }
@@ -79,7 +83,8 @@ Outcome<ExitCode> run(const LoginCommand& command, Context& context) {
   CREDSYNC_LET(response, context.client.call(request));
   CREDSYNC_LET(status, parse_status(response.body.text()));
   std::string words = one_line(status, SystemClock().wall()) + "\n";
-  for (const std::string& note : status.notes) words += "  " + note + "\n";
+  for (const std::string& note : status.notes)
+    words += "  " + note + "\n";
   CREDSYNC_TRY(write_out(words));
   return ExitCode::kDone;
 }

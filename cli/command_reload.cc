@@ -22,7 +22,8 @@ Outcome<ExitCode> run(const ReloadCommand&, Context& context) {
   say("removed: ", report.removed);
   if (out.empty()) out = "nothing changed\n";
   std::string warnings;
-  for (const std::string& warning : report.warnings) warnings += "credsync: warning: " + warning + "\n";
+  for (const std::string& warning : report.warnings)
+    warnings += "credsync: warning: " + warning + "\n";
   write_err(warnings);
   CREDSYNC_TRY(write_out("the configuration was read again\n" + out));
   return ExitCode::kDone;

@@ -31,8 +31,10 @@ Outcome<ExitCode> run(const StatusCommand& command, Context& context) {
   } else {
     CREDSYNC_LET(statuses, parse_statuses(body));
     const View view = look_at_stdout();
-    if (!statuses.empty()) out = render_statuses(statuses, now, view);
-    else write_err("credsync: there is no account that you may see\nTry: credsync whoami\n");
+    if (!statuses.empty())
+      out = render_statuses(statuses, now, view);
+    else
+      write_err("credsync: there is no account that you may see\nTry: credsync whoami\n");
     if (view.terminal && statuses.size() > 1) out += styled(view, Style::kDim, summary_of(statuses)) + "\n";
   }
   CREDSYNC_TRY(write_out(out));
@@ -48,7 +50,8 @@ Outcome<ExitCode> run(const AccountListCommand& command, Context& context) {
     out += status.account + "\n";
     rows.push_back({{{status.account}, {status.provider}, {status.grant}, {status.state}}, {}});
   }
-  if (!command.names) out = render_table({{"ACCOUNT"}, {"PROVIDER", 1}, {"GRANT", 2}, {"STATE"}}, rows, look_at_stdout());
+  if (!command.names)
+    out = render_table({{"ACCOUNT"}, {"PROVIDER", 1}, {"GRANT", 2}, {"STATE"}}, rows, look_at_stdout());
   CREDSYNC_TRY(write_out(out));
   return ExitCode::kDone;
 }

@@ -10,18 +10,21 @@
 namespace credsync::cli {
 namespace {
 
-// Beyond the daemon's own wait, for a loaded machine: the daemon answers 504 in time, this is for when it does not.
+// Beyond the daemon's own wait, for a loaded machine: the daemon answers 504 in time, this is for when it
+// does not.
 constexpr std::chrono::seconds kMargin{5};
 
 // A line end in a token would turn into a second header or a second command where it is pasted.
 Outcome<void> check_printable(std::string_view text) {
   const bool clean = std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' - 1 && c != 127; });
-  if (text.empty() || !clean) return failed("the token holds characters that cannot be printed safely; use --format json");
+  if (text.empty() || !clean)
+    return failed("the token holds characters that cannot be printed safely; use --format json");
   return {};
 }
 
 Outcome<WipedString> header_line(const TokenAnswer& answer) {
-  if (answer.header_name.empty() || answer.header_value.empty()) return failed("the daemon named no header for this token");
+  if (answer.header_name.empty() || answer.header_value.empty())
+    return failed("the daemon named no header for this token");
   CREDSYNC_TRY(check_printable(answer.header_value.expose()));
   WipedString line;
   line.text().reserve(answer.header_name.size() + answer.header_value.size() + 4);
@@ -60,7 +63,8 @@ void warn_about(const TokenAnswer& answer, const TokenNeed& need) {
   std::string words;
   const std::string life = answer.expires_in ? span_text(*answer.expires_in) : std::string();
   if (!answer.min_valid_met && !life.empty()) {
-    words += "credsync: the token of " + need.account + " is good for " + life + " only, less than was asked\n";
+    words +=
+        "credsync: the token of " + need.account + " is good for " + life + " only, less than was asked\n";
   }
   if (answer.state == ipc::kStateNeedsLogin) {
     words += "credsync: " + need.account + " needs a login; this is its last token" +

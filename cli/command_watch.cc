@@ -27,7 +27,8 @@ class Signals {
   explicit Signals(std::initializer_list<int> numbers) {
     sigset_t set;
     ::sigemptyset(&set);
-    for (const int number : numbers) ::sigaddset(&set, number);
+    for (const int number : numbers)
+      ::sigaddset(&set, number);
     ::sigprocmask(SIG_BLOCK, &set, nullptr);
     fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   }
@@ -120,7 +121,8 @@ Outcome<void> Watcher::read_stream() {
 Outcome<void> Watcher::wait(milliseconds until_tick) {
   milliseconds timeout = until_tick;
   if (!stream_) {
-    const auto until_try = std::max(milliseconds(0), std::chrono::ceil<milliseconds>(next_try_ - after(milliseconds(0))));
+    const auto until_try =
+        std::max(milliseconds(0), std::chrono::ceil<milliseconds>(next_try_ - after(milliseconds(0))));
     timeout = timeout.count() < 0 ? until_try : std::min(timeout, until_try);
   }
   std::array<pollfd, 3> polled{
@@ -154,6 +156,8 @@ Outcome<ExitCode> Watcher::run() {
 
 }  // namespace
 
-Outcome<ExitCode> watch(const StatusCommand& command, Context& context) { return Watcher(command, context).run(); }
+Outcome<ExitCode> watch(const StatusCommand& command, Context& context) {
+  return Watcher(command, context).run();
+}
 
 }  // namespace credsync::cli

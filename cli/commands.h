@@ -13,7 +13,8 @@ namespace credsync::cli {
 struct Context {
   SocketChoice socket;
   DaemonClient client;
-  // Core files are off while this process may hold a token; the command that `exec` becomes gets its limit back.
+  // Core files are off while this process may hold a token; the command that `exec` becomes gets its limit
+  // back.
   std::uint64_t core_limit_before;
 };
 

@@ -3,7 +3,8 @@
 namespace credsync::cli {
 namespace {
 
-constexpr std::string_view kBash = R"bash(# credsync(1) completion for bash: source <(credsync completion bash)
+constexpr std::string_view kBash =
+    R"bash(# credsync(1) completion for bash: source <(credsync completion bash)
 _credsync_accounts() {
   local socket=()
   local i
@@ -127,7 +128,8 @@ _credsync() {
 if [ "$funcstack[1]" = _credsync ]; then _credsync "$@"; else compdef _credsync credsync; fi
 )zsh";
 
-constexpr std::string_view kFish = R"fish(# credsync(1) completion for fish: credsync completion fish > ~/.config/fish/completions/credsync.fish
+constexpr std::string_view kFish =
+    R"fish(# credsync(1) completion for fish: credsync completion fish > ~/.config/fish/completions/credsync.fish
 function __credsync_accounts
     credsync account list --names 2>/dev/null
 end
@@ -178,9 +180,12 @@ complete -c credsync -n '__fish_seen_subcommand_from completion' -a 'bash zsh fi
 
 std::string_view completion_script(Shell shell) {
   switch (shell) {
-    case Shell::kBash: return kBash;
-    case Shell::kZsh: return kZsh;
-    case Shell::kFish: return kFish;
+    case Shell::kBash:
+      return kBash;
+    case Shell::kZsh:
+      return kZsh;
+    case Shell::kFish:
+      return kFish;
   }
   return {};
 }

@@ -1,6 +1,6 @@
-// Speaks HTTP/1.1 with the daemon over its Unix socket: one connection a request, blocking, every step under one
-// deadline. A Failure says which of these it was: the daemon cannot be reached, it answered a problem (with the exit
-// code of its name), or what answered made no sense.
+// Speaks HTTP/1.1 with the daemon over its Unix socket: one connection a request, blocking, every step under
+// one deadline. A Failure says which of these it was: the daemon cannot be reached, it answered a problem
+// (with the exit code of its name), or what answered made no sense.
 #pragma once
 
 #include <chrono>
@@ -84,7 +84,8 @@ class DaemonClient {
  private:
   Outcome<Connection> send(const Request& request, Deadline deadline, std::string_view accept) const;
   // Reads until the head (`head_only`) or the whole response is there.
-  Outcome<void> receive(const Connection& connection, ResponseReader& reader, Deadline deadline, bool head_only) const;
+  Outcome<void> receive(const Connection& connection, ResponseReader& reader, Deadline deadline,
+                        bool head_only) const;
   Outcome<void> wait(int fd, short events, Deadline deadline) const;
 
   std::string socket_;

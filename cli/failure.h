@@ -1,5 +1,6 @@
-// Why a command of `credsync` ends early: words for people, the command that may mend it, and the exit code that
-// says the same to a script. The words are safe for a terminal: foreign text in them went through base/text.h.
+// Why a command of `credsync` ends early: words for people, the command that may mend it, and the exit code
+// that says the same to a script. The words are safe for a terminal: foreign text in them went through
+// base/text.h.
 #pragma once
 
 #include <string>
@@ -20,8 +21,12 @@ struct Failure {
   std::vector<std::string> details;  // further lines, such as each problem of a configuration
 };
 
-inline Failure failed(std::string message) { return {ExitCode::kFailed, std::move(message), {}, {}}; }
-inline Failure misused(std::string message) { return {ExitCode::kUsage, std::move(message), {}, {}}; }
+inline Failure failed(std::string message) {
+  return {ExitCode::kFailed, std::move(message), {}, {}};
+}
+inline Failure misused(std::string message) {
+  return {ExitCode::kUsage, std::move(message), {}, {}};
+}
 
 // A value or a Failure. As Result<T> of base, but with the exit code that only a command has.
 template <typename T>
@@ -35,7 +40,7 @@ class [[nodiscard]] Outcome : public tl::expected<T, Failure> {
 }  // namespace credsync::cli
 
 // Leaves the function with the failure of `expression`, else `name` is its value.
-#define CREDSYNC_LET(name, expression)                                         \
-  auto name##_outcome = (expression);                                          \
-  if (!name##_outcome) return std::move(name##_outcome).error();               \
+#define CREDSYNC_LET(name, expression)                           \
+  auto name##_outcome = (expression);                            \
+  if (!name##_outcome) return std::move(name##_outcome).error(); \
   auto& name = *name##_outcome

@@ -1,6 +1,6 @@
 // Reads one HTTP/1.1 response (RFC 9112) from bytes as they come: status line, header, and a body framed by
-// Content-Length, by chunks, or by the end of the connection. Pure, bounded, and strict: whatever is ambiguous is a
-// Failure, since a peer that frames badly is not our daemon.
+// Content-Length, by chunks, or by the end of the connection. Pure, bounded, and strict: whatever is
+// ambiguous is a Failure, since a peer that frames badly is not our daemon.
 #pragma once
 
 #include <cstddef>
@@ -16,13 +16,15 @@ namespace credsync::cli {
 
 class ResponseReader {
  public:
-  // Bodies longer than `max_body` bytes are a Failure. For a stream, which never ends, this bounds what lies untaken.
+  // Bodies longer than `max_body` bytes are a Failure. For a stream, which never ends, this bounds what lies
+  // untaken.
   explicit ResponseReader(std::size_t max_body) : max_body_(max_body) {}
   ~ResponseReader();
   ResponseReader(const ResponseReader&) = delete;
   ResponseReader& operator=(const ResponseReader&) = delete;
 
-  // Takes the next bytes of the connection. What follows a complete response is ignored: connections are not reused.
+  // Takes the next bytes of the connection. What follows a complete response is ignored: connections are not
+  // reused.
   Outcome<void> feed(std::string_view bytes);
   // The peer closed: completes a body that ends so, else a Failure.
   Outcome<void> end();
@@ -58,9 +60,9 @@ class ResponseReader {
   std::size_t at_ = 0;  // what of buffer_ was read
   int status_ = 0;
   std::vector<std::pair<std::string, std::string>> headers_;
-  std::size_t left_ = 0;        // of this body or chunk
-  std::size_t interims_ = 0;    // 1xx answers seen
-  std::size_t trailer_ = 0;     // bytes of trailer seen
+  std::size_t left_ = 0;      // of this body or chunk
+  std::size_t interims_ = 0;  // 1xx answers seen
+  std::size_t trailer_ = 0;   // bytes of trailer seen
   std::string body_;
 };
 

@@ -21,8 +21,10 @@ bool too_deep(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (quoted) {
-      if (c == '\\') ++i;
-      else if (c == '"') quoted = false;
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        quoted = false;
     } else if (c == '"') {
       quoted = true;
     } else if (c == '[' || c == '{') {
@@ -57,7 +59,9 @@ const Json* member(const Json& object, const char* key) {
   return found == object.end() || found->is_null() ? nullptr : &*found;
 }
 
-std::string clean(const std::string& text) { return clean_foreign_text(text, {}, kLongestText); }
+std::string clean(const std::string& text) {
+  return clean_foreign_text(text, {}, kLongestText);
+}
 
 std::string text_of(const Json& object, const char* key) {
   const Json* value = member(object, key);
@@ -200,9 +204,9 @@ DoctorCheck read_check(const Json& json) {
 }
 
 AuditRecord read_audit(const Json& json) {
-  return {time_of(json, "at"),      text_of(json, "action"),      text_of(json, "decision"),
+  return {time_of(json, "at"),      text_of(json, "action"),       text_of(json, "decision"),
           text_of(json, "account"), number_of(json, "generation"), number_of(json, "uid"),
-          number_of(json, "pid"),   text_of(json, "rule"),        text_of(json, "detail")};
+          number_of(json, "pid"),   text_of(json, "rule"),         text_of(json, "detail")};
 }
 
 Outcome<std::string> layout(std::string_view text, int indent) {
@@ -311,7 +315,11 @@ std::string parse_version(std::string_view text) {
   return json ? text_of(*json, "version") : std::string();
 }
 
-Outcome<std::string> pretty_json(std::string_view text) { return layout(text, 2); }
-Outcome<std::string> compact_json(std::string_view text) { return layout(text, -1); }
+Outcome<std::string> pretty_json(std::string_view text) {
+  return layout(text, 2);
+}
+Outcome<std::string> compact_json(std::string_view text) {
+  return layout(text, -1);
+}
 
 }  // namespace credsync::cli

@@ -1,6 +1,6 @@
-// The daemon's JSON, read into the values of answers.h. Pure. Members that are missing or of another type than the
-// contract says are taken as absent, so that a newer daemon can be talked to; an answer without what it is for is a
-// Failure. The JSON library stays in json.cc, where its compile time is paid once.
+// The daemon's JSON, read into the values of answers.h. Pure. Members that are missing or of another type
+// than the contract says are taken as absent, so that a newer daemon can be talked to; an answer without what
+// it is for is a Failure. The JSON library stays in json.cc, where its compile time is paid once.
 #pragma once
 
 #include <string>

@@ -13,7 +13,8 @@ namespace {
 // A closed standard stream would give its number to the socket, and the token would go there.
 bool fill_standard_streams() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) != fd) return false;
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) != fd)
+      return false;
   }
   return true;
 }
@@ -52,7 +53,8 @@ int say(const Words& words) {
 
 void print_failure(const Failure& failure) {
   std::string text = "credsync: " + failure.message + "\n";
-  for (const std::string& detail : failure.details) text += "  " + detail + "\n";
+  for (const std::string& detail : failure.details)
+    text += "  " + detail + "\n";
   if (!failure.command.empty()) text += "Try: " + failure.command + "\n";
   write_err(text);
 }

@@ -20,7 +20,9 @@ namespace {
 constexpr std::size_t kMaxSecret = 64 * 1024;
 
 volatile sig_atomic_t caught_signal = 0;
-void note_signal(int number) { caught_signal = number; }
+void note_signal(int number) {
+  caught_signal = number;
+}
 
 constexpr std::array<int, 6> kEndingSignals{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP};
 
@@ -28,7 +30,12 @@ constexpr std::array<int, 6> kEndingSignals{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SI
 bool is_text(std::string_view bytes) {
   for (std::size_t i = 0; i < bytes.size();) {
     const auto first = static_cast<unsigned char>(bytes[i]);
-    const std::size_t size = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    const std::size_t size = first < 0x80   ? 1
+                             : first < 0xc2 ? 0
+                             : first < 0xe0 ? 2
+                             : first < 0xf0 ? 3
+                             : first < 0xf5 ? 4
+                                            : 0;
     if (first == 0 || size == 0 || i + size > bytes.size()) return false;
     for (std::size_t n = 1; n < size; ++n) {
       if ((static_cast<unsigned char>(bytes[i + n]) & 0xc0) != 0x80) return false;
@@ -45,18 +52,21 @@ Outcome<Secret> checked(WipedString&& text, const char* from) {
   return Secret(text.text());
 }
 
-// While this lives: no echo, bytes as they are typed (a line edited by the terminal ends at 4,095 bytes, which is less
-// than some tokens), and the signals that end or stop the process only noted, and blocked outside wait().
+// While this lives: no echo, bytes as they are typed (a line edited by the terminal ends at 4,095 bytes,
+// which is less than some tokens), and the signals that end or stop the process only noted, and blocked
+// outside wait().
 class QuietTerminal {
  public:
   explicit QuietTerminal(int fd) : fd_(fd) {
     sigset_t blocked;
     ::sigemptyset(&blocked);
-    for (const int number : kEndingSignals) ::sigaddset(&blocked, number);
+    for (const int number : kEndingSignals)
+      ::sigaddset(&blocked, number);
     ::sigprocmask(SIG_BLOCK, &blocked, &mask_before_);
     struct sigaction note {};
     note.sa_handler = note_signal;
-    for (std::size_t i = 0; i < kEndingSignals.size(); ++i) ::sigaction(kEndingSignals[i], &note, &actions_before_[i]);
+    for (std::size_t i = 0; i < kEndingSignals.size(); ++i)
+      ::sigaction(kEndingSignals[i], &note, &actions_before_[i]);
     caught_signal = 0;
     quiet_ = ::tcgetattr(fd_, &settings_before_) == 0;
     termios settings = settings_before_;
@@ -68,7 +78,8 @@ class QuietTerminal {
 
   ~QuietTerminal() {
     if (quiet_) ::tcsetattr(fd_, TCSAFLUSH, &settings_before_);
-    for (std::size_t i = 0; i < kEndingSignals.size(); ++i) ::sigaction(kEndingSignals[i], &actions_before_[i], nullptr);
+    for (std::size_t i = 0; i < kEndingSignals.size(); ++i)
+      ::sigaction(kEndingSignals[i], &actions_before_[i], nullptr);
     ::sigprocmask(SIG_SETMASK, &mask_before_, nullptr);
   }
 
@@ -77,7 +88,8 @@ class QuietTerminal {
 
   bool quiet() const { return quiet_; }
 
-  // Until there is something to read (true) or a signal came (false). ppoll lets signals in only while it waits.
+  // Until there is something to read (true) or a signal came (false). ppoll lets signals in only while it
+  // waits.
   bool wait() {
     while (caught_signal == 0) {
       pollfd ready{fd_, POLLIN, 0};
@@ -95,7 +107,8 @@ class QuietTerminal {
 };
 
 void erase_character(std::string& line) {
-  while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xc0) == 0x80) line.pop_back();
+  while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xc0) == 0x80)
+    line.pop_back();
   if (!line.empty()) line.pop_back();
 }
 
@@ -166,8 +179,9 @@ Outcome<Secret> read_secret_from_stdin() {
 Outcome<Secret> ask_secret(const std::string& prompt) {
   const int tty = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
   if (tty < 0) {
-    return misused("there is no terminal to ask for the secret on; give it on standard input "
-                   "(--password-stdin, --refresh-token-stdin, --token-stdin)");
+    return misused(
+        "there is no terminal to ask for the secret on; give it on standard input "
+        "(--password-stdin, --refresh-token-stdin, --token-stdin)");
   }
   while (true) {
     int signal_number = 0;

@@ -11,8 +11,8 @@ namespace credsync::cli {
 // All of standard input without its last line end. Empty, longer than 64 KiB, or not text: a Failure.
 Outcome<Secret> read_secret_from_stdin();
 
-// Asks on the controlling terminal (/dev/tty) without echo. The terminal's settings are restored whatever ends the
-// asking; a signal then takes its usual effect.
+// Asks on the controlling terminal (/dev/tty) without echo. The terminal's settings are restored whatever
+// ends the asking; a signal then takes its usual effect.
 Outcome<Secret> ask_secret(const std::string& prompt);
 
 }  // namespace credsync::cli

@@ -15,7 +15,8 @@ std::string variable(const char* name) {
   return value == nullptr ? std::string() : std::string(value);
 }
 
-// The owner is asked because `sudo -E` keeps XDG_RUNTIME_DIR: root must not hand a secret to another user's daemon.
+// The owner is asked because `sudo -E` keeps XDG_RUNTIME_DIR: root must not hand a secret to another user's
+// daemon.
 bool is_our_socket(const std::string& path) {
   struct stat info {};
   return ::stat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode) && info.st_uid == ::geteuid();

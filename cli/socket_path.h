@@ -12,7 +12,8 @@ struct SocketChoice {
   SocketOrigin origin = SocketOrigin::kSystem;
 };
 
-// `option` (--socket) wins, then CREDSYNC_SOCKET, then the user's socket if there is one of ours, then the system's.
+// `option` (--socket) wins, then CREDSYNC_SOCKET, then the user's socket if there is one of ours, then the
+// system's.
 SocketChoice choose_socket(const std::string& option);
 
 }  // namespace credsync::cli

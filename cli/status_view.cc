@@ -44,23 +44,27 @@ std::string bar(const AccountStatus& status, WallTime now, std::size_t width, bo
   const auto left = seconds_left(status, now);
   if (!left || !status.lifetime || *status.lifetime <= 0) return {};
   constexpr std::string_view kEighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-  const double share = status.usable ? std::min(1.0, static_cast<double>(*left) / static_cast<double>(*status.lifetime)) : 0;
+  const double share =
+      status.usable ? std::min(1.0, static_cast<double>(*left) / static_cast<double>(*status.lifetime)) : 0;
   const auto eighths = static_cast<std::size_t>(share * 8 * static_cast<double>(width));
   std::string out;
   if (!utf8) {
     const std::size_t full = eighths / 8;
     return std::string("[").append(full, '#').append(width - full, '-').append("]");
   }
-  for (std::size_t i = 0; i < eighths / 8; ++i) out += "█";
+  for (std::size_t i = 0; i < eighths / 8; ++i)
+    out += "█";
   const std::size_t rest = eighths % 8;
   out += kEighths[rest];
-  for (std::size_t i = (eighths + 7) / 8; i < width; ++i) out += "░";
+  for (std::size_t i = (eighths + 7) / 8; i < width; ++i)
+    out += "░";
   return out;
 }
 
 std::string refresh_text(const AccountStatus& status, WallTime now) {
   if (status.refreshing) return "now";
-  if (status.next_refresh) return *status.next_refresh <= now ? "due" : relative_text(*status.next_refresh, now);
+  if (status.next_refresh)
+    return *status.next_refresh <= now ? "due" : relative_text(*status.next_refresh, now);
   return status.refreshable ? "-" : "never";
 }
 
@@ -78,7 +82,8 @@ std::string step_text(const NextStep& step) {
 
 std::vector<Cell> details_of(const AccountStatus& status, WallTime now) {
   std::vector<Cell> lines;
-  for (const std::string& note : status.notes) lines.push_back({note});
+  for (const std::string& note : status.notes)
+    lines.push_back({note});
   if (const std::int64_t count = status.retiring.unrevoked; count != 0) {
     lines.push_back({std::to_string(count) + (count == 1 ? " token was" : " tokens were") +
                      " erased without the provider having revoked it"});
@@ -102,7 +107,9 @@ Row row_of(const AccountStatus& status, WallTime now, const View& view) {
           details_of(status, now)};
 }
 
-std::string moment_text(WallTime t, WallTime now) { return clock_text(t, now) + " (" + relative_text(t, now) + ")"; }
+std::string moment_text(WallTime t, WallTime now) {
+  return clock_text(t, now) + " (" + relative_text(t, now) + ")";
+}
 
 std::string optional_moment(const std::optional<WallTime>& t, WallTime now) {
   return t ? moment_text(*t, now) : std::string();
@@ -111,7 +118,8 @@ std::string optional_moment(const std::optional<WallTime>& t, WallTime now) {
 std::string token_text(const AccountStatus& status, WallTime now) {
   std::string out = life_text(status, now);
   const auto expiry = expiry_of(status, now);
-  if (expiry && status.generation != 0) out += (*expiry > now ? ", until " : ", since ") + clock_text(*expiry, now);
+  if (expiry && status.generation != 0)
+    out += (*expiry > now ? ", until " : ", since ") + clock_text(*expiry, now);
   if (status.generation != 0) out += ", generation " + std::to_string(status.generation);
   return out;
 }
@@ -128,15 +136,18 @@ std::string retiring_in_full(const Retiring& retiring, WallTime now) {
 
 std::string render_statuses(std::span<const AccountStatus> statuses, WallTime now, const View& view) {
   // On a narrow terminal what an admin looks at least often goes first, then the bar.
-  std::vector<Column> columns{{"ACCOUNT"},      {"PROVIDER", 3},     {"STATE"},       {"", 4},
-                              {"TOKEN"},        {"REFRESH", 2},      {"RETIRING", 5}};
+  std::vector<Column> columns{{"ACCOUNT"}, {"PROVIDER", 3}, {"STATE"},      {"", 4},
+                              {"TOKEN"},   {"REFRESH", 2},  {"RETIRING", 5}};
   std::vector<Row> rows;
   rows.reserve(statuses.size());
-  for (const AccountStatus& status : statuses) rows.push_back(row_of(status, now, view));
-  const bool bars = std::any_of(rows.begin(), rows.end(), [](const Row& row) { return !row.cells[3].text.empty(); });
+  for (const AccountStatus& status : statuses)
+    rows.push_back(row_of(status, now, view));
+  const bool bars =
+      std::any_of(rows.begin(), rows.end(), [](const Row& row) { return !row.cells[3].text.empty(); });
   if (!bars) {
     columns.erase(columns.begin() + 3);
-    for (Row& row : rows) row.cells.erase(row.cells.begin() + 3);
+    for (Row& row : rows)
+      row.cells.erase(row.cells.begin() + 3);
   }
   return render_table(columns, rows, view);
 }
@@ -151,7 +162,8 @@ std::string render_status(const AccountStatus& status, WallTime now, const View&
       {"state", status.state + since, style},
       {"access token", token_text(status, now)},
       {"", view.terminal ? bar(status, now, kBarWidth, view.utf8) : std::string(), style},
-      {"next refresh", status.next_refresh ? optional_moment(status.next_refresh, now) : refresh_text(status, now)},
+      {"next refresh",
+       status.next_refresh ? optional_moment(status.next_refresh, now) : refresh_text(status, now)},
       {"refresh until", optional_moment(status.refresh_expires_at, now)},
       {"scope", join(status.scope, " ")},
       {"last used", optional_moment(status.last_used, now)},
@@ -166,14 +178,16 @@ std::string render_status(const AccountStatus& status, WallTime now, const View&
 
 std::string summary_of(std::span<const AccountStatus> statuses) {
   std::map<std::string, std::size_t> counts;
-  for (const AccountStatus& status : statuses) ++counts[status.state];
+  for (const AccountStatus& status : statuses)
+    ++counts[status.state];
   std::vector<std::string> parts;
-  for (const std::string_view state : {ipc::kStateOk, ipc::kStateRetrying, ipc::kStateNeedsLogin, ipc::kStateSuspended,
-                                       ipc::kStateSignedOut}) {
+  for (const std::string_view state : {ipc::kStateOk, ipc::kStateRetrying, ipc::kStateNeedsLogin,
+                                       ipc::kStateSuspended, ipc::kStateSignedOut}) {
     const auto found = counts.find(std::string(state));
     if (found != counts.end()) parts.push_back(std::to_string(found->second) + " " + found->first);
   }
-  return std::to_string(statuses.size()) + (statuses.size() == 1 ? " account: " : " accounts: ") + join(parts, ", ");
+  return std::to_string(statuses.size()) + (statuses.size() == 1 ? " account: " : " accounts: ") +
+         join(parts, ", ");
 }
 
 std::string one_line(const AccountStatus& status, WallTime now) {

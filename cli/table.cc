@@ -13,7 +13,9 @@ constexpr std::size_t kIndent = 4;
 constexpr std::size_t kNarrowestCell = 8;
 constexpr std::size_t kNarrowestText = 16;  // a narrower terminal wraps by itself
 
-std::string shown(std::string_view text, const View& view) { return view.utf8 ? std::string(text) : to_ascii(text); }
+std::string shown(std::string_view text, const View& view) {
+  return view.utf8 ? std::string(text) : to_ascii(text);
+}
 
 // The columns that are left, and how wide each is.
 struct Layout {
@@ -21,7 +23,8 @@ struct Layout {
   std::vector<std::size_t> widths;
 
   std::size_t total() const {
-    return std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + kGap * (widths.empty() ? 0 : widths.size() - 1);
+    return std::accumulate(widths.begin(), widths.end(), std::size_t{0}) +
+           kGap * (widths.empty() ? 0 : widths.size() - 1);
   }
 };
 
@@ -29,7 +32,8 @@ Layout natural_layout(const std::vector<Column>& columns, const std::vector<Row>
   Layout layout;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     std::size_t width = display_width(columns[i].title);
-    for (const Row& row : rows) width = std::max(width, display_width(shown(row.cells[i].text, view)));
+    for (const Row& row : rows)
+      width = std::max(width, display_width(shown(row.cells[i].text, view)));
     layout.columns.push_back(i);
     layout.widths.push_back(width);
   }
@@ -37,9 +41,9 @@ Layout natural_layout(const std::vector<Column>& columns, const std::vector<Row>
 }
 
 bool drop_least_important(Layout& layout, const std::vector<Column>& columns) {
-  const auto least = std::max_element(layout.columns.begin(), layout.columns.end(), [&](std::size_t a, std::size_t b) {
-    return columns[a].leaves < columns[b].leaves;
-  });
+  const auto least =
+      std::max_element(layout.columns.begin(), layout.columns.end(),
+                       [&](std::size_t a, std::size_t b) { return columns[a].leaves < columns[b].leaves; });
   if (least == layout.columns.end() || columns[*least].leaves == 0) return false;
   layout.widths.erase(layout.widths.begin() + (least - layout.columns.begin()));
   layout.columns.erase(least);
@@ -85,8 +89,10 @@ std::string render_table(const std::vector<Column>& columns, const std::vector<R
   fit(layout, columns, view.columns);
   std::string out;
   std::vector<Cell> titles;
-  for (const Column& column : columns) titles.push_back({column.title, Style::kDim});
-  const bool titled = std::any_of(columns.begin(), columns.end(), [](const Column& c) { return !c.title.empty(); });
+  for (const Column& column : columns)
+    titles.push_back({column.title, Style::kDim});
+  const bool titled =
+      std::any_of(columns.begin(), columns.end(), [](const Column& c) { return !c.title.empty(); });
   if (titled) out += line_of(titles, layout, view);
   for (const Row& row : rows) {
     out += line_of(row.cells, layout, view);
@@ -103,7 +109,8 @@ std::string render_table(const std::vector<Column>& columns, const std::vector<R
 
 std::string render_pairs(const std::vector<Pair>& pairs, const View& view) {
   std::size_t width = 0;
-  for (const Pair& pair : pairs) width = std::max(width, display_width(pair.key));
+  for (const Pair& pair : pairs)
+    width = std::max(width, display_width(pair.key));
   std::string out;
   for (const Pair& pair : pairs) {
     if (pair.value.empty()) continue;

@@ -1,5 +1,5 @@
-// A table that fits: columns as wide as their widest cell; on a terminal that is too narrow the least important columns
-// leave, then the widest is cut. Pure.
+// A table that fits: columns as wide as their widest cell; on a terminal that is too narrow the least
+// important columns leave, then the widest is cut. Pure.
 #pragma once
 
 #include <string>

@@ -25,7 +25,8 @@ bool locale_is_utf8() {
     if (!locale.empty()) break;
   }
   std::string charset(locale.substr(std::min(locale.find('.'), locale.size())));
-  for (char& c : charset) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  for (char& c : charset)
+    c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   return charset.starts_with(".utf-8") || charset.starts_with(".utf8");
 }
 
@@ -37,12 +38,18 @@ std::size_t number(std::string_view text, std::size_t otherwise) {
 
 std::string_view code_of(Style style) {
   switch (style) {
-    case Style::kPlain: return "";
-    case Style::kBold: return "\033[1m";
-    case Style::kDim: return "\033[2m";
-    case Style::kGreen: return "\033[32m";
-    case Style::kYellow: return "\033[33m";
-    case Style::kRed: return "\033[31m";
+    case Style::kPlain:
+      return "";
+    case Style::kBold:
+      return "\033[1m";
+    case Style::kDim:
+      return "\033[2m";
+    case Style::kGreen:
+      return "\033[32m";
+    case Style::kYellow:
+      return "\033[33m";
+    case Style::kRed:
+      return "\033[31m";
   }
   return "";
 }
@@ -85,6 +92,8 @@ Outcome<void> write_out(std::string_view text) {
   return {};
 }
 
-void write_err(std::string_view text) { write_all(STDERR_FILENO, text); }
+void write_err(std::string_view text) {
+  write_all(STDERR_FILENO, text);
+}
 
 }  // namespace credsync::cli

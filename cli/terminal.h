@@ -17,7 +17,8 @@ struct View {
   bool utf8 = false;
 };
 
-// What standard output is now. NO_COLOR and TERM=dumb turn colours off, the locale's character set decides on UTF-8.
+// What standard output is now. NO_COLOR and TERM=dumb turn colours off, the locale's character set decides on
+// UTF-8.
 View look_at_stdout();
 
 enum class Style { kPlain, kBold, kDim, kGreen, kYellow, kRed };

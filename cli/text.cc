@@ -11,16 +11,35 @@ namespace {
 using Range = std::pair<std::uint32_t, std::uint32_t>;
 
 // Blocks of Unicode 15 that terminals show in no column of their own (combining marks, variation selectors) …
-constexpr std::array<Range, 12> kNoWidth{{{0x0300, 0x036f}, {0x0483, 0x0489}, {0x0591, 0x05bd}, {0x064b, 0x065f},
-                                          {0x0e34, 0x0e3a}, {0x1ab0, 0x1aff}, {0x1dc0, 0x1dff}, {0x200b, 0x200d},
-                                          {0x20d0, 0x20ff}, {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}, {0xe0100, 0xe01ef}}};
+constexpr std::array<Range, 12> kNoWidth{{{0x0300, 0x036f},
+                                          {0x0483, 0x0489},
+                                          {0x0591, 0x05bd},
+                                          {0x064b, 0x065f},
+                                          {0x0e34, 0x0e3a},
+                                          {0x1ab0, 0x1aff},
+                                          {0x1dc0, 0x1dff},
+                                          {0x200b, 0x200d},
+                                          {0x20d0, 0x20ff},
+                                          {0xfe00, 0xfe0f},
+                                          {0xfe20, 0xfe2f},
+                                          {0xe0100, 0xe01ef}}};
 // … and in two (East Asian Width W and F, emoji).
-constexpr std::array<Range, 12> kTwoWide{{{0x1100, 0x115f}, {0x2e80, 0x303e}, {0x3041, 0x33ff}, {0x3400, 0x4dbf},
-                                          {0x4e00, 0x9fff}, {0xa000, 0xa4cf}, {0xac00, 0xd7a3}, {0xf900, 0xfaff},
-                                          {0xfe30, 0xfe6f}, {0xff00, 0xff60}, {0x1f300, 0x1f9ff}, {0x20000, 0x3fffd}}};
+constexpr std::array<Range, 12> kTwoWide{{{0x1100, 0x115f},
+                                          {0x2e80, 0x303e},
+                                          {0x3041, 0x33ff},
+                                          {0x3400, 0x4dbf},
+                                          {0x4e00, 0x9fff},
+                                          {0xa000, 0xa4cf},
+                                          {0xac00, 0xd7a3},
+                                          {0xf900, 0xfaff},
+                                          {0xfe30, 0xfe6f},
+                                          {0xff00, 0xff60},
+                                          {0x1f300, 0x1f9ff},
+                                          {0x20000, 0x3fffd}}};
 
 bool within(const std::array<Range, 12>& ranges, std::uint32_t c) {
-  return std::any_of(ranges.begin(), ranges.end(), [c](const Range& r) { return c >= r.first && c <= r.second; });
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [c](const Range& r) { return c >= r.first && c <= r.second; });
 }
 
 std::size_t width_of(std::uint32_t c) {
@@ -40,7 +59,8 @@ std::uint32_t character_at(std::string_view text, std::size_t at, std::size_t si
   const auto first = static_cast<unsigned char>(text[at]);
   if (size == 1) return first;
   std::uint32_t value = first & (0xffu >> (size + 1));
-  for (std::size_t i = 1; i < size; ++i) value = (value << 6) | (static_cast<unsigned char>(text[at + i]) & 0x3fu);
+  for (std::size_t i = 1; i < size; ++i)
+    value = (value << 6) | (static_cast<unsigned char>(text[at + i]) & 0x3fu);
   return value;
 }
 
@@ -97,7 +117,8 @@ std::string to_ascii(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t size = character_size(text, at);
     const std::string_view character = text.substr(at, size);
-    const auto* known = std::find_if(kKnown.begin(), kKnown.end(), [&](const auto& k) { return k.first == character; });
+    const auto* known =
+        std::find_if(kKnown.begin(), kKnown.end(), [&](const auto& k) { return k.first == character; });
     const bool ascii = size == 1 && static_cast<unsigned char>(text[at]) < 0x80;
     out += ascii ? character : known != kKnown.end() ? known->second : std::string_view("?");
     at += size;
@@ -110,8 +131,10 @@ std::string shell_quote(std::string_view text) {
   out.reserve(text.size() + 2);  // nothing in a token needs more; growing would leave a copy of it
   out += '\'';
   for (const char c : text) {
-    if (c == '\'') out += "'\\''";
-    else out += c;
+    if (c == '\'')
+      out += "'\\''";
+    else
+      out += c;
   }
   return out += '\'';
 }

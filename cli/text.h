@@ -1,4 +1,5 @@
-// Text as a terminal shows it: how many columns it takes, cut to fit, quoted for a shell. Pure; UTF-8 throughout.
+// Text as a terminal shows it: how many columns it takes, cut to fit, quoted for a shell. Pure; UTF-8
+// throughout.
 #pragma once
 
 #include <cstddef>

@@ -24,7 +24,8 @@ constexpr std::string_view kLeaveScreen = "\033[?7h\033[?25h\033[?1049l";
 
 class Board final : public WatchDisplay {
  public:
-  Board(const StatusCommand& command, const DaemonClient& client) : account_(command.account), client_(client) {
+  Board(const StatusCommand& command, const DaemonClient& client)
+      : account_(command.account), client_(client) {
     Board::resume();
   }
   ~Board() override { Board::suspend(); }
@@ -96,7 +97,8 @@ Outcome<void> Board::fetch() {
 
 std::string Board::head_line(WallTime now, const View& view) const {
   const std::string time = clock_text(now, now) + "  ";
-  if (!lost_.empty()) return styled(view, Style::kRed, cut_to_width(time + lost_ + "; trying again", view.columns, view.utf8));
+  if (!lost_.empty())
+    return styled(view, Style::kRed, cut_to_width(time + lost_ + "; trying again", view.columns, view.utf8));
   return styled(view, Style::kDim, cut_to_width(time + summary_of(statuses_), view.columns, view.utf8));
 }
 
@@ -104,15 +106,18 @@ Outcome<void> Board::draw() {
   const View view = look_at_stdout();
   const WallTime now = SystemClock().wall();
   std::string body = head_line(now, view) + "\n\n";
-  if (!account_.empty() && !statuses_.empty()) body += render_status(statuses_.front(), now, view);
-  else body += render_statuses(statuses_, now, view);
+  if (!account_.empty() && !statuses_.empty())
+    body += render_status(statuses_.front(), now, view);
+  else
+    body += render_statuses(statuses_, now, view);
   std::string frame = "\033[H";
   std::size_t line = 0;
   for (std::size_t at = 0; at < body.size(); ++line) {
     const std::size_t end = body.find('\n', at);
     const bool last_row = view.rows != 0 && line + 1 == view.rows;
     if (last_row && end + 1 < body.size()) {
-      frame += std::to_string(std::count(body.begin() + static_cast<std::ptrdiff_t>(at), body.end(), '\n')) + " more lines\033[K";
+      frame += std::to_string(std::count(body.begin() + static_cast<std::ptrdiff_t>(at), body.end(), '\n')) +
+               " more lines\033[K";
       break;
     }
     frame.append(body, at, end - at).append("\033[K");

@@ -20,7 +20,8 @@ class WatchDisplay {
   virtual Outcome<void> on_events(const std::vector<Event>& events) = 0;
   // The daemon went away, for this reason.
   virtual Outcome<void> on_lost(const std::string& reason) = 0;
-  // Does what is due (redraws, asks the daemon) and says how long until something is again; negative: nothing is.
+  // Does what is due (redraws, asks the daemon) and says how long until something is again; negative: nothing
+  // is.
   virtual Outcome<std::chrono::milliseconds> tick() = 0;
   // The terminal changed its size.
   virtual void on_resize() {}

@@ -55,6 +55,8 @@ class EventLines final : public WatchDisplay {
 
 }  // namespace
 
-std::unique_ptr<WatchDisplay> make_event_lines(bool json) { return std::make_unique<EventLines>(json); }
+std::unique_ptr<WatchDisplay> make_event_lines(bool json) {
+  return std::make_unique<EventLines>(json);
+}
 
 }  // namespace credsync::cli

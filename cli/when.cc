@@ -70,7 +70,8 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
     }
   }
   const auto offset = parse_offset(text);
-  const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(static_cast<unsigned>(*month)),
+  const std::chrono::year_month_day date{std::chrono::year(*year),
+                                         std::chrono::month(static_cast<unsigned>(*month)),
                                          std::chrono::day(static_cast<unsigned>(*day))};
   if (!offset || !date.ok()) return std::nullopt;
   const std::int64_t day_number = std::chrono::sys_days(date).time_since_epoch().count();
@@ -81,7 +82,8 @@ Outcome<std::int64_t> parse_seconds(std::string_view text) {
   std::int64_t plain = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), plain);
   constexpr std::int64_t kLongest = 100 * 366 * kDay;  // as base/time.h
-  if (error == std::errc() && end == text.data() + text.size() && plain >= 0 && plain <= kLongest) return plain;
+  if (error == std::errc() && end == text.data() + text.size() && plain >= 0 && plain <= kLongest)
+    return plain;
   const auto duration = parse_duration(text);
   if (!duration) return misused("'" + std::string(text) + "' is no duration: 90s, 10m, 12h, 30d or seconds");
   return to_seconds(*duration);
@@ -109,7 +111,9 @@ std::string relative_text(WallTime t, WallTime now) {
   return span_text(-seconds) + " ago";
 }
 
-std::string local_text(WallTime t) { return format_local(t, "%Y-%m-%d %H:%M:%S"); }
+std::string local_text(WallTime t) {
+  return format_local(t, "%Y-%m-%d %H:%M:%S");
+}
 
 std::string clock_text(WallTime t, WallTime now) {
   const bool today = format_local(t, "%Y-%m-%d") == format_local(now, "%Y-%m-%d");

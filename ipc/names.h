@@ -98,8 +98,8 @@ inline constexpr ProblemName kBusy{"busy", 429, ExitCode::kTemporary};
 inline constexpr ProblemName kUnavailable{"unavailable", 503, ExitCode::kTemporary};
 inline constexpr ProblemName kTimeout{"timeout", 504, ExitCode::kTemporary};
 
-inline constexpr std::array kProblems{kBadRequest,       kNotAllowed, kNoSuchAccount,   kMethodNotAllowed,
-                                      kNeedsLogin,       kSuspended,  kLoginInProgress, kLoginOver,
-                                      kTooLarge,         kBusy,       kUnavailable,     kTimeout};
+inline constexpr std::array kProblems{kBadRequest, kNotAllowed, kNoSuchAccount,   kMethodNotAllowed,
+                                      kNeedsLogin, kSuspended,  kLoginInProgress, kLoginOver,
+                                      kTooLarge,   kBusy,       kUnavailable,     kTimeout};
 
 }  // namespace credsync::ipc

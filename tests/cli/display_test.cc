@@ -24,7 +24,8 @@ TEST(CliText, WidthsOfCharacters) {
 TEST(CliText, CutsToEveryWidth) {
   const std::string text = "ab例え🔑xyz";
   for (std::size_t width = 0; width < 15; ++width) {
-    for (const bool utf8 : {true, false}) EXPECT_LE(display_width(cut_to_width(text, width, utf8)), width);
+    for (const bool utf8 : {true, false})
+      EXPECT_LE(display_width(cut_to_width(text, width, utf8)), width);
   }
   EXPECT_EQ(cut_to_width("abcdef", 6, true), "abcdef");
   EXPECT_EQ(cut_to_width("abcdef", 5, true), "abcd…");
@@ -39,7 +40,8 @@ TEST(CliText, WrapsAtSpacesAndLosesNothing) {
   EXPECT_EQ(wrap("例例", 1).size(), 2u);  // wider than the room: still one a line, never endless
   for (std::size_t width = 1; width < 20; ++width) {
     std::string joined;
-    for (const std::string& line : wrap("the quick brown fox", width)) joined += line;
+    for (const std::string& line : wrap("the quick brown fox", width))
+      joined += line;
     joined.erase(std::remove(joined.begin(), joined.end(), ' '), joined.end());
     EXPECT_EQ(joined, "thequickbrownfox");
   }
@@ -83,10 +85,22 @@ TEST(CliWhen, ReadsRfc3339) {
 }
 
 TEST(CliWhen, SpansForPeople) {
-  const std::pair<std::int64_t, const char*> cases[] = {
-      {-5, "0 s"}, {0, "0 s"}, {59, "59 s"}, {60, "1 min"}, {61, "1 min 1 s"}, {599, "9 min 59 s"}, {600, "10 min"}, {3599, "59 min"},
-      {3600, "1 h"}, {11520, "3 h 12 min"}, {86399, "23 h 59 min"}, {86400, "1 d"}, {90000, "1 d 1 h"}, {31104000, "360 d"}};
-  for (const auto& [seconds, text] : cases) EXPECT_EQ(span_text(seconds), text);
+  const std::pair<std::int64_t, const char*> cases[] = {{-5, "0 s"},
+                                                        {0, "0 s"},
+                                                        {59, "59 s"},
+                                                        {60, "1 min"},
+                                                        {61, "1 min 1 s"},
+                                                        {599, "9 min 59 s"},
+                                                        {600, "10 min"},
+                                                        {3599, "59 min"},
+                                                        {3600, "1 h"},
+                                                        {11520, "3 h 12 min"},
+                                                        {86399, "23 h 59 min"},
+                                                        {86400, "1 d"},
+                                                        {90000, "1 d 1 h"},
+                                                        {31104000, "360 d"}};
+  for (const auto& [seconds, text] : cases)
+    EXPECT_EQ(span_text(seconds), text);
 }
 
 TEST(CliWhen, Durations) {

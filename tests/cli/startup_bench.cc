@@ -1,6 +1,8 @@
-// What `credsync token` costs from fork to exit, beside an empty program, in the same run (design section 12).
+// What `credsync token` costs from fork to exit, beside an empty program, in the same run (design section
+// 12).
 //   startup_bench EMPTY CREDSYNC LIMIT
-// Prints medians and their ratio; fails when the ratio is above LIMIT (0: no limit). A thread of this program answers.
+// Prints medians and their ratio; fails when the ratio is above LIMIT (0: no limit). A thread of this program
+// answers.
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -27,9 +29,10 @@ std::string answer() {
   const std::string body = R"({"account":"flat-me","access_token":")" + token +
                            R"(","token_type":"Bearer","expires_at":"2030-01-01T00:00:00Z","expires_in":3000,)"
                            R"("scope":["scores"],"generation":7,"min_valid_met":true,"state":"ok",)"
-                           R"("header":{"name":"Authorization","value":"Bearer )" + token + R"("},"extra":{}})";
-  return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\n\r\n" + body;
+                           R"("header":{"name":"Authorization","value":"Bearer )" +
+                           token + R"("},"extra":{}})";
+  return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " +
+         std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
 int listen_at(const std::string& path) {
@@ -37,7 +40,8 @@ int listen_at(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, sizeof address.sun_path - 1);
-  const bool good = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 && ::listen(fd, 16) == 0;
+  const bool good =
+      ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 && ::listen(fd, 16) == 0;
   return good ? fd : -1;
 }
 
@@ -53,7 +57,8 @@ void serve(int listener, const std::string& text) {
 // Microseconds from fork to exit; negative when it failed.
 double run_once(std::vector<std::string> words) {
   std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
+  for (std::string& word : words)
+    arguments.push_back(word.data());
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
@@ -61,7 +66,8 @@ double run_once(std::vector<std::string> words) {
   const auto begin = std::chrono::steady_clock::now();
   pid_t pid = 0;
   int status = -1;
-  if (::posix_spawn(&pid, arguments[0], &actions, nullptr, arguments.data(), environ) == 0) ::waitpid(pid, &status, 0);
+  if (::posix_spawn(&pid, arguments[0], &actions, nullptr, arguments.data(), environ) == 0)
+    ::waitpid(pid, &status, 0);
   const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - begin;
   ::posix_spawn_file_actions_destroy(&actions);
   return status == 0 ? took.count() : -1;

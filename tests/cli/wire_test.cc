@@ -39,9 +39,12 @@ const Case kCases[] = {
     {"length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", true, "hello"},
     {"no reason", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", true, ""},
     {"until the end", "HTTP/1.0 200 OK\r\n\r\nall of it", true, "all of it"},
-    {"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=\"y\"\r\n0123456789\r\n0\r\n\r\n", true, "abc0123456789"},
+    {"chunks",
+     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=\"y\"\r\n0123456789\r\n0\r\n\r\n",
+     true, "abc0123456789"},
     {"trailer", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\nZ: z\r\n\r\n", true, ""},
-    {"interim", "HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true, "ok"},
+    {"interim", "HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", true,
+     "ok"},
     {"no content", "HTTP/1.1 204 No Content\r\n\r\n", true, ""},
     {"spaces around", "HTTP/1.1 200 OK\r\nContent-Length: \t 2 \r\n\r\nok", true, "ok"},
     {"empty", "", false, ""},
@@ -56,16 +59,20 @@ const Case kCases[] = {
     {"header without a colon", "HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", false, ""},
     {"header without a name", "HTTP/1.1 200 OK\r\n: x\r\n\r\n", false, ""},
     {"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", false, ""},
-    {"length and chunks", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false, ""},
+    {"length and chunks",
+     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false, ""},
     {"negative length", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", false, ""},
     {"length with a plus", "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok", false, ""},
     {"length in hex", "HTTP/1.1 200 OK\r\nContent-Length: 0x2\r\n\r\nok", false, ""},
     {"length too large", "HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", false, ""},
     {"length beyond 64 bits", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", false, ""},
-    {"chunk too large", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + std::string(1001, 'x'), false, ""},
-    {"chunk beyond 64 bits", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n", false, ""},
+    {"chunk too large",
+     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + std::string(1001, 'x'), false, ""},
+    {"chunk beyond 64 bits", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n",
+     false, ""},
     {"chunk of no size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n", false, ""},
-    {"chunk longer than said", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n", false, ""},
+    {"chunk longer than said", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
+     false, ""},
     {"body cut", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", false, ""},
     {"chunks cut", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", false, ""},
     {"trailer cut", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n", false, ""},
@@ -96,27 +103,31 @@ TEST(CliResponseReader, BoundsAHeaderThatNeverEnds) {
   ResponseReader reader(kRoom);
   ASSERT_TRUE(reader.feed("HTTP/1.1 200 OK\r\n"));
   std::size_t fed = 0;
-  while (reader.feed("X-Header: value\r\n")) ASSERT_LT(++fed, 10000u);
+  while (reader.feed("X-Header: value\r\n"))
+    ASSERT_LT(++fed, 10000u);
 }
 
 TEST(CliResponseReader, BoundsATrailerLineThatNeverEnds) {
   ResponseReader reader(kRoom);
   ASSERT_TRUE(reader.feed("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"));
   std::size_t fed = 0;
-  while (reader.feed("xxxxxxxxxxxxxxxx")) ASSERT_LT(++fed, 10000u);
+  while (reader.feed("xxxxxxxxxxxxxxxx"))
+    ASSERT_LT(++fed, 10000u);
 }
 
 TEST(CliResponseReader, BoundsATrailerOfManyLines) {
   ResponseReader reader(kRoom);
   ASSERT_TRUE(reader.feed("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"));
   std::size_t fed = 0;
-  while (reader.feed("X: y\r\n")) ASSERT_LT(++fed, 100000u);
+  while (reader.feed("X: y\r\n"))
+    ASSERT_LT(++fed, 100000u);
 }
 
 TEST(CliResponseReader, BoundsInterimAnswers) {
   ResponseReader reader(kRoom);
   std::size_t fed = 0;
-  while (reader.feed("HTTP/1.1 100 Continue\r\n\r\n")) ASSERT_LT(++fed, 100000u);
+  while (reader.feed("HTTP/1.1 100 Continue\r\n\r\n"))
+    ASSERT_LT(++fed, 100000u);
 }
 
 TEST(CliResponseReader, AStreamIsBoundedByWhatLiesUntakenOnly) {
@@ -141,7 +152,8 @@ std::vector<Event> read_events(std::string_view text, std::size_t size) {
 
 TEST(CliEventReader, ReadsTheSameHoweverTheBytesAreCut) {
   const std::string text =
-      ": heartbeat\n\nevent: state\ndata: {\"a\":1}\n\nevent:token\r\ndata:1\r\ndata: 2\r\nid: 7\r\n\r\nevent: empty\n\ndata\n\ndata: last\n\ndata: cut";
+      ": heartbeat\n\nevent: state\ndata: {\"a\":1}\n\nevent:token\r\ndata:1\r\ndata: 2\r\nid: "
+      "7\r\n\r\nevent: empty\n\ndata\n\ndata: last\n\ndata: cut";
   for (std::size_t size = 1; size <= text.size(); ++size) {
     const auto events = read_events(text, size);
     ASSERT_EQ(events.size(), 3u) << size;
@@ -154,10 +166,12 @@ TEST(CliEventReader, ReadsTheSameHoweverTheBytesAreCut) {
 }
 
 TEST(CliEventReader, BoundsAnEventThatNeverEnds) {
-  for (const std::string& piece : {std::string(1000, 'x'), "data: " + std::string(1000, 'x') + "\n", std::string("event: x\n")}) {
+  for (const std::string& piece :
+       {std::string(1000, 'x'), "data: " + std::string(1000, 'x') + "\n", std::string("event: x\n")}) {
     EventReader reader;
     std::size_t fed = 0;
-    while (fed < 2000 && reader.feed(piece)) ++fed;
+    while (fed < 2000 && reader.feed(piece))
+      ++fed;
     if (piece.starts_with("event")) {
       EXPECT_EQ(fed, 2000u);  // replaces itself: holds no memory
     } else {
