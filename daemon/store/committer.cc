@@ -100,12 +100,23 @@ void Committer::note_keys(Request& request, const Change& change) {
       change);
 }
 
-// True: written, and durable after the next sync. A change that would be refused is not put there, for nothing could
-// take it out again; the transaction then says what is wrong with it.
+// Whether it can be put into a slot, from where nothing could take it out again: not what would be refused. A used
+// generation is raised here, for a start takes an answer with such a one for an old one.
+bool Committer::fit_for_slot(Change& change) {
+  if (auto* install = std::get_if<Install>(&change)) {
+    const auto generation = writer_.next_generation(*install);
+    if (generation) install->generation = *generation;
+    return generation.has_value();
+  }
+  const auto* update = std::get_if<UpdateParked>(&change);
+  return update == nullptr ? fits_a_slot(change) : writer_.account_of_parked(update->parked_id).has_value();
+}
+
+// True: written, and durable after the next sync.
 bool Committer::put_into_slot(Request& request) {
   auto* change = std::get_if<Change>(&request.work);
   const auto slot = change == nullptr ? std::nullopt : slot_of(*change);
-  if (!slot || !fits_a_slot(*change) || !slots_.reserved(*slot) || !writer_.check(*change)) return false;
+  if (!slot || !slots_.reserved(*slot) || !fit_for_slot(*change)) return false;
   const auto written = slots_.put(*slot, encode_answer(*change, next_sequence_++).text(), sealer_);
   if (!written) log::error("an answer could not be written to its slot", {{"WHY", written.error().message()}});
   return written.has_value();

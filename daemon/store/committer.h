@@ -57,6 +57,7 @@ class Committer {
 
   bool prepare(Request& request);
   void note_keys(Request& request, const Change& change);
+  bool fit_for_slot(Change& change);
   bool put_into_slot(Request& request);
   void sync_slots(std::size_t first);
   bool attempt_together();

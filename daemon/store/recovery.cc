@@ -98,10 +98,12 @@ class Recovery {
   // An account that has something as new or newer already keeps it, and the slot is freed.
   Result<Applied> apply(Change& change) {
     const auto* install = std::get_if<Install>(&change);
-    const auto newer = writer_.check(change);
-    if (install == nullptr || newer || newer.error().code() != ErrorCode::kInvalid) return writer_.apply(change);
-    log::notice("a stored answer is older than what the account has; its slot is freed",
-                {{"ACCOUNT", install->account}, {"WHY", newer.error().message()}});
+    if (install == nullptr) return writer_.apply(change);
+    const auto last = writer_.generation_of(install->account);
+    if (!last) return last.error();
+    if (install->generation > *last) return writer_.apply(change);
+    log::notice("a stored answer is not newer than what the account has; its slot is freed",
+                {{"ACCOUNT", install->account}, {"GENERATION", std::to_string(install->generation)}});
     change = DropIntent{install->account, *install->slot};
     return writer_.apply(change);
   }

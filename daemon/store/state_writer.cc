@@ -1,5 +1,6 @@
 #include "daemon/store/state_writer.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -59,9 +60,8 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
       {&w.select_parked_, "SELECT account, identity, generation, tokens, revocation FROM parked WHERE id = ?1"},
       {&w.delete_parked_, "DELETE FROM parked WHERE id = ?1"},
       {&w.update_parked_, "UPDATE parked SET generation = ?2, tokens = ?3, revocation = ?4 WHERE id = ?1"},
-      {&w.raise_generation_,
-       "UPDATE accounts SET generation = MAX(generation, ?2) WHERE name = ?1 AND tokens ISNULL"},
-      {&w.select_account_, "SELECT identity, generation, tokens NOTNULL FROM accounts WHERE name = ?1"},
+      {&w.parked_order_, "UPDATE parked SET revocation = ?2 WHERE id = ?1"},
+      {&w.select_account_, "SELECT generation, tokens NOTNULL FROM accounts WHERE name = ?1"},
       {&w.restore_, "UPDATE accounts SET identity = ?2, generation = ?3, tokens = ?4 WHERE name = ?1"},
       {&w.insert_retirement_,
        "INSERT INTO retirements (id, account, identity, generation, kind, secrets, not_before, give_up_at, attempts,"
@@ -90,20 +90,15 @@ Result<Applied> StateWriter::apply(const Change& any) {
   return applied;
 }
 
-Result<void> StateWriter::check(const Change& any) {
-  if (const auto* install = std::get_if<Install>(&any)) {
-    if (!fits_an_integer(install->generation)) return invalid("generation out of range");
-    const auto stored = generation_of(install->account);
-    if (!stored) return stored.error();
-    if (install->generation <= *stored) {
-      return invalid("generation " + std::to_string(install->generation) + " of " + install->account +
-                     " is not newer than " + std::to_string(*stored));
-    }
-  }
-  if (const auto* update = std::get_if<UpdateParked>(&any)) {
-    if (const auto account = account_of_parked(update->parked_id); !account) return account.error();
-  }
-  return {};
+// A wrong number is our own mistake; it must not cost a token that cannot be had twice.
+Result<Generation> StateWriter::next_generation(const Install& install) {
+  const auto last = generation_of(install.account);
+  if (!last) return last.error();
+  if (!fits_an_integer(install.generation)) return invalid("generation out of range");
+  if (install.generation > *last) return install.generation;
+  log::error("a token set came with a generation that was used before; it is stored with the next one",
+             {{"ACCOUNT", install.account}, {"GENERATION", std::to_string(install.generation)}});
+  return *last + 1;
 }
 
 Result<Generation> StateWriter::generation_of(const std::string& account) {
@@ -135,23 +130,23 @@ Result<void> StateWriter::must_touch(Statement& statement, const char* what) {
 }
 
 Result<void> StateWriter::change(const Install& install, Applied& applied) {
-  CREDSYNC_TRY(check(Change{Install{install.account, {}, install.generation, {}, {}, {}, {}, false, {}, false}}));
-  const std::string tokens = seal(*sealer_, encode_tokens(install.tokens),
-                                  {kTokensColumn, install.account, install.generation, 0});
-  CREDSYNC_TRY(install_.with(install.account, install.identity, install.generation, Blob{tokens}, install.password_used)
-                   .run());
+  const auto next = next_generation(install);
+  if (!next) return next.error();
+  const Generation generation = *next;
+  const std::string tokens = seal(*sealer_, encode_tokens(install.tokens), {kTokensColumn, install.account, generation, 0});
+  CREDSYNC_TRY(install_.with(install.account, install.identity, generation, Blob{tokens}, install.password_used).run());
   CREDSYNC_TRY(set_standing(install.account, install.standing));
-  if (install.replace_kept_password) CREDSYNC_TRY(keep_password(install));
+  if (install.replace_kept_password) CREDSYNC_TRY(keep_password(install, generation));
   CREDSYNC_TRY(queue(install.retire, applied));
   return free_slot(install.slot, applied);
 }
 
-Result<void> StateWriter::keep_password(const Install& install) {
+Result<void> StateWriter::keep_password(const Install& install, Generation generation) {
   std::string sealed;
   if (!install.kept_password.empty()) {
-    sealed = sealer_->seal(install.kept_password.expose(), {kPasswordColumn, install.account, install.generation, 0});
+    sealed = sealer_->seal(install.kept_password.expose(), {kPasswordColumn, install.account, generation, 0});
   }
-  return keep_password_.with(install.account, Blob{sealed}, install.generation).run();
+  return keep_password_.with(install.account, Blob{sealed}, generation).run();
 }
 
 Result<void> StateWriter::set_standing(const std::string& account, const Standing& standing) {
@@ -222,7 +217,16 @@ Result<StateWriter::Parked> StateWriter::parked(std::int64_t id) {
 
 Result<void> StateWriter::delete_parked(std::int64_t id) { return must_touch(delete_parked_.with(id), "parked grant"); }
 
-// The set keeps its generation if it was the last one of this account, else it is a new one to callers.
+Result<void> StateWriter::change(const SetParkedOrder& set, Applied&) {
+  const auto found = parked(set.parked_id);
+  if (!found) return found.error();
+  std::string order;
+  if (!set.order.empty()) {
+    order = sealer_->seal(set.order.expose(), {kParkedOrderColumn, found->account, found->generation, set.parked_id});
+  }
+  return parked_order_.with(set.parked_id, Blob{order}).run();
+}
+
 Result<void> StateWriter::change(const Restore& restore, Applied& applied) {
   const auto found = parked(restore.parked_id);
   if (!found) return found.error();
@@ -230,12 +234,12 @@ Result<void> StateWriter::change(const Restore& restore, Applied& applied) {
   const Result<bool> row = select_account_.with(found->account).next();
   if (!row) return row.error();
   if (!*row) return not_found("no account " + found->account);
-  const bool same_grant = select_account_.text(0) == found->identity;
-  const auto last = static_cast<Generation>(select_account_.integer(1));
-  const bool has_tokens = select_account_.integer(2) != 0;
+  const auto last = static_cast<Generation>(select_account_.integer(0));
+  const bool has_tokens = select_account_.integer(1) != 0;
   select_account_.reset();
   if (has_tokens) return invalid(found->account + " still has tokens; nothing is restored over them");
-  const Generation generation = same_grant && last == found->generation ? last : std::max(last, found->generation) + 1;
+  const Generation generation = std::max({last, found->generation, restore.generation});
+  if (!fits_an_integer(generation)) return invalid("generation out of range");
   const std::string tokens = seal(*sealer_, found->tokens, {kTokensColumn, found->account, generation, 0});
   CREDSYNC_TRY(restore_.with(found->account, found->identity, generation, Blob{tokens}).run());
   CREDSYNC_TRY(set_standing(found->account, restore.standing));
@@ -261,7 +265,6 @@ Result<void> StateWriter::change(const UpdateParked& update, Applied& applied) {
     order = sealer_->seal(found->order.expose(), {kParkedOrderColumn, found->account, update.generation, id});
   }
   CREDSYNC_TRY(update_parked_.with(id, update.generation, Blob{tokens}, Blob{order}).run());
-  CREDSYNC_TRY(raise_generation_.with(found->account, update.generation).run());
   CREDSYNC_TRY(queue(update.retire, applied));
   return free_slot(update.slot, applied);
 }

@@ -31,8 +31,10 @@ class StateWriter {
   Result<Applied> apply(const Change& change);
   Result<void> add_intent(const Intent& intent);
 
-  // Whether an Install or UpdateParked would be refused as not newer or as unknown, before it is put into a slot.
-  Result<void> check(const Change& change);
+  // What the tokens of `install` will be stored as: its own generation, or the next one if that was used before.
+  Result<Generation> next_generation(const Install& install);
+  // The last generation of an account, 0 if there is none.
+  Result<Generation> generation_of(const std::string& account);
   // The account a parked grant belongs to; kNotFound.
   Result<std::string> account_of_parked(std::int64_t id);
   // The highest id in use.
@@ -46,6 +48,7 @@ class StateWriter {
   Result<void> change(const Forget& forget, Applied& applied);
   Result<void> change(const SignOut& sign_out, Applied& applied);
   Result<void> change(const Park& park, Applied& applied);
+  Result<void> change(const SetParkedOrder& set, Applied& applied);
   Result<void> change(const Restore& restore, Applied& applied);
   Result<void> change(const RetireParked& retire, Applied& applied);
   Result<void> change(const UpdateParked& update, Applied& applied);
@@ -57,9 +60,8 @@ class StateWriter {
   Result<void> change(const SetLastUsed& set, Applied& applied);
 
   struct Parked { std::string account; std::string identity; Generation generation = 0; WipedString tokens; Secret order; };
-  Result<Generation> generation_of(const std::string& account);
   Result<void> set_standing(const std::string& account, const Standing& standing);
-  Result<void> keep_password(const Install& install);
+  Result<void> keep_password(const Install& install, Generation generation);
   Result<void> queue(const std::vector<Retirement>& list, Applied& applied);
   Result<Parked> parked(std::int64_t id);
   Result<void> delete_parked(std::int64_t id);
@@ -71,7 +73,7 @@ class StateWriter {
   Database* database_;
   const Sealer* sealer_;
   Statement generation_, install_, keep_password_, standing_, forget_, sign_out_;
-  Statement park_, insert_parked_, select_parked_, delete_parked_, update_parked_, raise_generation_;
+  Statement park_, insert_parked_, select_parked_, delete_parked_, update_parked_, parked_order_;
   Statement select_account_, restore_;
   Statement insert_retirement_, retirement_tried_, retirement_over_;
   Statement insert_intent_, drop_slot_, drop_intents_, count_resend_, last_used_;

@@ -15,6 +15,7 @@
 namespace credsync::store {
 
 // A new generation and, in the same transaction, the retirement of what it replaces. Frees its slot and intent.
+// A number that is not higher than the account's last is stored as one more than that: it never goes back.
 struct Install {
   std::string account;
   std::string identity;
@@ -27,18 +28,18 @@ struct Install {
   Secret kept_password;
   bool replace_kept_password = false;         // false: leave the stored one as it is
 };
-// The standing changes, the tokens stay.
+// The standing changes, the tokens stay. An account that is not known yet is from now on.
 struct SetStanding { std::string account; Standing standing; };
-// The account row exists from now on (identity known, no tokens yet).
 struct Forget { std::string account; };       // erase tokens, intents and kept password, keep name and generation
-// Signed out: tokens leave the account and enter the queue.
+// Signed out: tokens leave the account and enter the queue; the kept password is erased.
 struct SignOut { std::string account; std::vector<Retirement> retire; Standing standing; };
 // The current tokens leave the account and are kept aside; the account has none after.
 struct Park { ParkedGrant grant; };
 // What revoking a parked grant will need has become known: its sealed `order` column is set.
 struct SetParkedOrder { std::int64_t parked_id = 0; Secret order; };
-// The parked grant becomes current again; its id row goes. Standing as given.
-struct Restore { std::int64_t parked_id = 0; Standing standing; };
+// The parked grant becomes current again; its id row goes. Standing as given. kInvalid while the account has other tokens.
+// Its generation is from now on the highest of its own, the account's last and `generation`; Ids holds that number.
+struct Restore { std::int64_t parked_id = 0; Standing standing; Generation generation = 0; };
 // A parked grant's time is over (or a new sign-in came): its tokens enter the queue.
 struct RetireParked { std::int64_t parked_id = 0; std::vector<Retirement> retire; };
 // A late answer for a parked grant is stored with it: it becomes the parked tokens; what they replace enters the queue.

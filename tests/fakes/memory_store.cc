@@ -22,10 +22,6 @@ StoredAccount copy(const StoredAccount& a) {
   return out;
 }
 
-ParkedGrant copy(const ParkedGrant& g) {
-  return {g.id, g.account, g.identity, g.generation, g.tokens.clone(), g.order.clone(), g.retire_at};
-}
-
 std::vector<Retirement> copy(const std::vector<Retirement>& list) {
   std::vector<Retirement> out;
   for (const Retirement& r : list) out.push_back(r.clone());
@@ -60,11 +56,9 @@ class Rows {
   Rows(MemoryDisk& disk) : disk_(disk) {}
 
   Result<Ids> operator()(const Install& c) {
-    const auto it = disk_.accounts.find(c.account);
-    if (c.generation <= (it == disk_.accounts.end() ? 0 : it->second.generation)) return invalid("generation is not newer");
     StoredAccount& a = account(c.account);
     a.identity = c.identity;
-    a.generation = c.generation;
+    a.generation = std::max(c.generation, a.generation + 1);
     a.tokens = c.tokens.clone();
     a.standing = c.standing;
     a.password_used = c.password_used;
@@ -98,8 +92,14 @@ class Rows {
     if (it == disk_.accounts.end() || !it->second.tokens) return not_found("no such tokens to park");
     it->second.tokens.reset();
     it->second.generation = std::max(it->second.generation, c.grant.generation);
-    disk_.parked[c.grant.id] = copy(c.grant);
+    disk_.parked[c.grant.id] = c.grant.clone();
     return Ids{c.grant.id};
+  }
+  Result<Ids> operator()(const SetParkedOrder& c) {
+    const auto it = disk_.parked.find(c.parked_id);
+    if (it == disk_.parked.end()) return not_found("no parked grant");
+    it->second.order = c.order.clone();
+    return Ids{};
   }
   Result<Ids> operator()(const Restore& c) {
     const auto it = disk_.parked.find(c.parked_id);
@@ -107,8 +107,7 @@ class Rows {
     ParkedGrant& grant = it->second;
     StoredAccount& a = account(grant.account);
     if (a.tokens) return invalid("the account still has tokens");
-    const bool last = a.identity == grant.identity && a.generation == grant.generation;
-    a.generation = last ? a.generation : std::max(a.generation, grant.generation) + 1;
+    a.generation = std::max({a.generation, grant.generation, c.generation});
     a.identity = grant.identity;
     a.tokens = std::move(grant.tokens);
     a.standing = c.standing;
@@ -124,8 +123,6 @@ class Rows {
     if (it == disk_.parked.end()) return not_found("no parked grant");
     it->second.tokens = c.tokens.clone();
     it->second.generation = c.generation;
-    StoredAccount& a = account(it->second.account);
-    if (!a.tokens) a.generation = std::max(a.generation, c.generation);
     free(c.slot);
     return queue(c.retire);
   }
@@ -183,8 +180,8 @@ class Rows {
 
 Result<Ids> apply_to(MemoryDisk& disk, const Change& change) { return std::visit(Rows(disk), change); }
 
-constexpr const char* kNames[] = {"Install", "SetStanding", "Forget", "SignOut", "Park", "Restore", "RetireParked",
-                                  "UpdateParked", "QueueRetirements", "RetirementTried", "RetirementOver", "DropIntent",
+constexpr const char* kNames[] = {"Install", "SetStanding", "Forget", "SignOut", "Park", "SetParkedOrder", "Restore",
+                                  "RetireParked", "UpdateParked", "QueueRetirements", "RetirementTried", "RetirementOver", "DropIntent",
                                   "CountResend", "SetLastUsed"};
 static_assert(std::size(kNames) == std::variant_size_v<Change>);
 
@@ -207,7 +204,7 @@ std::string words_of(const Change& change) {
 Snapshot MemoryDisk::rows() const {
   Snapshot out;
   for (const auto& [name, account] : accounts) out.accounts.push_back(copy(account));
-  for (const auto& [id, grant] : parked) out.parked.push_back(copy(grant));
+  for (const auto& [id, grant] : parked) out.parked.push_back(grant.clone());
   for (const auto& [slot, intent] : intents) out.intents.push_back(intent);
   for (const auto& [id, retirement] : retirements) out.retirements.push_back(retirement.clone());
   return out;
