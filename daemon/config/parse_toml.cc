@@ -78,15 +78,17 @@ class Converter {
 // toml++ quotes what it stumbled over, which may be part of a secret written without quotes. What it quotes stays only
 // where it is a key or a single character.
 std::string without_values(std::string_view description) {
+  constexpr std::size_t kLongestEscape = 6;  // \u0000
   if (description.find("redefine") != description.npos) return clean_foreign_text(description);
   std::string out;
   while (!description.empty()) {
     const std::size_t open = description.find('\'');
     const std::size_t close = open == description.npos ? open : description.find('\'', open + 1);
     if (close == description.npos) break;
-    const bool one_character = close - open <= 2;
+    const std::string_view quoted = description.substr(open + 1, close - open - 1);
+    const bool one_character = quoted.size() <= 1 || (quoted.front() == '\\' && quoted.size() <= kLongestEscape);
     out += description.substr(0, open + 1);
-    out += one_character ? description.substr(open + 1, close - open - 1) : "…";
+    out += one_character ? quoted : "…";
     out += '\'';
     description.remove_prefix(close + 1);
   }
