@@ -64,8 +64,8 @@ Result<std::vector<Address>> resolve_by_system(const std::string& host, std::uin
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
   const int problem = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
-  if (problem == EAI_SYSTEM) return from_errno("look up " + host, errno);
-  if (problem != 0) return unavailable("look up " + host + ": " + ::gai_strerror(problem));
+  if (problem == EAI_SYSTEM) return from_errno("name look-up", errno);
+  if (problem != 0) return unavailable("name look-up: " + std::string(::gai_strerror(problem)));
   std::vector<Address> found;
   for (const addrinfo* entry = list; entry != nullptr && found.size() < kMaxAddresses; entry = entry->ai_next) {
     if (entry->ai_addrlen > sizeof(sockaddr_storage)) continue;
@@ -83,15 +83,15 @@ AddressLookup::AddressLookup(Resolve resolve) : shared_(std::make_shared<Shared>
 }
 
 Outcome<std::vector<Address>> AddressLookup::find(const std::string& host, std::uint16_t port,
-                                                  const Patience& patience) const {
+                                                  const std::string& name, const Patience& patience) const {
   if (auto literal = literal_address(host, port)) return std::vector<Address>{*literal};
-  const std::string doing = "looking up " + host;
+  const std::string doing = "looking up " + name;
   if (auto going = patience.check(doing); !going) return tl::unexpected(going.error());
   if (shared_->abandoned.load() >= kMaxAbandonedLookups) {
-    return failed(TransportFault::kResolve, "look up " + host + ": too many look-ups hang already");
+    return failed(TransportFault::kResolve, name + ": too many look-ups hang already");
   }
   auto job = std::make_shared<Job>();
-  if (!job->done_event) return failed(TransportFault::kResolve, from_errno("look up " + host, errno).message());
+  if (!job->done_event) return failed(TransportFault::kResolve, from_errno(name, errno).message());
   try {
     std::thread([job, shared = shared_, host, port] {
       auto found = shared->resolve(host, port);
@@ -105,7 +105,7 @@ Outcome<std::vector<Address>> AddressLookup::find(const std::string& host, std::
       ::eventfd_write(job->done_event.get(), 1);
     }).detach();
   } catch (const std::system_error& error) {
-    return failed(TransportFault::kResolve, "look up " + host + ": " + error.code().message());
+    return failed(TransportFault::kResolve, name + ": " + error.code().message());
   }
   auto waited = patience.wait(job->done_event.get(), POLLIN, doing);
   const std::lock_guard lock(job->mutex);
@@ -114,8 +114,8 @@ Outcome<std::vector<Address>> AddressLookup::find(const std::string& host, std::
     ++shared_->abandoned;
     return tl::unexpected(waited.error());
   }
-  if (!job->found) return failed(TransportFault::kResolve, job->found.error().message());
-  if (job->found->empty()) return failed(TransportFault::kResolve, "look up " + host + ": no address");
+  if (!job->found) return failed(TransportFault::kResolve, name + ": " + job->found.error().message());
+  if (job->found->empty()) return failed(TransportFault::kResolve, name + ": no address");
   if (job->found->size() > kMaxAddresses) job->found->resize(kMaxAddresses);
   return std::move(*job->found);
 }

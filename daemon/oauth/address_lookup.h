@@ -40,7 +40,9 @@ class AddressLookup {
   explicit AddressLookup(Resolve resolve);
 
   // Fails with kResolve, with kDeadline, or when stopped. At least one address otherwise, at most kMaxAddresses.
-  Outcome<std::vector<Address>> find(const std::string& host, std::uint16_t port, const Patience& patience) const;
+  // `name` is for words.
+  Outcome<std::vector<Address>> find(const std::string& host, std::uint16_t port, const std::string& name,
+                                     const Patience& patience) const;
 
  private:
   struct Shared;

@@ -12,7 +12,7 @@ constexpr std::array<std::string_view, 8> kOurs = {"host",       "content-length
 
 bool has_header(const HttpRequest& request, std::string_view name) {
   return std::any_of(request.headers.begin(), request.headers.end(),
-                     [&](const Header& header) { return same_name(header.name, name); });
+                     [&](const Header& header) { return same_header_name(header.name, name); });
 }
 
 // Head and body never grow past this, so that no half-written copy stays behind in memory.
@@ -25,32 +25,12 @@ std::size_t size_bound(const HttpRequest& request, const EndpointUrl& url) {
 
 }  // namespace
 
-bool same_name(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-bool is_token(std::string_view text) {
-  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           kMarks.find(c) != std::string_view::npos;
-  });
-}
-
-bool is_field_value(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return c == '\t' || (byte >= 0x20 && byte != 0x7f);
-  });
-}
-
 Result<WipedString> write_request(const HttpRequest& request, const EndpointUrl& url) {
-  if (!is_token(request.method)) return invalid("bad request method");
+  if (!is_header_name(request.method)) return invalid("bad request method");
   for (const Header& header : request.headers) {
     const bool ours = std::any_of(kOurs.begin(), kOurs.end(),
-                                  [&](std::string_view name) { return same_name(header.name, name); });
-    if (ours || !is_token(header.name) || !is_field_value(header.value)) return invalid("bad request header");
+                                  [&](std::string_view name) { return same_header_name(header.name, name); });
+    if (ours || !is_header_name(header.name) || !is_header_value(header.value)) return invalid("bad request header");
   }
   WipedString message;
   std::string& text = message.text();

@@ -12,10 +12,4 @@ namespace credsync::oauth {
 // that are the transport's own.
 Result<WipedString> write_request(const HttpRequest& request, const EndpointUrl& url);
 
-// RFC 9110, 5.6.2.
-bool is_token(std::string_view text);
-// A field value without CR, LF, NUL and other controls (RFC 9110, 5.5).
-bool is_field_value(std::string_view text);
-bool same_name(std::string_view a, std::string_view b);   // without case
-
 }  // namespace credsync::oauth

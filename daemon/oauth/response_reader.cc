@@ -4,7 +4,6 @@
 #include <charconv>
 #include <optional>
 
-#include "daemon/oauth/request_message.h"
 #include "daemon/oauth/transport.h"
 
 namespace credsync::oauth {
@@ -106,7 +105,7 @@ Outcome<void> ResponseReader::read_status_line(std::string_view line) {
   const bool version = line.starts_with("HTTP/1.1 ") || line.starts_with("HTTP/1.0 ");
   const auto status = version ? parse_size(line.substr(9, 3), 10) : std::nullopt;
   const bool ended = line.size() == 12 || (line.size() > 12 && line[12] == ' ');
-  if (!status || !ended || *status < 100 || *status > 599 || !is_field_value(line)) return malformed("status line");
+  if (!status || !ended || *status < 100 || *status > 599 || !is_header_value(line)) return malformed("status line");
   http_1_1_ = line[7] == '1';
   response_.status = static_cast<int>(*status);
   in_status_line_ = false;
@@ -114,14 +113,14 @@ Outcome<void> ResponseReader::read_status_line(std::string_view line) {
 }
 
 Outcome<void> ResponseReader::read_field(std::string_view line) {
-  if (!is_field_value(line)) return malformed("control character in a header");
+  if (!is_header_value(line)) return malformed("control character in a header");
   if (line.front() == ' ' || line.front() == '\t') {   // obs-fold: becomes a space (RFC 9112, 5.2)
     if (response_.headers.empty()) return malformed("header");
     response_.headers.back().value.append(" ").append(trim(line));
     return {};
   }
   const std::size_t colon = line.find(':');
-  if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) return malformed("header");
+  if (colon == std::string_view::npos || !is_header_name(line.substr(0, colon))) return malformed("header");
   if (response_.headers.size() == kMaxHeaderFields) return too_large("number of headers");
   response_.headers.push_back({std::string(line.substr(0, colon)), std::string(trim(line.substr(colon + 1)))});
   return {};
@@ -139,11 +138,11 @@ Outcome<void> ResponseReader::end_head() {
 
 bool ResponseReader::lists(std::string_view header, std::string_view word) const {
   for (const Header& field : response_.headers) {
-    if (!same_name(field.name, header)) continue;
+    if (!same_header_name(field.name, header)) continue;
     std::string_view rest = field.value;
     while (true) {
       const std::size_t comma = std::min(rest.find(','), rest.size());
-      if (same_name(trim(rest.substr(0, comma)), word)) return true;
+      if (same_header_name(trim(rest.substr(0, comma)), word)) return true;
       if (comma == rest.size()) break;
       rest.remove_prefix(comma + 1);
     }
@@ -156,14 +155,14 @@ Outcome<void> ResponseReader::choose_body() {
   std::optional<std::size_t> length;
   bool chunked = false;
   for (const Header& header : response_.headers) {
-    if (same_name(header.name, "Content-Encoding") && !header.value.empty() && !same_name(header.value, "identity")) {
+    if (same_header_name(header.name, "Content-Encoding") && !header.value.empty() && !same_header_name(header.value, "identity")) {
       return malformed("an encoding that was not asked for");
     }
-    if (same_name(header.name, "Transfer-Encoding")) {
-      if (chunked || !same_name(header.value, "chunked")) return malformed("transfer encoding");
+    if (same_header_name(header.name, "Transfer-Encoding")) {
+      if (chunked || !same_header_name(header.value, "chunked")) return malformed("transfer encoding");
       chunked = true;
     }
-    if (same_name(header.name, "Content-Length")) {
+    if (same_header_name(header.name, "Content-Length")) {
       const auto value = parse_size(header.value, 10);
       if (!value || (length && *length != *value)) return malformed("content length");
       length = value;

@@ -29,14 +29,10 @@ tl::unexpected<TransportError> failed(TransportFault fault, std::string words) {
 
 StopSignal::StopSignal() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) { CHECK(event_); }
 
-void StopSignal::raise() const {
+void StopSignal::raise() {
+  raised_.store(true, std::memory_order_relaxed);
   // Fails only when the counter is full, and then it is raised already.
   [[maybe_unused]] const int done = ::eventfd_write(event_.get(), 1);
-}
-
-bool StopSignal::raised() const {
-  pollfd event{.fd = event_.get(), .events = POLLIN, .revents = 0};
-  return ::poll(&event, 1, 0) > 0;
 }
 
 Outcome<void> Patience::check(std::string_view doing) const {

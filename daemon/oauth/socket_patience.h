@@ -4,6 +4,7 @@
 
 #include <poll.h>
 
+#include <atomic>
 #include <span>
 #include <string_view>
 
@@ -27,11 +28,12 @@ constexpr std::string_view kShuttingDown = "shutting down";
 class StopSignal {
  public:
   StopSignal();
-  void raise() const;
-  bool raised() const;
+  void raise();
+  bool raised() const { return raised_.load(std::memory_order_relaxed); }
   int fd() const { return event_.get(); }   // readable once raised
 
  private:
+  std::atomic<bool> raised_{false};
   Descriptor event_;
 };
 

@@ -95,7 +95,11 @@ void Connection::Release::operator()(TlsSocket* socket) const { socket->release(
 Connection::Connection(Descriptor socket, std::string name)
     : socket_(std::move(socket)), fd_(socket_.get()), name_(std::move(name)) {}
 
-Connection::~Connection() { forget_old_errors(); }
+Connection::~Connection() {
+  forget_old_errors();
+  tls_.reset();
+  ::ERR_clear_error();   // a farewell that failed is nobody's business
+}
 
 Outcome<void> Connection::secure(std::shared_ptr<const TlsContext> context, const Patience& patience) {
   CHECK(!tls_);

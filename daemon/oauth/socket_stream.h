@@ -24,6 +24,9 @@ class Connection {
   // The TLS handshake, with the peer's certificate verified in it. kUntrusted, kHandshake, kDeadline, or stopped.
   Outcome<void> secure(std::shared_ptr<const TlsContext> context, const Patience& patience);
 
+  // For words: once a proxy's connection has become the provider's.
+  void rename(std::string name) { name_ = std::move(name); }
+
   // At least one byte was accepted, else an error: kReset, kDeadline, or stopped.
   Outcome<std::size_t> send(std::string_view bytes, const Patience& patience);
   // 0: the peer ended the stream in an orderly way (in TLS: with a close_notify).

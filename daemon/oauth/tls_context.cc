@@ -11,8 +11,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
 
+#include "base/check.h"
 #include "base/encoding.h"
 #include "base/file.h"
 #include "daemon/oauth/tls_parts.h"
@@ -20,10 +22,6 @@
 
 namespace credsync::oauth {
 namespace {
-
-// Where OpenSSL's default directory points on Debian. Its own time changes whenever a root is added or removed; what
-// was loaded from a directory is kept by the store, so the store is made anew then.
-constexpr const char* kSystemRoots = "/etc/ssl/certs";
 
 struct Free {
   void operator()(BIO* p) const { ::BIO_free(p); }
@@ -71,6 +69,22 @@ std::string digest_of(std::string_view bytes) {
   unsigned size = 0;
   ::EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, ::EVP_sha256(), nullptr);
   return encode_hex({reinterpret_cast<const char*>(digest.data()), size});
+}
+
+std::string environment(const char* name) {
+  const char* value = ::secure_getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// Whether certificates can be found in it by their subject's hash: "002c0b4f.0".
+bool is_hashed_directory(const std::string& path) {
+  constexpr std::size_t kHashDigits = 8;
+  std::error_code problem;
+  for (std::filesystem::directory_iterator entry(path, problem), end; !problem && entry != end; entry.increment(problem)) {
+    const std::string name = entry->path().filename().string();
+    if (name.find_first_not_of("0123456789abcdef") == kHashDigits && name.find('.') == kHashDigits) return true;
+  }
+  return false;
 }
 
 Outcome<void> use_client_certificate(SSL_CTX* ctx, const TlsWish& wish) {
@@ -142,7 +156,13 @@ class TlsContexts::Roots {
   Owned<X509_STORE> store_;
 };
 
-TlsContexts::TlsContexts() = default;
+TlsContexts::TlsContexts() {
+  system_.file = environment(::X509_get_default_cert_file_env());
+  system_.directory = environment(::X509_get_default_cert_dir_env());
+  if (!system_.file.empty() || !system_.directory.empty()) return;
+  system_.file = ::X509_get_default_cert_file();
+  system_.directory = ::X509_get_default_cert_dir();
+}
 TlsContexts::~TlsContexts() = default;
 
 std::string file_stamp(const std::string& path) {
@@ -184,11 +204,17 @@ Outcome<std::shared_ptr<const TlsContexts::Roots>> TlsContexts::roots(const std:
   const std::string key = ca_file + '\n' + stamp;
   if (auto known = find(roots_, key)) return known;
   Owned<X509_STORE> store(::X509_STORE_new());
+  CHECK(store);   // only memory can lack
   if (ca_file.empty()) {
-    // The directory first: it is read certificate by certificate as needed, the bundle whole.
-    if (!store || ::X509_STORE_set_default_paths(store.get()) != 1) {
-      ::ERR_clear_error();
-      return failed(TransportFault::kBadRequest, "the system's trusted certificates cannot be read");
+    // The directory if it is one: it is read certificate by certificate as needed (0.3 ms), the bundle whole (10 to
+    // 20 ms and 0.7 MiB).
+    const bool loaded = is_hashed_directory(system_.directory)
+                            ? ::X509_STORE_load_path(store.get(), system_.directory.c_str()) == 1
+                            : ::X509_STORE_load_file(store.get(), system_.file.c_str()) == 1;
+    ::ERR_clear_error();
+    if (!loaded) {
+      return failed(TransportFault::kBadRequest,
+                    "the system's trusted certificates cannot be read (is ca-certificates installed?)");
     }
   } else {
     auto certificates = load_certificates(ca_file, kMaxCaFileBytes, "ca_file");
@@ -200,7 +226,9 @@ Outcome<std::shared_ptr<const TlsContexts::Roots>> TlsContexts::roots(const std:
 }
 
 Outcome<std::shared_ptr<const TlsContext>> TlsContexts::get(const TlsWish& wish) {
-  const std::string stamp = file_stamp(wish.ca_file.empty() ? kSystemRoots : wish.ca_file);
+  // The time of a directory changes whenever a root is added or removed; a store keeps what it once read from it.
+  const std::string stamp = wish.ca_file.empty() ? file_stamp(system_.directory) + file_stamp(system_.file)
+                                                 : file_stamp(wish.ca_file);
   std::string key = wish.host + '\n' + wish.ca_file + '\n' + stamp;
   if (!wish.client_certificate.empty()) {
     key += '\n' + wish.client_certificate + '\n' + file_stamp(wish.client_certificate) + '\n' +

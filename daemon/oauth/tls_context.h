@@ -45,6 +45,11 @@ class TlsContexts {
 
  private:
   class Roots;
+  // Where the system keeps its roots: SSL_CERT_FILE and SSL_CERT_DIR, else OpenSSL's own places.
+  struct SystemRoots {
+    std::string file;
+    std::string directory;
+  };
   template <typename T>
   struct Kept {
     std::shared_ptr<T> value;
@@ -59,6 +64,7 @@ class TlsContexts {
 
   Outcome<std::shared_ptr<const Roots>> roots(const std::string& ca_file, const std::string& stamp);
 
+  SystemRoots system_;          // read once, for getenv is safe only while nobody calls setenv
   std::mutex mutex_;            // held for look-ups in the maps only, never while a file is read
   std::uint64_t uses_ = 0;
   Shelf<const TlsContext> contexts_;

@@ -82,13 +82,10 @@ class Conversation {
 };
 
 // What opening a connection to the proxy came to, seen from the exchange: it is the proxy that fails, unless time did.
-TransportError blame_proxy(TransportError error, const Proxy& proxy) {
+tl::unexpected<TransportError> blame_proxy(TransportError error) {
   const bool other = error.fault == TransportFault::kDeadline || error.words == kShuttingDown;
-  if (!other && error.fault != TransportFault::kProxy) {
-    error.fault = TransportFault::kProxy;
-    error.words = proxy.name() + ": " + error.words;
-  }
-  return error;
+  if (!other) error.fault = TransportFault::kProxy;
+  return tl::unexpected(std::move(error));
 }
 
 }  // namespace
@@ -107,7 +104,7 @@ struct Transport::Parts {
   Outcome<HttpResponse> exchange(const HttpRequest& request, const ExchangeOptions& options);
 
   const Clock& clock;
-  const StopSignal stop;
+  StopSignal stop;
   const AddressLookup lookup;
   const Proxy proxy;
   TlsContexts contexts;
@@ -117,7 +114,7 @@ struct Transport::Parts {
 Outcome<std::unique_ptr<Connection>> Transport::Parts::dial(const std::string& host, std::uint16_t port,
                                                             bool loopback_only, const std::string& name,
                                                             const Patience& patience) const {
-  auto addresses = lookup.find(host, port, patience);
+  auto addresses = lookup.find(host, port, name, patience);
   if (!addresses) return tl::unexpected(addresses.error());
   if (loopback_only) {
     std::erase_if(*addresses, [](const Address& address) { return !address.is_loopback(); });
@@ -132,13 +129,12 @@ Outcome<std::unique_ptr<Connection>> Transport::Parts::open(const EndpointUrl& u
                                                             const Patience& patience) const {
   const bool by_proxy = proxy.applies_to(url);
   if (by_proxy && !proxy.problem().empty()) return failed(TransportFault::kProxy, proxy.problem());
-  auto connection = by_proxy ? dial(proxy.host(), proxy.port(), false, url.authority(), patience)
+  auto connection = by_proxy ? dial(proxy.host(), proxy.port(), false, proxy.name(), patience)
                              : dial(url.host, url.port, !url.tls, url.authority(), patience);
   if (by_proxy) {
-    if (!connection) return tl::unexpected(blame_proxy(std::move(connection.error()), proxy));
-    if (auto tunnel = proxy.open_tunnel(**connection, url, patience); !tunnel) {
-      return tl::unexpected(blame_proxy(std::move(tunnel.error()), proxy));
-    }
+    if (!connection) return blame_proxy(std::move(connection.error()));
+    if (auto tunnel = proxy.open_tunnel(**connection, url, patience); !tunnel) return blame_proxy(std::move(tunnel.error()));
+    (*connection)->rename(url.authority());   // from here on it speaks with the provider
   }
   if (connection && url.tls) {
     if (auto secured = (*connection)->secure(key.context, patience); !secured) return tl::unexpected(secured.error());

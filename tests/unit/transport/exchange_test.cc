@@ -219,7 +219,9 @@ TEST_F(ProxyTest, HangingProxyEndsAtTheDeadline) {
 
 TEST_F(ProxyTest, ProxyThatIsNotThereIsTheProxysFault) {
   const std::uint16_t closed = Server([](Peer&) {}).port();
-  EXPECT_FAULT(through("http://127.0.0.1:" + std::to_string(closed), "https://provider.test/"), TransportFault::kProxy, false);
+  const auto outcome = through("http://127.0.0.1:" + std::to_string(closed), "https://provider.test/");
+  EXPECT_FAULT(outcome, TransportFault::kProxy, false);
+  EXPECT_NE(error_of(outcome)->words.find("proxy 127.0.0.1:" + std::to_string(closed)), std::string::npos);
 }
 
 TEST_F(ProxyTest, ProxyThatCannotBeUnderstoodIsNotPassedBy) {

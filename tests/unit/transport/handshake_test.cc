@@ -84,10 +84,19 @@ TEST_F(HandshakeTest, RefusedCertificatesSayWhy) {
 }
 
 TEST_F(HandshakeTest, CaFileReplacesTheSystemsRoots) {
-  Server server(answer_always(ok_answer("{}")), tls());
+  const Identity public_authority = make_identity({.common_name = "Public", .authority = true});
+  ::setenv("SSL_CERT_FILE", write_file("public.pem", public_authority.certificate_pem()).c_str(), 1);
+  Transport transport(clock_, loopback_only, {});
+  ::unsetenv("SSL_CERT_FILE");
+  const Identity known = make_identity({.alt_names = "DNS:provider.test"}, &public_authority);
+  Server public_server(answer_always(ok_answer("{}")), {.identity = &known});
+  Server private_server(answer_always(ok_answer("{}")), tls());
   ExchangeOptions system_roots = options();
   system_roots.ca_file.clear();
-  EXPECT_FAULT(exchange(https_url(server), system_roots), TransportFault::kUntrusted, false);
+  EXPECT_ANSWER(transport.exchange(post(https_url(public_server)), system_roots), "{}");
+  EXPECT_FAULT(transport.exchange(post(https_url(private_server)), system_roots), TransportFault::kUntrusted, false);
+  EXPECT_ANSWER(transport.exchange(post(https_url(private_server)), options()), "{}");
+  EXPECT_FAULT(transport.exchange(post(https_url(public_server)), options()), TransportFault::kUntrusted, false);
 }
 
 TEST_F(HandshakeTest, AddressLiteralsAreVerifiedAsAddresses) {
@@ -98,6 +107,41 @@ TEST_F(HandshakeTest, AddressLiteralsAreVerifiedAsAddresses) {
   const auto url = [](const Server& server) { return "https://127.0.0.1:" + std::to_string(server.port()) + "/"; };
   EXPECT_ANSWER(exchange(url(right), options()), "ip");
   EXPECT_FAULT(exchange(url(wrong), options()), TransportFault::kUntrusted, false);
+}
+
+// RFC 6066, 3: addresses are not permitted in it.
+TEST_F(HandshakeTest, ServerNameIsSentForNamesOnly) {
+  const Identity both = make_identity({.alt_names = "DNS:provider.test,IP:127.0.0.1"}, &authority());
+  Server server(
+      [](Peer& peer) {
+        peer.handshake();
+        peer.read_request();
+        peer.write(ok_answer("asked for '" + peer.server_name() + "'"));
+      },
+      {.identity = &both});
+  EXPECT_ANSWER(exchange(https_url(server), options()), "asked for 'provider.test'");
+  EXPECT_ANSWER(exchange("https://127.0.0.1:" + std::to_string(server.port()) + "/", options()), "asked for ''");
+}
+
+TEST_F(HandshakeTest, SystemsRootsAreAFileOrADirectory) {
+  char link[16];
+  std::snprintf(link, sizeof link, "%08lx.0", ::X509_subject_name_hash(authority().certificate.get()));
+  const std::string hashed = write_file(link, authority().certificate_pem());
+  const std::string folder = std::filesystem::path(hashed).parent_path();
+  Server server(answer_always(ok_answer("{}")), tls());
+  ExchangeOptions system_roots = options();
+  system_roots.ca_file.clear();
+  const std::pair<const char*, std::string> places[] = {{"SSL_CERT_FILE", ca_file_}, {"SSL_CERT_DIR", folder}};
+  for (const auto& [variable, path] : places) {
+    ::setenv(variable, path.c_str(), 1);
+    Transport transport(clock_, loopback_only, {});
+    ::unsetenv(variable);
+    EXPECT_ANSWER(transport.exchange(post(https_url(server)), system_roots), "{}");
+  }
+  ::setenv("SSL_CERT_FILE", "/nonexistent", 1);
+  Transport transport(clock_, loopback_only, {});
+  ::unsetenv("SSL_CERT_FILE");
+  EXPECT_FAULT(transport.exchange(post(https_url(server)), system_roots), TransportFault::kBadRequest, false);
 }
 
 TEST_F(HandshakeTest, OldTlsIsRefused) {

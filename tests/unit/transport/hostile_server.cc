@@ -94,6 +94,11 @@ bool Peer::handshake_in_single_bytes() {
   return done == 1;
 }
 
+std::string Peer::server_name() const {
+  const char* name = ::SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name);
+  return name == nullptr ? "" : name;
+}
+
 std::string Peer::read_some() {
   std::string bytes(16 * 1024, '\0');
   const ssize_t got = ::recv(fd_, bytes.data(), bytes.size(), 0);

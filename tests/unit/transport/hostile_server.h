@@ -36,6 +36,7 @@ class Peer {
   bool handshake();                         // at once true without TLS
   // The server's flights go out one byte a segment.
   bool handshake_in_single_bytes();
+  std::string server_name() const;          // as the ClientHello said (SNI); empty: not
   // Whatever comes first: the ClientHello, a request. At most one read.
   std::string read_some();
   // One request, head and body; empty when the client hung up instead. Counted when whole.
