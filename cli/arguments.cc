@@ -12,26 +12,6 @@
 namespace credsync::cli {
 namespace {
 
-struct Named {
-  std::string_view name;
-  const char* what;
-};
-constexpr std::array kCommands{
-    Named{"token", "print an access token that is good for as long as you ask"},
-    Named{"exec", "run a command that finds a token in a file in memory"},
-    Named{"status", "how the accounts are, and what to do where something is wrong"},
-    Named{"login", "sign an account in"},
-    Named{"logout", "sign an account out: revoke what can be revoked, then forget it"},
-    Named{"refresh", "refresh an account's token now"},
-    Named{"reject", "say that the API refused a token"},
-    Named{"account", "accounts of the configuration"},
-    Named{"whoami", "how the daemon sees you, and what you may do"},
-    Named{"providers", "the catalogue of providers, or one of them in full"},
-    Named{"log", "who got what: the audit records"},
-    Named{"reload", "make the daemon read its configuration again"},
-    Named{"doctor", "look for what is wrong, and say what mends it"},
-    Named{"completion", "print a completion script for a shell"}};
-
 // CLI11's checks: an empty answer means the value is good.
 std::string check_account(const std::string& name) {
   return is_account_name(name) ? "" : "an account is named with a-z, 0-9, '.', '_' and '-', 64 at most";
@@ -78,30 +58,37 @@ std::string moment_of(const std::string& text) {
   return to_rfc3339(saturating_add(SystemClock().wall(), -ago));
 }
 
+template <typename Value, std::size_t N>
+using Choices = std::array<std::pair<const char*, Value>, N>;
+
 class Parser {
  public:
   // Only the wanted command gets its options: building all of them costs more than asking the daemon.
-  explicit Parser(std::string_view wanted) : wanted_(wanted) {
-    app_.name("credsync");
-    app_.description("Access tokens that are fresh, from credsyncd.");
-    app_.footer("credsync COMMAND --help tells more; so does credsync(1).");
-    app_.set_version_flag("--version", "credsync " CREDSYNC_VERSION);
-    app_.add_option("--socket", invocation_.socket,
-                    "the daemon's socket (default: $CREDSYNC_SOCKET, your own, the system's)")
-        ->type_name("PATH");
-    app_.require_subcommand(1);
-    for (const Named& command : kCommands) {
-      CLI::App* sub = app_.add_subcommand(std::string(command.name), command.what);
-      sub->fallthrough();
-      if (command.name == wanted_) configure(*sub);
-    }
-  }
+  explicit Parser(std::string_view wanted);
 
   CLI::App& app() { return app_; }
   Invocation& invocation() { return invocation_; }
 
+  void token(CLI::App& sub);
+  void exec(CLI::App& sub);
+  void status(CLI::App& sub);
+  void login(CLI::App& sub);
+  void logout(CLI::App& sub) { account(sub, begin<LogoutCommand>().account); }
+  void refresh(CLI::App& sub) { account(sub, begin<RefreshCommand>().account); }
+  void reject(CLI::App& sub);
+  void accounts(CLI::App& sub);
+  void whoami(CLI::App& sub);
+  void providers(CLI::App& sub);
+  void log(CLI::App& sub);
+  void reload(CLI::App&) { begin<ReloadCommand>(); }
+  void doctor(CLI::App&) { begin<DoctorCommand>(); }
+  void completion(CLI::App& sub);
+
  private:
-  void configure(CLI::App& sub);
+  template <typename T>
+  T& begin() {
+    return invocation_.command.emplace<T>();
+  }
 
   void account(CLI::App& sub, std::string& name, bool required = true) {
     sub.add_option("ACCOUNT", name, "the account's name")
@@ -109,64 +96,124 @@ class Parser {
         ->check(check_account)
         ->type_name("");
   }
-
-  void need(CLI::App& sub, TokenNeed& need) {
-    account(sub, need.account);
-    sub.add_option_function<std::string>(
-           "--min-valid",
-           [&need](const std::string& text) { need.min_valid = parse_seconds(text).value_or(0); },
-           "how long the token must be good at least")
-        ->check(check_duration)
-        ->type_name("DURATION");
-    sub.add_option_function<std::string>(
-           "--wait", [&need](const std::string& text) { need.wait = parse_seconds(text).value_or(0); },
-           "how long to wait for a refresh (default 10s, at most 60s)")
-        ->check(check_wait)
-        ->type_name("DURATION");
-  }
-
-  // A positional or an option that takes one of a few words.
+  void json(CLI::App& sub, bool& value) { sub.add_flag("--json", value, "the daemon's answer as JSON"); }
+  void need(CLI::App& sub, TokenNeed& need);
+  void number(CLI::App& sub, const char* name, std::optional<std::int64_t>& value, const char* what);
   template <typename Value, std::size_t N>
-  CLI::Option* choice(CLI::App& sub, const char* name, Value& value,
-                      std::array<std::pair<const char*, Value>, N> words, const char* what) {
-    std::string all;
-    for (const auto& word : words)
-      all += (all.empty() ? "" : "|") + std::string(word.first);
-    const auto find = [words](const std::string& text) -> std::optional<Value> {
-      for (const auto& word : words) {
-        if (text == word.first) return word.second;
-      }
-      return std::nullopt;
-    };
-    const auto check = [find, all](const std::string& text) {
-      return find(text) ? std::string() : "one of " + all;
-    };
-    const auto set = [find, &value](const std::string& text) { value = find(text).value_or(value); };
-    return sub.add_option_function<std::string>(name, set, what)->check(check)->type_name(all);
-  }
+  CLI::Option* choice(CLI::App& sub, const char* name, Value& value, const Choices<Value, N>& words,
+                      const char* what);
 
-  // Counts and ids.
-  void number(CLI::App& sub, const char* name, std::optional<std::int64_t>& value, const char* what) {
-    sub.add_option_function<std::string>(
-           name, [&value](const std::string& text) { value = whole_number(text); }, what)
-        ->check(check_whole_number)
-        ->type_name("N");
-  }
-
-  template <typename T>
-  T& begin() {
-    return invocation_.command.emplace<T>();
-  }
-
-  void configure_login(CLI::App& sub);
-  void configure_log(CLI::App& sub);
-
-  std::string_view wanted_;
   CLI::App app_;
   Invocation invocation_;
 };
 
-void Parser::configure_login(CLI::App& sub) {
+struct Named {
+  std::string_view name;
+  const char* what;
+  void (Parser::*configure)(CLI::App&);
+};
+constexpr std::array kCommands{
+    Named{"token", "print an access token that is good for as long as you ask", &Parser::token},
+    Named{"exec", "run a command that finds a token in a file in memory", &Parser::exec},
+    Named{"status", "how the accounts are, and what to do where something is wrong", &Parser::status},
+    Named{"login", "sign an account in", &Parser::login},
+    Named{"logout", "sign an account out: revoke what can be revoked, then forget it", &Parser::logout},
+    Named{"refresh", "refresh an account's token now", &Parser::refresh},
+    Named{"reject", "say that the API refused a token", &Parser::reject},
+    Named{"account", "accounts of the configuration", &Parser::accounts},
+    Named{"whoami", "how the daemon sees you, and what you may do", &Parser::whoami},
+    Named{"providers", "the catalogue of providers, or one of them in full", &Parser::providers},
+    Named{"log", "who got what: the audit records", &Parser::log},
+    Named{"reload", "make the daemon read its configuration again", &Parser::reload},
+    Named{"doctor", "look for what is wrong, and say what mends it", &Parser::doctor},
+    Named{"completion", "print a completion script for a shell", &Parser::completion}};
+
+Parser::Parser(std::string_view wanted) {
+  app_.name("credsync");
+  app_.description("Access tokens that are fresh, from credsyncd.");
+  app_.footer("credsync COMMAND --help tells more; so does credsync(1).");
+  app_.set_version_flag("--version", "credsync " CREDSYNC_VERSION);
+  app_.add_option("--socket", invocation_.socket,
+                  "the daemon's socket (default: $CREDSYNC_SOCKET, your own, the system's)")
+      ->type_name("PATH");
+  app_.require_subcommand(1);
+  for (const Named& command : kCommands) {
+    CLI::App* sub = app_.add_subcommand(std::string(command.name), command.what);
+    sub->fallthrough();
+    if (command.name == wanted) (this->*command.configure)(*sub);
+  }
+}
+
+void Parser::need(CLI::App& sub, TokenNeed& need) {
+  account(sub, need.account);
+  const auto set_min_valid = [&need](const std::string& text) {
+    need.min_valid = parse_seconds(text).value_or(0);
+  };
+  sub.add_option_function<std::string>("--min-valid", set_min_valid,
+                                       "how long the token must be good at least")
+      ->check(check_duration)
+      ->type_name("DURATION");
+  const auto set_wait = [&need](const std::string& text) { need.wait = parse_seconds(text).value_or(0); };
+  sub.add_option_function<std::string>("--wait", set_wait,
+                                       "how long to wait for a refresh (default 10s, at most 60s)")
+      ->check(check_wait)
+      ->type_name("DURATION");
+}
+
+// Counts and ids.
+void Parser::number(CLI::App& sub, const char* name, std::optional<std::int64_t>& value, const char* what) {
+  const auto set = [&value](const std::string& text) { value = whole_number(text); };
+  sub.add_option_function<std::string>(name, set, what)->check(check_whole_number)->type_name("N");
+}
+
+// A positional or an option that takes one of a few words.
+template <typename Value, std::size_t N>
+CLI::Option* Parser::choice(CLI::App& sub, const char* name, Value& value, const Choices<Value, N>& words,
+                            const char* what) {
+  std::string all;
+  for (const auto& word : words)
+    all += (all.empty() ? "" : "|") + std::string(word.first);
+  const auto find = [words](const std::string& text) -> std::optional<Value> {
+    for (const auto& word : words) {
+      if (text == word.first) return word.second;
+    }
+    return std::nullopt;
+  };
+  const auto check = [find, all](const std::string& text) {
+    return find(text) ? std::string() : "one of " + all;
+  };
+  const auto set = [find, &value](const std::string& text) { value = find(text).value_or(value); };
+  return sub.add_option_function<std::string>(name, set, what)->check(check)->type_name(all);
+}
+
+void Parser::token(CLI::App& sub) {
+  constexpr Choices<TokenFormat, 4> kFormats{{{"plain", TokenFormat::kPlain},
+                                              {"json", TokenFormat::kJson},
+                                              {"header", TokenFormat::kHeader},
+                                              {"env", TokenFormat::kEnv}}};
+  auto& token = begin<TokenCommand>();
+  need(sub, token.need);
+  choice(sub, "--format", token.format, kFormats, "how to print it (default plain)");
+}
+
+void Parser::exec(CLI::App& sub) {
+  auto& exec = begin<ExecCommand>();
+  need(sub, exec.need);
+  sub.add_option("--env", exec.variable,
+                 "put the token into this environment variable; leakier than a file in memory")
+      ->check(check_variable)
+      ->type_name("NAME");
+  sub.footer("Then -- and the command: credsync exec ACCOUNT -- COMMAND ...");
+}
+
+void Parser::status(CLI::App& sub) {
+  auto& status = begin<StatusCommand>();
+  account(sub, status.account, false);
+  json(sub, status.json);
+  sub.add_flag("--watch", status.watch, "stay and show changes as they come");
+}
+
+void Parser::login(CLI::App& sub) {
   auto& login = begin<LoginCommand>();
   account(sub, login.account);
   const auto method = [&](const char* name, LoginMethod value, const char* what) {
@@ -186,78 +233,47 @@ void Parser::configure_login(CLI::App& sub) {
   sub.add_flag("--no-browser,--device", login.browserless, "sign in without a browser on this machine");
 }
 
-void Parser::configure_log(CLI::App& sub) {
+void Parser::reject(CLI::App& sub) {
+  auto& reject = begin<RejectCommand>();
+  account(sub, reject.account);
+  number(sub, "--generation", reject.generation,
+         "the refused token's generation; else the token is read from standard input");
+}
+
+void Parser::accounts(CLI::App& sub) {
+  sub.require_subcommand(1);
+  CLI::App* list = sub.add_subcommand("list", "the accounts that you may see");
+  list->fallthrough();
+  list->add_flag("--names", begin<AccountListCommand>().names, "only their names, one a line");
+}
+
+void Parser::whoami(CLI::App& sub) {
+  auto& whoami = begin<WhoAmICommand>();
+  number(sub, "--pid", whoami.pid, "ask for that process (needs the admin action)");
+  json(sub, whoami.json);
+}
+
+void Parser::providers(CLI::App& sub) {
+  auto& providers = begin<ProvidersCommand>();
+  sub.add_option("NAME", providers.name, "a provider's id")->check(check_account)->type_name("");
+  json(sub, providers.json);
+}
+
+void Parser::log(CLI::App& sub) {
   auto& log = begin<LogCommand>();
   log.since = moment_of("24h");
   account(sub, log.account, false);
-  sub.add_option_function<std::string>(
-         "--since", [&log](const std::string& text) { log.since = moment_of(text); },
-         "from when on: 12h (ago), 2026-01-31T12:00:00Z (default 24h)")
+  const auto set = [&log](const std::string& text) { log.since = moment_of(text); };
+  sub.add_option_function<std::string>("--since", set,
+                                       "from when on: 12h (ago), 2026-01-31T12:00:00Z (default 24h)")
       ->check(check_since)
       ->type_name("WHEN");
-  sub.add_flag("--json", log.json, "the daemon's answer as JSON");
+  json(sub, log.json);
 }
 
-void Parser::configure(CLI::App& sub) {
-  if (wanted_ == "token") {
-    auto& token = begin<TokenCommand>();
-    need(sub, token.need);
-    choice(sub, "--format", token.format,
-           std::array<std::pair<const char*, TokenFormat>, 4>{{{"plain", TokenFormat::kPlain},
-                                                               {"json", TokenFormat::kJson},
-                                                               {"header", TokenFormat::kHeader},
-                                                               {"env", TokenFormat::kEnv}}},
-           "how to print it (default plain)");
-  } else if (wanted_ == "exec") {
-    auto& exec = begin<ExecCommand>();
-    need(sub, exec.need);
-    sub.add_option("--env", exec.variable,
-                   "put the token into this environment variable; leakier than a file in memory")
-        ->check(check_variable)
-        ->type_name("NAME");
-    sub.footer("Then -- and the command: credsync exec ACCOUNT -- COMMAND ...");
-  } else if (wanted_ == "status") {
-    auto& status = begin<StatusCommand>();
-    account(sub, status.account, false);
-    sub.add_flag("--json", status.json, "the daemon's answer as JSON");
-    sub.add_flag("--watch", status.watch, "stay and show changes as they come");
-  } else if (wanted_ == "login") {
-    configure_login(sub);
-  } else if (wanted_ == "logout") {
-    account(sub, begin<LogoutCommand>().account);
-  } else if (wanted_ == "refresh") {
-    account(sub, begin<RefreshCommand>().account);
-  } else if (wanted_ == "reject") {
-    auto& reject = begin<RejectCommand>();
-    account(sub, reject.account);
-    number(sub, "--generation", reject.generation,
-           "the refused token's generation; else the token is read from standard input");
-  } else if (wanted_ == "account") {
-    sub.require_subcommand(1);
-    CLI::App* list = sub.add_subcommand("list", "the accounts that you may see");
-    list->fallthrough();
-    list->add_flag("--names", begin<AccountListCommand>().names, "only their names, one a line");
-  } else if (wanted_ == "whoami") {
-    auto& whoami = begin<WhoAmICommand>();
-    number(sub, "--pid", whoami.pid, "ask for that process (needs the admin action)");
-    sub.add_flag("--json", whoami.json, "the daemon's answer as JSON");
-  } else if (wanted_ == "providers") {
-    auto& providers = begin<ProvidersCommand>();
-    sub.add_option("NAME", providers.name, "a provider's id")->check(check_account)->type_name("");
-    sub.add_flag("--json", providers.json, "the daemon's answer as JSON");
-  } else if (wanted_ == "log") {
-    configure_log(sub);
-  } else if (wanted_ == "reload") {
-    begin<ReloadCommand>();
-  } else if (wanted_ == "doctor") {
-    begin<DoctorCommand>();
-  } else if (wanted_ == "completion") {
-    choice(sub, "SHELL", begin<CompletionCommand>().shell,
-           std::array<std::pair<const char*, Shell>, 3>{
-               {{"bash", Shell::kBash}, {"zsh", Shell::kZsh}, {"fish", Shell::kFish}}},
-           "the shell")
-        ->required();
-  }
+void Parser::completion(CLI::App& sub) {
+  constexpr Choices<Shell, 3> kShells{{{"bash", Shell::kBash}, {"zsh", Shell::kZsh}, {"fish", Shell::kFish}}};
+  choice(sub, "SHELL", begin<CompletionCommand>().shell, kShells, "the shell")->required();
 }
 
 // The first word that is no option: the command.

@@ -93,7 +93,10 @@ Outcome<void> Watcher::lose(const std::string& reason) {
 Outcome<void> Watcher::reopen() {
   next_try_ = after(kBetweenTries);
   const auto opened = open();
-  if (opened) return display_->on_events({});
+  if (opened) {
+    CREDSYNC_TRY(display_->on_events({}));
+    return read_stream();
+  }
   // Not away but refused: the account left the configuration, or the right to see it did.
   if (opened.error().exit == ExitCode::kNotAllowed) return opened.error();
   return display_->on_lost(opened.error().message);
@@ -138,6 +141,7 @@ Outcome<void> Watcher::loop() {
   CREDSYNC_TRY(open());  // a first failure is the answer; later ones are waited out
   const bool board = !command_.json && look_at_stdout().terminal;
   display_ = board ? make_board(command_, client_) : make_event_lines(command_.json);
+  CREDSYNC_TRY(read_stream());  // the first events may have come with the header
   while (!over_) {
     if (!stream_ && after(milliseconds(0)) >= next_try_) CREDSYNC_TRY(reopen());
     CREDSYNC_LET(until_tick, display_->tick());

@@ -142,12 +142,15 @@ class FakeDaemon:
         method, target, _ = lines[0].split(" ")
         headers = {k.lower(): v.strip() for k, v in (line.split(":", 1) for line in lines[1:])}
         while len(body) < int(headers.get("content-length", "0")):
-            body += connection.recv(65536)
+            piece = connection.recv(65536)
+            if not piece:
+                return None
+            body += piece
         url = urlsplit(target)
         query = {k: v[0] for k, v in parse_qs(url.query, keep_blank_values=True).items()}
         return Request(method, url.path, query, headers, body)
 
-    def wait_for(self, condition, timeout=10):
+    def wait_for(self, condition, timeout=60):
         """The first true value of condition(); fails the test after `timeout` seconds."""
         with self.changed:
             if not self.changed.wait_for(condition, timeout):

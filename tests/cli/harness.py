@@ -19,7 +19,7 @@ from datetime import datetime, timedelta, timezone
 from fake_daemon import FakeDaemon
 
 CREDSYNC = os.environ.get("CREDSYNC", "credsync")
-TIMEOUT = 30
+TIMEOUT = 60  # a safety net: nothing here waits for time to pass
 
 TOKEN = "eyJhbGciOiJub25lIn0.canary-access-token-5f1c.sig"
 
@@ -108,7 +108,9 @@ class Terminal:
         return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
 
     def type(self, text):
-        os.write(self.fd, text.encode() if isinstance(text, str) else text)
+        rest = text.encode()
+        while rest:
+            rest = rest[os.write(self.fd, rest):]
 
     def text(self):
         return self.shown.decode(errors="replace")
@@ -128,7 +130,7 @@ class Terminal:
         self.shown += piece
         return bool(piece)
 
-    def until(self, condition, timeout=10):
+    def until(self, condition, timeout=TIMEOUT):
         """Reads until condition(self) holds."""
         end = time.monotonic() + timeout
         while not condition(self):
@@ -141,7 +143,7 @@ class Terminal:
                 raise AssertionError(f"it ended with {self.code}; the terminal shows:\n{self.plain()}")
         return self
 
-    def expect(self, text, timeout=10):
+    def expect(self, text, timeout=TIMEOUT):
         return self.until(lambda t: text in t.plain(), timeout)
 
     def finished(self):
@@ -151,7 +153,7 @@ class Terminal:
                 self.code = os.waitstatus_to_exitcode(state)
         return self.code is not None
 
-    def wait(self, timeout=10):
+    def wait(self, timeout=TIMEOUT):
         """Reads to the end; gives the exit code (negative: the signal)."""
         end = time.monotonic() + timeout
         while not self.finished():

@@ -56,7 +56,7 @@ class ExecTest(CliTest):
 
     def test_the_process_becomes_the_command(self):
         process = subprocess.Popen([CREDSYNC, "exec", "flat-me", "--", "sh", "-c", "echo $$"], stdout=subprocess.PIPE, env=self.environment())
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=60)
         self.assertEqual(int(out), process.pid)
 
     def test_the_exit_code_is_the_commands(self):

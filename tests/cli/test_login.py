@@ -88,7 +88,7 @@ class LoginFromStdinTest(CliTest):
     def test_without_a_terminal_there_is_nobody_to_ask(self):
         self.daemon.routes[STATUS] = ok(status(grant="password"))
         done = subprocess.run([CREDSYNC, "login", "flat-me"], env=self.environment(), start_new_session=True,
-                              capture_output=True, timeout=10, stdin=subprocess.DEVNULL, check=False)
+                              capture_output=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
         self.assertEqual(done.returncode, 2)
         self.assertIn(b"no terminal", done.stderr)
 
@@ -155,6 +155,22 @@ class PromptTest(CliTest):
                 self.assertEqual(person.wait(), -number)
                 self.assertTrue(person.echoes())
                 self.assertEqual([r.method for r in self.daemon.requests].count("POST"), 0)
+
+    def test_stopping_gives_the_echo_back_and_continuing_asks_again(self):
+        self.daemon.routes[STATUS] = ok(status(grant="password"))
+        self.daemon.routes[LOGIN] = ok(status(grant="password"))
+        # Only a shell's jobs can be stopped by the terminal.
+        shell = f"set -m; '{CREDSYNC}' login flat-me; echo stopped: $?; fg > /dev/null"
+        person = Terminal(["bash", "--norc", "-c", shell], self.environment(), 80, 24, self)
+        person.expect("Password for")
+        person.type("half\x1a")
+        person.expect(f"stopped: {128 + signal.SIGTSTP}")
+        person.until(lambda t: t.plain().count("Password for") == 2)
+        self.assertFalse(person.echoes())
+        person.type(SECRET + "\n")
+        self.assertEqual(self.secret_sent(person)["secret"], SECRET)
+        self.assertNotIn(SECRET, person.text())
+        self.assertTrue(person.echoes())
 
     def test_the_prompt_is_not_part_of_the_output(self):
         self.daemon.routes[STATUS] = ok(status(grant="password"))

@@ -45,8 +45,8 @@ class StatusTest(CliTest):
             (dict(usable=False), "unusable"),
             (dict(expires_at=None, expires_in=2530), "42 min"),
             (dict(expires_at=None, expires_in=45), "45 s"),
-            (dict(expires_at=at(31104000), expires_in=31104000), "360 d"),
-            (dict(expires_at=at(90061 + 0.9), expires_in=90061), "1 d 1 h"),
+            (dict(expires_at=at(31104000 + 60), expires_in=31104060), "360 d"),
+            (dict(expires_at=at(90060), expires_in=90060), "1 d 1 h"),
         ]
         for changes, shown in cases:
             with self.subTest(shown):

@@ -131,7 +131,7 @@ class TokenTest(CliTest):
         self.assert_done(self.credsync("token", "flat-me", "--socket", path), 6)
 
     def test_no_token_in_argv_or_environment_while_it_waits(self):
-        self.daemon.routes[PATH] = lambda request: (self.gate.wait(10), ok(token_answer()))[1]
+        self.daemon.routes[PATH] = lambda request: (self.gate.wait(60), ok(token_answer()))[1]
         self.gate = threading.Event()
         process = subprocess.Popen([CREDSYNC, "token", "flat-me"], stdout=subprocess.PIPE, env=self.environment())
         self.daemon.wait_for(lambda: self.daemon.requests)
@@ -140,7 +140,7 @@ class TokenTest(CliTest):
             with open(f"/proc/{process.pid}/{name}", "rb") as shown:
                 seen += shown.read()
         self.gate.set()
-        out, _ = process.communicate(timeout=10)
+        out, _ = process.communicate(timeout=60)
         self.assertEqual(out.decode(), TOKEN + "\n")
         self.assertNotIn(TOKEN.encode(), seen)
 

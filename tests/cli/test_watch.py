@@ -1,5 +1,6 @@
 import json
 import os
+import select
 import signal
 import subprocess
 import time
@@ -120,6 +121,18 @@ class WatchElsewhereTest(CliTest):
         self.addCleanup(self.end, process)
         return process
 
+    def line(self, stream, timeout=60):
+        """The next line, within `timeout` seconds."""
+        text = b""
+        end = time.monotonic() + timeout
+        while not text.endswith(b"\n"):
+            ready, _, _ = select.select([stream], [], [], max(0, end - time.monotonic()))
+            self.assertTrue(ready, f"no line within {timeout} s, only {text!r}")
+            byte = os.read(stream.fileno(), 1)
+            self.assertTrue(byte, f"it ended after {text!r}")
+            text += byte
+        return text.decode()
+
     @staticmethod
     def end(process):
         if process.poll() is None:
@@ -133,10 +146,18 @@ class WatchElsewhereTest(CliTest):
         feed = self.daemon.feed()
         feed.raw(b": heartbeat\n\n")
         feed.push("state", state_event())
-        self.assertRegex(process.stdout.readline().decode(), r"^\d{4}-\d\d-\d\dT[\d:]+Z flat-me state ok generation 7 expires 2030-01-31T12:00:00Z\n$")
+        self.assertRegex(self.line(process.stdout), r"^\d{4}-\d\d-\d\dT[\d:]+Z flat-me state ok generation 7 expires 2030-01-31T12:00:00Z\n$")
         feed.push("token", {"account": "flat-me", "generation": 8, "expires_at": None})
-        self.assertRegex(process.stdout.readline().decode(), r"Z flat-me token generation 8\n$")
+        self.assertRegex(self.line(process.stdout), r"Z flat-me token generation 8\n$")
         self.assertEqual([request.path for request in self.daemon.requests], ["/v1/events"])
+
+    def test_events_that_come_with_the_header(self):
+        event = b"event: state\ndata: " + json.dumps(state_event("early")).encode() + b"\n\n"
+        self.daemon.routes[("GET", "/v1/events")] = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + event)
+        process = self.begin()
+        self.assertIn("early", self.line(process.stdout))
+        self.assertIn("trying again", self.line(process.stderr))
+        self.assertIn("early", self.line(process.stdout))
 
     def test_events_cut_anywhere(self):
         process = self.begin()
@@ -144,13 +165,13 @@ class WatchElsewhereTest(CliTest):
         text = b"event: state\r\ndata: " + json.dumps(state_event("cut-up")).encode() + b"\r\n\r\n"
         for at_byte in range(len(text)):
             feed.raw(text[at_byte:at_byte + 1])
-        self.assertIn(b"cut-up", process.stdout.readline())
+        self.assertIn("cut-up", self.line(process.stdout))
 
     def test_as_json_lines(self):
         process = self.begin("--json")
         event = state_event()
         self.daemon.feed().push("state", event)
-        self.assertEqual(json.loads(process.stdout.readline()), {"event": "state", **event})
+        self.assertEqual(json.loads(self.line(process.stdout)), {"event": "state", **event})
 
     def test_signals_end_it_cleanly(self):
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -158,17 +179,17 @@ class WatchElsewhereTest(CliTest):
             count = len(self.daemon.feeds)
             self.daemon.feed(count)
             process.send_signal(number)
-            self.assertEqual(process.wait(10), 0)
+            self.assertEqual(process.wait(60), 0)
 
     def test_the_daemon_goes_and_comes_back(self):
         process = self.begin()
         self.daemon.feed()
         self.daemon.stop()
-        self.assertIn(b"trying again", process.stderr.readline())
+        self.assertIn("trying again", self.line(process.stderr))
         self.daemon.start()
         self.daemon.feed().push("state", state_event("again"))
-        self.assertIn(b"again", process.stdout.readline())
-        self.assertIn(b"is back", process.stderr.readline())
+        self.assertIn("again", self.line(process.stdout))
+        self.assertIn("is back", self.line(process.stderr))
 
     def test_without_a_daemon_it_does_not_begin(self):
         self.daemon.stop()
@@ -187,7 +208,7 @@ class WatchElsewhereTest(CliTest):
         feed = self.daemon.feed()
         process.stdout.close()
         feed.push("state", state_event())
-        self.assertNotEqual(process.wait(10), 0)
+        self.assertNotEqual(process.wait(60), 0)
 
     def test_an_event_without_end_is_not_swallowed_for_ever(self):
         process = self.begin()
@@ -197,4 +218,4 @@ class WatchElsewhereTest(CliTest):
                 feed.raw(b"data: " + b"x" * 65536)
         except OSError:
             pass
-        self.assertIn(b"too long", process.stderr.readline())
+        self.assertIn("too long", self.line(process.stderr))
