@@ -6,7 +6,17 @@
 namespace credsync::test {
 namespace {
 
-using HandshakeTest = TransportTest;
+class HandshakeTest : public TransportTest {
+ protected:
+  // A transport that takes `path` for the system's roots; whatever the tester's own environment says.
+  std::unique_ptr<Transport> trusting(const char* variable, const std::string& path) {
+    for (const char* name : {"SSL_CERT_FILE", "SSL_CERT_DIR"}) ::unsetenv(name);
+    ::setenv(variable, path.c_str(), 1);
+    auto transport = std::make_unique<Transport>(clock_, loopback_only, oauth::Proxy{});
+    ::unsetenv(variable);
+    return transport;
+  }
+};
 
 void expect_words(const ExchangeOutcome& outcome, std::string_view words) {
   const TransportError* error = error_of(outcome);
@@ -85,9 +95,8 @@ TEST_F(HandshakeTest, RefusedCertificatesSayWhy) {
 
 TEST_F(HandshakeTest, CaFileReplacesTheSystemsRoots) {
   const Identity public_authority = make_identity({.common_name = "Public", .authority = true});
-  ::setenv("SSL_CERT_FILE", write_file("public.pem", public_authority.certificate_pem()).c_str(), 1);
-  Transport transport(clock_, loopback_only, {});
-  ::unsetenv("SSL_CERT_FILE");
+  const auto transport_of_system = trusting("SSL_CERT_FILE", write_file("public.pem", public_authority.certificate_pem()));
+  Transport& transport = *transport_of_system;
   const Identity known = make_identity({.alt_names = "DNS:provider.test"}, &public_authority);
   Server public_server(answer_always(ok_answer("{}")), {.identity = &known});
   Server private_server(answer_always(ok_answer("{}")), tls());
@@ -133,15 +142,10 @@ TEST_F(HandshakeTest, SystemsRootsAreAFileOrADirectory) {
   system_roots.ca_file.clear();
   const std::pair<const char*, std::string> places[] = {{"SSL_CERT_FILE", ca_file_}, {"SSL_CERT_DIR", folder}};
   for (const auto& [variable, path] : places) {
-    ::setenv(variable, path.c_str(), 1);
-    Transport transport(clock_, loopback_only, {});
-    ::unsetenv(variable);
-    EXPECT_ANSWER(transport.exchange(post(https_url(server)), system_roots), "{}");
+    EXPECT_ANSWER(trusting(variable, path)->exchange(post(https_url(server)), system_roots), "{}");
   }
-  ::setenv("SSL_CERT_FILE", "/nonexistent", 1);
-  Transport transport(clock_, loopback_only, {});
-  ::unsetenv("SSL_CERT_FILE");
-  EXPECT_FAULT(transport.exchange(post(https_url(server)), system_roots), TransportFault::kBadRequest, false);
+  EXPECT_FAULT(trusting("SSL_CERT_FILE", "/nonexistent")->exchange(post(https_url(server)), system_roots),
+               TransportFault::kBadRequest, false);
 }
 
 TEST_F(HandshakeTest, OldTlsIsRefused) {
