@@ -75,6 +75,7 @@ Error explain(const Error& error, const std::string& path) {
   const std::string& words = error.message();
   switch (error.code()) {
     case ErrorCode::kTaken: return Error(error.code(), path + " is in use by another program: " + words);
+    case ErrorCode::kInvalid: return corrupt(path + ": damaged (" + words + ")" + std::string(kNothingChanged));
     case ErrorCode::kCorrupt:
     case ErrorCode::kTooNew: return Error(error.code(), path + ": " + words + std::string(kNothingChanged));
     default: return error.within(path);

@@ -149,8 +149,8 @@ void SqliteStore::work() {
     if (asked) committer.refuse_waiting();
     committer.tidy(last);
     busy_since_ = 0;
-    late_ = committer.waiting();
     free_slots_ = parts_->slots.free();
+    late_ = committer.waiting();
     for (auto& mark : taken.marks) mark.set_value();
     if (last) return;
   }

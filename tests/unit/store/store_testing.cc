@@ -10,6 +10,8 @@
 #include <sstream>
 #include <utility>
 
+#include "daemon/store/sqlite.h"
+
 namespace credsync::store::testing {
 namespace {
 
@@ -196,6 +198,14 @@ std::string describe(const Snapshot& snapshot) {
         << text(r.not_before) << ' ' << text(r.give_up_at) << ' ' << r.attempts << ' ' << r.by_sign_out << '\n';
   }
   return out.str();
+}
+
+void edit_database(const std::string& path, const std::string& sql) {
+  auto database = Database::open(path);
+  ASSERT_TRUE(database) << database.error().message();
+  (*database)->allow_checkpoints();
+  const auto edited = (*database)->execute(sql);
+  ASSERT_TRUE(edited) << edited.error().message();
 }
 
 std::string read_all(const std::string& path) {

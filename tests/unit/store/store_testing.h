@@ -70,6 +70,9 @@ const StoredAccount* find(const Snapshot& snapshot, const std::string& name);
 std::string describe(const Snapshot& snapshot);
 std::string describe(const account::TokenSet& tokens);
 
+// Runs SQL on a closed store's database, as somebody who meddles would.
+void edit_database(const std::string& path, const std::string& sql);
+
 std::string read_all(const std::string& path);
 void write_all(const std::string& path, const std::string& content);
 
