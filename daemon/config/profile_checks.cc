@@ -55,7 +55,7 @@ class ProfileChecks {
     const Node* node = &tree_;
     while (!path.empty()) {
       const std::size_t dot = std::min(path.find('.'), path.size());
-      const auto found = node->fields.find(std::string(path.substr(0, dot)));
+      const auto found = node->fields.find(path.substr(0, dot));
       if (found == node->fields.end()) break;
       node = &found->second;
       path.remove_prefix(std::min(dot + 1, path.size()));

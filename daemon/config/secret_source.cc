@@ -5,7 +5,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,24 +24,27 @@ namespace {
 // terminal; and leaves nothing behind: its whole session's process group is killed when this object goes.
 class Command {
  public:
-  explicit Command(const std::vector<std::string>& arguments) : arguments_(arguments) {}
+  Command(const std::vector<std::string>& arguments, Duration patience)
+      : arguments_(arguments), patience_(patience), deadline_(clock_.boot() + patience) {}
   Command(const Command&) = delete;
   Command& operator=(const Command&) = delete;
   ~Command() { finish(); }
 
   Result<void> start();
   // Everything it printed, once it has ended by itself with status 0.
-  Result<WipedString> output(BootTime deadline);
+  Result<WipedString> output();
 
  private:
   Result<void> spawn(int out);
   Result<bool> read_some(WipedString& into);
-  Result<void> wait_for_more(BootTime deadline, bool& ended);
+  Result<void> wait_for_more(bool& ended);
   int finish();
   Error failed(std::string what) const { return unavailable(arguments_.front() + " " + std::move(what)); }
 
-  const std::vector<std::string>& arguments_;
   SystemClock clock_;
+  const std::vector<std::string>& arguments_;
+  const Duration patience_;
+  const BootTime deadline_;
   pid_t pid_ = -1;
   Descriptor process_;   // readable when it has ended
   Descriptor pipe_;
@@ -114,7 +117,7 @@ Result<void> Command::start() {
   const Descriptor theirs(ends[1]);
   if (::fcntl(pipe_.get(), F_SETFL, O_NONBLOCK) != 0) return from_errno("prepare a pipe", errno);
   CREDSYNC_TRY(spawn(theirs.get()));
-  process_ = Descriptor(::pidfd_open(pid_, 0));
+  process_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));  // glibc 2.36 lacks it for C++
   if (!process_) return from_errno("watch " + arguments_.front(), errno);
   return {};
 }
@@ -133,11 +136,9 @@ Result<bool> Command::read_some(WipedString& into) {
   return got > 0;
 }
 
-Result<void> Command::wait_for_more(BootTime deadline, bool& ended) {
-  const Duration left = deadline - clock_.boot();
-  if (left <= Duration::zero()) {
-    return timed_out(arguments_.front() + " did not end within " + to_text(kSecretCommandDeadline));
-  }
+Result<void> Command::wait_for_more(bool& ended) {
+  const Duration left = deadline_ - clock_.boot();
+  if (left <= Duration::zero()) return timed_out(arguments_.front() + " did not end within " + to_text(patience_));
   pollfd watched[2] = {{process_.get(), POLLIN, 0}, {pipe_.get(), POLLIN, 0}};   // a closed pipe is -1: not watched
   const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(left).count();
   if (::poll(watched, 2, static_cast<int>(milliseconds)) < 0 && errno != EINTR) {
@@ -147,7 +148,7 @@ Result<void> Command::wait_for_more(BootTime deadline, bool& ended) {
   return {};
 }
 
-Result<WipedString> Command::output(BootTime deadline) {
+Result<WipedString> Command::output() {
   WipedString text;
   text.text().reserve(kMaxSecretBytes + 1);  // never moved: no copy is left behind
   for (bool ended = false; ;) {
@@ -159,7 +160,7 @@ Result<WipedString> Command::output(BootTime deadline) {
       if (!*more) break;
     }
     if (last) break;
-    CREDSYNC_TRY(wait_for_more(deadline, ended));
+    CREDSYNC_TRY(wait_for_more(ended));
   }
   const int status = finish();
   if (WIFSIGNALED(status)) return failed("was killed by signal " + std::to_string(WTERMSIG(status)));
@@ -181,11 +182,10 @@ int Command::finish() {
   return status;
 }
 
-Result<WipedString> run(const std::vector<std::string>& arguments) {
-  const BootTime deadline = SystemClock().boot() + kSecretCommandDeadline;
-  Command command(arguments);
+Result<WipedString> run(const std::vector<std::string>& arguments, Duration patience) {
+  Command command(arguments, patience);
   CREDSYNC_TRY(command.start());
-  return command.output(deadline);
+  return command.output();
 }
 
 Result<WipedString> read_credential(const std::string& name) {
@@ -202,11 +202,11 @@ std::string name_of(const SecretSource& source) {
   return source.kind == SecretSource::Kind::kCredential ? "credential " + source.path : source.path;
 }
 
-Result<WipedString> read_whole(const SecretSource& source) {
+Result<WipedString> read_whole(const SecretSource& source, Duration patience) {
   switch (source.kind) {
     case SecretSource::Kind::kFile: return read_checked_file(source.path, kMaxSecretBytes, Secrecy::kSecret);
     case SecretSource::Kind::kCredential: return read_credential(source.path);
-    case SecretSource::Kind::kCommand: return run(source.command);
+    case SecretSource::Kind::kCommand: return run(source.command, patience);
     case SecretSource::Kind::kNone: break;
   }
   return invalid("no secret is configured");
@@ -214,8 +214,8 @@ Result<WipedString> read_whole(const SecretSource& source) {
 
 }  // namespace
 
-Result<Secret> read_secret(const SecretSource& source) {
-  auto content = read_whole(source);
+Result<Secret> read_secret(const SecretSource& source, Duration patience) {
+  auto content = read_whole(source, patience);
   if (!content) return content.error();
   std::string_view text = content->text();
   if (text.ends_with('\n')) text.remove_suffix(1);

@@ -31,13 +31,13 @@ std::string TableReader::path_of(std::string_view key) const {
 }
 
 const Spot& TableReader::spot_of(std::string_view key) const {
-  const auto found = table_.fields.find(std::string(key));
+  const auto found = table_.fields.find(key);
   return found == table_.fields.end() ? table_.spot : found->second.spot;
 }
 
 const Node* TableReader::take(std::string_view key) {
   known_.emplace(key);
-  const auto found = table_.fields.find(std::string(key));
+  const auto found = table_.fields.find(key);
   return found == table_.fields.end() ? nullptr : &found->second;
 }
 

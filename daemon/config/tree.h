@@ -37,7 +37,7 @@ struct Node {
   double real = 0;
   bool boolean = false;
   std::vector<Node> items;
-  std::map<std::string, Node> fields;
+  std::map<std::string, Node, std::less<>> fields;
 
   bool is_table() const { return kind == Kind::kTable; }
   bool is_array() const { return kind == Kind::kArray; }
