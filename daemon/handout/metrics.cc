@@ -31,7 +31,7 @@ void accounts_by_state(std::string& out, const account::Accounts& accounts) {
   describe(out, "accounts", "gauge", "Accounts by state.");
   for (const State state : {State::kOk, State::kRetrying, State::kNeedsLogin, State::kSuspended, State::kSignedOut}) {
     std::uint64_t count = 0;
-    for (const auto& [name, account] : accounts.all()) count += account->standing().state == state ? 1 : 0;
+    for (const auto& [name, account] : accounts.all()) count += account->standing().state == state ? 1U : 0U;
     sample(out, "accounts", "{state=\"" + std::string(to_string(state)) + "\"}", count);
   }
 }

@@ -407,7 +407,11 @@ void Refresher::detach_foreign_flight(const Account& account, Plan& plan) {
 
 void Refresher::on_due(const std::string& name) {
   Account* account = accounts_.find(name);
-  if (account != nullptr && !start(*account, Reason::kPlanned)) plan(*account);
+  if (account == nullptr) return;
+  // Promises made since it was planned may have put it off.
+  const auto when = due(*account);
+  const bool still_due = when && *when <= clock_.boot();
+  if (!still_due || !start(*account, Reason::kPlanned)) plan(*account);
 }
 
 void Refresher::plan(Account& account) {

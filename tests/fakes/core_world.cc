@@ -72,7 +72,10 @@ account::Account& CoreWorld::add(std::shared_ptr<const config::Account> config, 
 }
 
 void CoreWorld::settle() {
-  while (executor.run() > 0 || (armed && *armed <= clock.boot())) agenda.run(clock.boot());
+  while (executor.run() > 0 || (armed && *armed <= clock.boot())) {
+    armed.reset();  // a one-shot timer
+    agenda.run(clock.boot());
+  }
 }
 
 void CoreWorld::advance(Duration d) {

@@ -18,8 +18,12 @@ struct Row {
   bool client;
 };
 
-const Situation kRotates{.rotates = true};
-const Situation kResend{.rotates = true, .resend = true};
+Situation rotates(bool resend = false, std::optional<Duration> overlap = {}) { return {true, resend, overlap, 0, {}}; }
+Situation unclear(unsigned before) { return {false, false, {}, before, {}}; }
+Situation untrusted(Duration since) { return {false, false, {}, 0, since}; }
+
+const Situation kRotates = rotates();
+const Situation kResend = rotates(true);
 
 class Judged : public testing::TestWithParam<Row> {};
 TEST_P(Judged, FollowsTheTable) {
@@ -41,7 +45,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"transient", FailureClass::kTransient, kRotates, State::kRetrying, Next::kBackOff, true, false},
         Row{"ambiguous_without_rotation", FailureClass::kAmbiguous, {}, State::kRetrying, Next::kBackOff, true, false},
         Row{"ambiguous_waits_for_the_floor", FailureClass::kAmbiguous, kRotates, State::kRetrying, Next::kAtFloor, false, false},
-        Row{"ambiguous_within_overlap", FailureClass::kAmbiguous, {.rotates = true, .overlap = Duration(10min)}, State::kRetrying,
+        Row{"ambiguous_within_overlap", FailureClass::kAmbiguous, rotates(false, Duration(10min)), State::kRetrying,
             Next::kNow, false, false},
         Row{"ambiguous_twice", FailureClass::kAmbiguous, kResend, State::kNeedsLogin, Next::kNever, false, false},
         Row{"no_token_in_a_200_that_may_have_rotated", FailureClass::kNoToken, kRotates, State::kRetrying, Next::kAtFloor, false, false},
@@ -49,14 +53,14 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"dead", FailureClass::kNeedsLogin, kRotates, State::kNeedsLogin, Next::kNever, true, false},
         Row{"code_refused", FailureClass::kStartOver, {}, State::kNeedsLogin, Next::kNever, true, false},
         Row{"unclear_once", FailureClass::kUnclear, {}, State::kRetrying, Next::kSlowly, true, false},
-        Row{"unclear_thrice", FailureClass::kUnclear, {.unclear_before = 2}, State::kNeedsLogin, Next::kNever, true, false},
+        Row{"unclear_thrice", FailureClass::kUnclear, unclear(2), State::kNeedsLogin, Next::kNever, true, false},
         Row{"client_wrong", FailureClass::kClient, {}, State::kSuspended, Next::kSlowly, true, true},
         Row{"refused", FailureClass::kRefused, {}, State::kSuspended, Next::kSlowly, true, false},
         Row{"secret_file_gone", FailureClass::kLocal, {}, State::kSuspended, Next::kSlowly, true, false},
         Row{"untrusted_at_first", FailureClass::kUntrusted, {}, State::kRetrying, Next::kBackOff, true, false},
-        Row{"untrusted_for_a_day", FailureClass::kUntrusted, {.untrusted_for = Duration(24h)}, State::kSuspended, Next::kSlowly, true,
+        Row{"untrusted_for_a_day", FailureClass::kUntrusted, untrusted(24h), State::kSuspended, Next::kSlowly, true,
             false}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& row) { return row.param.name; });
 
 }  // namespace
 }  // namespace credsync::refresh

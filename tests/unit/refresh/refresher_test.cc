@@ -242,7 +242,6 @@ TEST_F(RefresherTest, ARefreshThatKillsTheOldTokenWaitsForTheLastPromiseButNotBe
   world.ask("flat", 20min);   // promised until minute 55
   world.advance(19min);
   EXPECT_EQ(world.endpoint.calls_made, 0U);
-  world.refresher.replan_all();
   world.advance(2min);
   EXPECT_EQ(world.endpoint.calls_made, 1U);
   EXPECT_GT(*account.live()->expires_boot - world.clock.boot(), floor_of(1h));
