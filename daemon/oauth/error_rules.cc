@@ -64,11 +64,12 @@ bool is_one_of(const List& list, std::string_view word) {
 bool is_success(int status) { return status >= 200 && status < 300; }
 bool is_busy(int status) { return status == 408 || status == 425 || status == 429 || (status >= 500 && status < 600); }
 
-// The first of `paths` that holds text or a number.
+// The first of `paths` that holds text or a number. 0 is no error's number.
 std::string first_text(const provider::Strings& paths, const JsonValue& body) {
   for (const std::string& path : paths) {
     const JsonValue* value = body.at(path);
     if (value == nullptr || value->text().empty() || value->kind() == JsonValue::Kind::kBool) continue;
+    if (value->kind() == JsonValue::Kind::kNumber && value->as_number() == 0.0) continue;
     return std::string(value->text());
   }
   return {};
@@ -91,12 +92,21 @@ bool is_bare(const AnswerBody& body) {
   return body.kind == AnswerBody::Kind::kEmpty || (body.kind == AnswerBody::Kind::kObject && body.value.is_empty());
 }
 
-FailureClass class_without_code(int status, const AnswerBody& body, const ProviderError& error, RequestKind kind) {
+// Did a body without tokens call itself a failure? A code that is always there (Flume's) does not say so when the profile
+// has a success test and that passed.
+bool calls_itself_failed(const provider::Answer& answer, const JsonValue& body, const ProviderError& error) {
+  if (error.told) return true;
+  const JsonValue* value = answer.success ? body.at(answer.success->path) : nullptr;
+  return value != nullptr ? value->text() != answer.success->equals : !error.code.empty();
+}
+
+FailureClass class_without_code(const provider::Profile& profile, int status, const AnswerBody& body,
+                                const ProviderError& error, RequestKind kind) {
   using Kind = AnswerBody::Kind;
   if (is_success(status)) {
     if (body.kind == Kind::kHtml) return FailureClass::kTransient;       // a captive portal, a firewall
     if (body.kind != Kind::kObject) return FailureClass::kAmbiguous;     // perhaps tokens, cut or garbled on the way
-    return error.told || !error.code.empty() ? FailureClass::kRefused : FailureClass::kNoToken;
+    return calls_itself_failed(profile.answer, body.value, error) ? FailureClass::kRefused : FailureClass::kNoToken;
   }
   if (status < 400 || status >= 500) return FailureClass::kAmbiguous;    // not a final HTTP status that we know
   if (body.kind == Kind::kHtml || body.kind == Kind::kOther) return FailureClass::kTransient;
@@ -117,7 +127,7 @@ FailureClass classify(const provider::Profile& profile, int status, const Answer
     if (const auto known = class_of_code(error.code, kind)) return *known;
     if (const auto known = class_of_code(error.subtype, kind)) return *known;
   }
-  return class_without_code(status, body, error, kind);
+  return class_without_code(profile, status, body, error, kind);
 }
 
 std::string redirect_words(const HttpResponse& response, const std::string& http, const Redactor& redactor) {
@@ -139,11 +149,11 @@ std::string words_for(const Failure& failure, const HttpResponse& response, cons
     const std::string hint = "the provider asks for an interactive sign-in: ";
     return hint + said_by(error, redactor, kForeignTextLimit - hint.size());
   }
+  if (failure.failure_class == FailureClass::kNoToken) return http + " without an access token";
   if (std::string said = said_by(error, redactor, kForeignTextLimit); !said.empty()) return said;
   switch (failure.failure_class) {
     case FailureClass::kUnclear:
       return http + " with an empty body: the grant is dead, or client_id or client_secret is wrong";
-    case FailureClass::kNoToken: return http + " without an access token";
     case FailureClass::kAmbiguous: return http + ", but the answer is cut or cannot be read";
     default: break;
   }

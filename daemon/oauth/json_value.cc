@@ -137,7 +137,8 @@ const JsonValue* JsonValue::at(std::string_view path) const {
     if (error == std::errc{} && end == step.data() + step.size() && index < items_.size()) next = &items_[index];
   }
   if (next == nullptr || dot == std::string_view::npos) return next;
-  return next->at(path.substr(dot + 1));
+  const std::string_view rest = path.substr(dot + 1);
+  return rest.empty() ? nullptr : next->at(rest);
 }
 
 std::optional<double> JsonValue::as_number() const {
@@ -161,7 +162,7 @@ std::optional<double> parse_number(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kSpace);
   if (first == std::string_view::npos) return std::nullopt;
   text = text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-  if (text.starts_with('+')) text.remove_prefix(1);
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);   // from_chars knows no plus sign
   if (text.empty() || text.find_first_not_of("0123456789.eE+-") != std::string_view::npos) return std::nullopt;  // no "inf"
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

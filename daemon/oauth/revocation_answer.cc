@@ -12,7 +12,7 @@ namespace {
 using provider::RevokeHow;
 
 // Codes by which a server says that the token is no more, which is what was wanted (RFC 7009, 2.2).
-constexpr std::string_view kGoneCodes[] = {"invalid_token", "token_revoked", "token_expired", "account_inactive"};
+constexpr std::string_view kGoneCodes[] = {"invalid_token", "token_revoked", "token_expired", "invalid_auth", "account_inactive"};
 
 bool is_gone_code(std::string_view code) {
   return std::find(std::begin(kGoneCodes), std::end(kGoneCodes), code) != std::end(kGoneCodes);
