@@ -2,7 +2,7 @@
 
 #include <toml++/toml.h>
 
-#include <sstream>
+#include <algorithm>
 
 #include "base/text.h"
 
@@ -12,6 +12,69 @@ namespace {
 Spot spot_of(const toml::source_region& source, const std::string* file) {
   return {file, static_cast<unsigned>(source.begin.line), static_cast<unsigned>(source.begin.column)};
 }
+
+// Finds the place where keys or brackets nest too deeply, before toml++ sees the text: it recurses for every level, and a
+// file of a million dots would cost the stack. Knows just enough of TOML to skip strings and comments.
+class DepthCheck {
+ public:
+  explicit DepthCheck(std::string_view text) : text_(text) {}
+
+  // Line and column, from 1; nothing if all is well.
+  std::optional<std::pair<unsigned, unsigned>> run() {
+    for (; at_ < text_.size(); ++at_) {
+      switch (text_[at_]) {
+        case '\n': next_line(); [[fallthrough]];
+        case '=':
+        case ',': dots_ = 0; break;
+        case '#': skip_to('\n'); break;
+        case '"':
+        case '\'': skip_string(text_[at_]); break;
+        case '[':
+        case '{': ++open_; dots_ = 0; break;
+        case ']':
+        case '}': open_ -= open_ > 0 ? 1 : 0; break;
+        case '.': ++dots_; break;
+        default: break;
+      }
+      if (dots_ > kMaxTomlDepth || open_ > kMaxTomlDepth) {
+        return std::pair(line_, static_cast<unsigned>(at_ - line_start_ + 1));
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  void next_line() {
+    ++line_;
+    line_start_ = at_ + 1;
+  }
+
+  // Leaves at_ before `end`, which is then seen as usual.
+  void skip_to(char end) { at_ = std::min(text_.find(end, at_), text_.size()) - 1; }
+
+  // Leaves at_ on the last quote. One line, or three quotes and many lines; \ escapes inside double quotes only.
+  void skip_string(char quote) {
+    const bool many = text_.substr(at_, 3) == std::string(3, quote);
+    at_ += many ? 3 : 1;
+    for (; at_ < text_.size(); ++at_) {
+      if (text_[at_] == '\n' && !many) {
+        --at_;
+        return;  // not closed: toml++ will say so
+      }
+      if (text_[at_] == '\n') next_line();
+      if (text_[at_] == '\\' && quote == '"' && at_ + 1 < text_.size() && text_[at_ + 1] != '\n') ++at_;
+      else if (text_[at_] == quote && (!many || text_.substr(at_, 3) == std::string(3, quote))) break;
+    }
+    at_ += many ? 2 : 0;
+  }
+
+  std::string_view text_;
+  std::size_t at_ = 0;
+  std::size_t line_start_ = 0;
+  unsigned line_ = 1;
+  unsigned dots_ = 0;   // in the key being read
+  unsigned open_ = 0;   // brackets and braces
+};
 
 class Converter {
  public:
@@ -120,6 +183,10 @@ std::string words_for(std::string_view text, const toml::parse_error& error) {
 }  // namespace
 
 std::optional<Node> parse_toml(std::string_view text, const std::string* file, Problems& problems) {
+  if (const auto deep = DepthCheck(text).run()) {
+    problems.add(Spot{file, deep->first, deep->second}, "", "nested deeper than " + std::to_string(kMaxTomlDepth));
+    return std::nullopt;
+  }
   try {
     const toml::table table = toml::parse(text, std::string_view(*file));
     return Converter(file, problems).convert(table, 0);

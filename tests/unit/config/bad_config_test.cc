@@ -338,6 +338,25 @@ TEST_F(ConfigTest, WhatIsNoFileOrTooLargeIsRefused) {
                                                   "etc/conf.d/c.toml: is larger than 1048576 bytes"}));
 }
 
+// Depth costs stack; both ways to write it must end in a message.
+TEST_F(ConfigTest, NestingIsBounded) {
+  const auto repeated = [](std::string_view part, std::size_t times) {
+    std::string out;
+    for (std::size_t i = 0; i < times; ++i) out += part;
+    return out;
+  };
+  for (const std::size_t depth : {100u, 10000u, 300000u}) {
+    write("etc/conf.d/a.toml", repeated("a.", depth) + "b = 1\n");
+    EXPECT_EQ(problems().size(), 1u) << depth;
+    write("etc/conf.d/a.toml", "[" + repeated("a.", depth) + "b]\n");
+    EXPECT_EQ(problems().size(), 1u) << depth;
+    write("etc/conf.d/a.toml", "a = " + repeated("[", depth) + "\n");
+    EXPECT_EQ(problems().size(), 1u) << depth;
+    write("etc/conf.d/a.toml", "a = " + repeated("{a=", depth) + "\n");
+    EXPECT_EQ(problems().size(), 1u) << depth;
+  }
+}
+
 TEST_F(ConfigTest, AFolderNamedOnTheCommandLineMustExist) {
   paths_.config = path("nowhere");
   EXPECT_EQ(problems(), std::vector<std::string>{});

@@ -1,9 +1,7 @@
 // The shipped catalogue: it loads without a problem, and the four mission providers say what their documents say.
-#include <gtest/gtest.h>
-
 #include <algorithm>
 
-#include "daemon/config/config.h"
+#include "tests/unit/config/config_fixture.h"
 
 namespace credsync::config {
 namespace {
@@ -12,9 +10,13 @@ using namespace provider;
 
 const Loaded& catalogue() {
   static const Loaded kLoaded = [] {
+    std::string folder = (std::filesystem::temp_directory_path() / "credsync-catalogue-XXXXXX").string();
     Paths paths;
-    paths.providers = CREDSYNC_SOURCE_DIR "/config/providers";
-    return load(paths);
+    paths.providers = ::mkdtemp(folder.data());
+    copy_catalogue(paths.providers);
+    Loaded loaded = load(paths);
+    std::filesystem::remove_all(paths.providers);
+    return loaded;
   }();
   return kLoaded;
 }

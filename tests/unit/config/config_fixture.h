@@ -14,6 +14,17 @@
 
 namespace credsync::config {
 
+// A copy of the shipped catalogue that belongs to whoever runs the tests: the reader refuses files of others, and a
+// checkout may be somebody else's.
+inline void copy_catalogue(const std::string& folder) {
+  std::filesystem::create_directories(folder);
+  for (const auto& file : std::filesystem::directory_iterator(CREDSYNC_SOURCE_DIR "/config/providers")) {
+    const std::filesystem::path copy = std::filesystem::path(folder) / file.path().filename();
+    std::filesystem::copy_file(file, copy, std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::permissions(copy, std::filesystem::perms(0644));
+  }
+}
+
 class ConfigTest : public ::testing::Test {
  protected:
   ConfigTest() {

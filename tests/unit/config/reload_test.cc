@@ -105,10 +105,7 @@ class Dump : public Reload {
 };
 
 TEST_F(Dump, CanBeReadBackToTheSame) {
-  std::filesystem::copy(CREDSYNC_SOURCE_DIR "/config/providers", paths_.providers);
-  for (const auto& file : std::filesystem::directory_iterator(paths_.providers)) {
-    std::filesystem::permissions(file, std::filesystem::perms(0644));
-  }
+  copy_catalogue(paths_.providers);
   write("etc/credsyncd.toml", "[store]\nkey = { file = \"k\" }\n[defaults]\nmargin = \"1m\"\n[[defaults.allow]]\nuser = 0\n");
   account(kAccount + "params = { \"odd key\" = \"quo\\\"te\" }\nallow = [ { group = 0, actions = [\"get\", \"admin\"] } ]\n"
           "[account.b]\nprovider = \"example\"\ngrant = \"authorization_code\"\nclient_id = \"x\"\n"
@@ -135,8 +132,9 @@ TEST_F(Dump, CanBeReadBackToTheSame) {
 
 // Every profile of the catalogue, not only those that accounts use.
 TEST_F(Dump, KeepsEveryProfileOfTheCatalogue) {
+  copy_catalogue(path("catalogue"));
   Paths paths;
-  paths.providers = CREDSYNC_SOURCE_DIR "/config/providers";
+  paths.providers = path("catalogue");
   const Config first = config::load(paths).config;
   const Config second = read_back(dump(first)).config;
   ASSERT_EQ(second.profiles.size(), first.profiles.size());

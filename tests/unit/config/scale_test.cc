@@ -1,5 +1,6 @@
 // Ten thousand accounts load in reasonable time, in few large files or in one file each.
-#include <chrono>
+#include <cstdio>
+#include <ctime>
 
 #include "tests/unit/config/config_fixture.h"
 
@@ -7,9 +8,9 @@ namespace credsync::config {
 namespace {
 
 constexpr int kAccounts = 10000;
-// Far above what it takes (about 0.3 s optimised, 2 s in a debug build with sanitizers): this catches what grows faster
-// than the accounts do, not a slow machine.
-constexpr std::chrono::seconds kPatience(20);
+// Of processor time, far above what it takes (0.4 s optimised, 3 s in a debug build, more with sanitizers): this catches
+// what grows faster than the accounts do, not a slow or busy machine.
+constexpr double kMostSeconds = 30;
 
 std::string account_text(int i) {
   return "[account.a" + std::to_string(i) + "]\nprovider = \"acme\"\ngrant = \"client_credentials\"\nclient_id = \"id" +
@@ -19,15 +20,14 @@ std::string account_text(int i) {
 class Scale : public ConfigTest {
  protected:
   void expect_all_in_time() {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     const Loaded loaded = load();
-    const auto took = std::chrono::steady_clock::now() - start;
+    const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
     EXPECT_TRUE(loaded.usable()) << ::testing::PrintToString(shown(loaded)).substr(0, 500);
     EXPECT_EQ(loaded.config.accounts.size(), static_cast<std::size_t>(kAccounts));
-    EXPECT_LT(took, kPatience);
-    RecordProperty("milliseconds", static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
-    std::printf("[          ] %d accounts in %lld ms\n", kAccounts,
-                static_cast<long long>(std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
+    EXPECT_LT(took, kMostSeconds);
+    RecordProperty("milliseconds", static_cast<int>(took * 1000));
+    std::printf("[          ] %d accounts in %.2f s of processor time\n", kAccounts, took);
   }
 };
 
