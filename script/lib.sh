@@ -1,0 +1,62 @@
+# Shared by the scripts beside it: where things are, what Debian packages are needed, how to build. Sourced, never run.
+# shellcheck shell=bash
+
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# What the build and the daemon need.
+build_packages=(
+  g++ cmake ninja-build ccache pkg-config
+  libpoco-dev libsystemd-dev libspdlog-dev libtomlplusplus-dev libsqlite3-dev libsodium-dev libssl-dev
+  libexpected-dev libcli11-dev nlohmann-json3-dev libboost-dev libgtest-dev libgmock-dev
+)
+# What the practice provider (script/server) needs besides.
+server_packages=(python3 python3-cryptography curl ca-certificates)
+# What the tests need besides.
+test_packages=(libbenchmark-dev python3-yaml openssl sqlite3 mandoc git util-linux passwd procps nodejs npm)
+
+say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else
+    echo "script: root or sudo is needed to install: $*" >&2
+    return 1
+  fi
+}
+
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# A machine may have node and npm from elsewhere; Debian's npm would then only conflict.
+is_satisfied() {
+  case $1 in
+    nodejs) command -v node >/dev/null ;;
+    npm) command -v npm >/dev/null ;;
+    *) is_installed "$1" ;;
+  esac
+}
+
+# install_missing PACKAGE… : from Debian, only what is not there.
+install_missing() {
+  local missing=() package
+  for package in "$@"; do is_satisfied "$package" || missing+=("$package"); done
+  [ ${#missing[@]} -eq 0 ] && return
+  say "Installing from Debian: ${missing[*]}"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# build PRESET [TARGET…]
+build() {
+  local preset=$1
+  shift
+  local launcher=()
+  command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  say "Building ($preset)"
+  (cd "$root" && cmake --preset "$preset" "${launcher[@]}" >"$root/build/configure.log" 2>&1) || {
+    cat "$root/build/configure.log" >&2
+    return 1
+  }
+  (cd "$root" && cmake --build --preset "$preset" ${1:+--target "$@"})
+}
+
+mkdir -p "$root/build"
