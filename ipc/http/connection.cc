@@ -256,7 +256,7 @@ void Connection::arrange() {
     return watch(EPOLLOUT);
   }
   if (unsent_.capacity() != 0) unsent_.release();
-  if (closing_) return finish();
+  if (closing_ || (hub_.stopping() && idle())) return finish();
   const bool partly_there = phase_ == Phase::kReading && (reader_ || !input_.empty());
   if (!partly_there) clear_timer();
   if (partly_there && timer_ != Timer::kRequest) set_timer(Timer::kRequest, hub_.timing().request);

@@ -2,6 +2,12 @@
 
 namespace credsync::ipc::http {
 
+Deadlines::Deadlines(Loop& loop, std::function<void()> on_due) : timer_(loop.timer(std::move(on_due))) {
+  // The loop opens its timer's descriptor with the first setting: now, not when descriptors have run out.
+  timer_->set(BootTime::max());
+  timer_->cancel();
+}
+
 void Deadlines::set(Timed& what, BootTime when) {
   clear(what);
   due_.emplace(when, &what);

@@ -24,7 +24,7 @@ class Timed {
 class Deadlines {
  public:
   // `on_due` is to call run_due() with the time.
-  Deadlines(Loop& loop, std::function<void()> on_due) : timer_(loop.timer(std::move(on_due))) {}
+  Deadlines(Loop& loop, std::function<void()> on_due);
 
   void set(Timed& what, BootTime when);
   void clear(Timed& what);

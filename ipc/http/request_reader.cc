@@ -1,5 +1,9 @@
 #include "ipc/http/request_reader.h"
 
+// An assertion of Beast's (1.74: "n >= 5" in parse_chunk_header) fails on a last chunk that comes byte by byte, where the
+// code behind it does the right thing. What a client sends must not end the daemon, whatever the build.
+#define BOOST_DISABLE_ASSERTS
+
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
 

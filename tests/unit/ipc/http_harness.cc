@@ -31,7 +31,7 @@ Client::Client(const std::string& path) : socket_(::socket(AF_UNIX, SOCK_STREAM 
 
 std::size_t Client::send_some(std::string_view bytes) {
   const ssize_t put = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (put < 0 && errno != EAGAIN && errno != EWOULDBLOCK) ended = true;
+  if (put < 0 && errno != EAGAIN && errno != EWOULDBLOCK) broken = true;
   return put < 0 ? 0 : static_cast<std::size_t>(put);
 }
 
@@ -99,7 +99,7 @@ Client HttpTest::connect() {
 void HttpTest::send(Client& client, std::string_view bytes) {
   until([&] {
     bytes.remove_prefix(client.send_some(bytes));
-    return bytes.empty() || client.ended;
+    return bytes.empty() || client.broken;
   });
 }
 

@@ -42,7 +42,8 @@ class Client {
   bool connected() const { return static_cast<bool>(socket_); }
 
   std::string received;
-  bool ended = false;      // the server closed, orderly or not
+  bool ended = false;      // the server closed, orderly or not, and all it sent is read
+  bool broken = false;     // it takes no more bytes
 
  private:
   Descriptor socket_;

@@ -1,0 +1,252 @@
+// What one user may hold, and that nobody else notices who is over it.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "ipc/http/connection.h"
+#include "tests/unit/ipc/http_harness.h"
+
+namespace credsync::ipc::http {
+namespace {
+
+using Json = nlohmann::json;
+
+class LimitsTest : public HttpTest {
+ protected:
+  LimitsTest() { service_.add("a"); }
+
+  void expect_busy(const Response& response, int status = 429, std::string_view type = "busy") {
+    EXPECT_EQ(response.status, status);
+    ASSERT_TRUE(response.headers.contains("retry-after"));
+    EXPECT_EQ(Json::parse(response.body).at("type"), "urn:credsync:error:" + std::string(type));
+  }
+  const std::string token_ = request("GET", "/v1/accounts/a/token");
+};
+
+TEST_F(LimitsTest, AConnectionOverTheLimitIsToldAndClosed) {
+  start(Limits{2, 64, 16, 4096});
+  std::vector<Client> held;
+  for (int i = 0; i < 2; ++i) {
+    send(held.emplace_back(connect()), token_);
+    EXPECT_EQ(read(held.back()).status, 200);
+  }
+  Client third = connect();
+  expect_busy(read(third));   // at once: no request is needed
+  EXPECT_TRUE(ends(third));
+  ASSERT_EQ(service_.refusals.size(), 1U);
+  EXPECT_EQ(service_.refusals[0], std::pair(::geteuid(), std::string("too many connections")));
+
+  third.leave();
+  held.pop_back();
+  ASSERT_TRUE(until([&] { return server_->counts().connections == 1; }));
+  EXPECT_EQ(ask(token_).status, 200);
+}
+
+TEST_F(LimitsTest, AClientOverTheLimitThatSendsFirstReadsWhyToo) {
+  start(Limits{1, 64, 16, 4096});
+  Client held = connect();
+  send(held, token_);
+  EXPECT_EQ(read(held).status, 200);
+  Client over = connect();
+  EXPECT_EQ(over.send_some(token_), token_.size());
+  expect_busy(read(over));
+}
+
+TEST_F(LimitsTest, AFloodOfRefusedConnectionsHoldsNothing) {
+  start(Limits{1, 64, 16, 4096});
+  Client held = connect();
+  send(held, token_);
+  EXPECT_EQ(read(held).status, 200);
+  std::vector<Client> flood;
+  for (int i = 0; i < 500; ++i) flood.push_back(connect());
+  settle();
+  EXPECT_LE(server_->counts().connections, 1U + 8U);
+  send(held, token_);
+  EXPECT_EQ(read(held).status, 200);
+}
+
+TEST_F(LimitsTest, NewLimitsHoldFromNowOn) {
+  start(Limits{1, 64, 16, 4096});
+  Client first = connect();
+  send(first, token_);
+  EXPECT_EQ(read(first).status, 200);
+  server_->set_limits(Limits{2, 64, 16, 4096});
+  Client second = connect();
+  send(second, token_);
+  EXPECT_EQ(read(second).status, 200);
+  server_->set_limits(Limits{1, 64, 16, 4096});
+  send(second, token_);
+  EXPECT_EQ(read(second).status, 200) << "who is over a new limit stays";
+  Client third = connect();
+  expect_busy(read(third));
+}
+
+TEST_F(LimitsTest, WaitingRequestsAreLimited) {
+  start(Limits{64, 2, 16, 4096});
+  service_.add("slow").waits = true;
+  std::vector<Client> waiting;
+  for (int i = 0; i < 2; ++i) send(waiting.emplace_back(connect()), request("GET", "/v1/accounts/slow/token"));
+  ASSERT_TRUE(until([&] { return server_->counts().waiting == 2; }));
+  Client over = connect();
+  for (const auto& [method, path] : {std::pair("GET", "/v1/accounts/slow/token"), std::pair("POST", "/v1/accounts/slow/refresh")}) {
+    send(over, request(method, path));
+    expect_busy(read(over));
+  }
+  EXPECT_EQ(service_.asked.back().operation, "token") << "a refresh that may not wait is not begun";
+  EXPECT_EQ(service_.waiting(), 2U);
+  send(over, token_);
+  EXPECT_EQ(read(over).status, 200) << "what needs no wait is answered";
+  service_.answer_waiting();
+  for (Client& client : waiting) EXPECT_EQ(read(client).status, 200);
+  EXPECT_EQ(server_->counts().waiting, 0U);
+}
+
+TEST_F(LimitsTest, StreamsAreLimited) {
+  start(Limits{64, 64, 1, 4096});
+  Client stream = connect();
+  send(stream, request("GET", "/v1/events"));
+  ASSERT_TRUE(until([&] { return service_.streams() == 1; }));
+  expect_busy(get("/v1/events"));
+  stream.leave();
+  ASSERT_TRUE(until([&] { return service_.streams() == 0; }));
+  Client next = connect();
+  send(next, request("GET", "/v1/events"));
+  EXPECT_TRUE(until([&] { return service_.streams() == 1; }));
+}
+
+TEST_F(LimitsTest, TheLongestIdleGivesWayWhenAllPlacesAreTaken) {
+  start(Limits{64, 64, 16, 3});
+  std::vector<Client> clients;
+  for (int i = 0; i < 3; ++i) {
+    send(clients.emplace_back(connect()), token_);
+    EXPECT_EQ(read(clients.back()).status, 200);
+  }
+  send(clients[0], token_);
+  EXPECT_EQ(read(clients[0]).status, 200);
+  EXPECT_EQ(ask(token_).status, 200);
+  EXPECT_TRUE(ends(clients[1]));
+  clients[2].read_available();
+  EXPECT_FALSE(clients[2].ended);
+}
+
+TEST_F(LimitsTest, WithoutAnIdleConnectionNewOnesAreTurnedAway) {
+  start(Limits{64, 64, 16, 2});
+  service_.account("a").waits = true;
+  std::vector<Client> clients;
+  for (int i = 0; i < 2; ++i) send(clients.emplace_back(connect()), token_);
+  ASSERT_TRUE(until([&] { return service_.waiting() == 2; }));
+  Client over = connect();
+  expect_busy(read(over), 503, "unavailable");
+}
+
+// Descriptors of the process run out at the n-th that is opened from now on.
+class DescriptorShortage {
+ public:
+  explicit DescriptorShortage(int spare) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const Descriptor next(::dup(0));
+    rlimit now = before_;
+    now.rlim_cur = static_cast<rlim_t>(next.get() + spare);
+    ::setrlimit(RLIMIT_NOFILE, &now);
+  }
+  ~DescriptorShortage() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(LimitsTest, WithoutDescriptorsClientsAreToldAndTheLoopStaysCalm) {
+  start();
+  Client first = connect();
+  send(first, token_);
+  EXPECT_EQ(read(first).status, 200);
+  std::vector<Client> clients;
+  for (int i = 0; i < 10; ++i) clients.push_back(connect());
+  int refused = 0;
+  {
+    const DescriptorShortage shortage(4);
+    unsigned turns = 0;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(350);
+    for (; std::chrono::steady_clock::now() < end; ++turns) turn(std::chrono::milliseconds(50));
+    EXPECT_LT(turns, 100U);
+    send(first, token_);
+    EXPECT_EQ(read(first).status, 200);
+  }
+  ASSERT_TRUE(until([&] { return server_->counts().connections + 3 >= 8; }));
+  for (Client& client : clients) {
+    client.send_some(token_);
+    const Response response = read(client);
+    EXPECT_TRUE(response.status == 200 || response.status == 503 || response.status == 0) << response.status;
+    refused += response.status == 503 ? 1 : 0;
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_EQ(ask(token_).status, 200);
+}
+
+TEST_F(LimitsTest, TwoThousandConnectionsAtOnce) {
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  rlimit more = before;
+  more.rlim_cur = before.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &more);
+  constexpr std::size_t kMany = 2000;
+  if (more.rlim_cur < 3 * kMany) GTEST_SKIP() << "this needs " << 3 * kMany << " descriptors";
+  start(Limits{kMany, kMany, 16, 4096});
+  service_.add("slow").waits = true;
+  std::vector<Client> clients;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    send(clients.emplace_back(connect()), request("GET", "/v1/accounts/slow/token"));
+  }
+  ASSERT_TRUE(until([&] { return server_->counts().waiting == kMany; }));
+  service_.answer_waiting();
+  for (Client& client : clients) ASSERT_EQ(read(client).status, 200);
+  for (Client& client : clients) send(client, token_);
+  for (Client& client : clients) ASSERT_EQ(read(client).status, 200);
+  clients.clear();
+  EXPECT_TRUE(until([&] { return server_->counts().connections == 0; }));
+  EXPECT_EQ(server_->counts().users, 0U);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+}
+
+// Another user, in a child process: connects `count` times, waits for the end of `gate`, leaves.
+pid_t crowd(const std::string& path, std::size_t count, uid_t uid, int ready, const int (&gate)[2]) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  ::close(gate[1]);
+  if (::setgid(uid) != 0 || ::setuid(uid) != 0) ::_exit(1);
+  std::vector<Client> clients;
+  for (std::size_t i = 0; i < count; ++i) clients.emplace_back(path);
+  const char byte = 'r';
+  if (::write(ready, &byte, 1) != 1) ::_exit(2);
+  char go = 0;
+  [[maybe_unused]] const ssize_t got = ::read(gate[0], &go, 1);
+  ::_exit(0);
+}
+
+TEST_F(LimitsTest, OneUserOverItsLimitIsNotNoticedByAnother) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can be two users";
+  start(Limits{4, 64, 16, 4096});
+  int ready[2], gate[2];
+  ASSERT_EQ(::pipe2(ready, O_NONBLOCK), 0);
+  ASSERT_EQ(::pipe(gate), 0);
+  constexpr uid_t kOther = 54321;
+  const pid_t child = crowd(path_, 100, kOther, ready[1], gate);
+  ASSERT_GT(child, 0);
+  char byte = 0;
+  ASSERT_TRUE(until([&] { return ::read(ready[0], &byte, 1) == 1; }));
+  settle();
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(ask(token_).status, 200);
+  EXPECT_EQ(server_->counts().users, 2U);
+  for (const auto& [uid, why] : service_.refusals) EXPECT_EQ(uid, kOther);
+  EXPECT_EQ(service_.refusals.size(), 96U);
+  ::close(gate[1]);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_TRUE(until([&] { return server_->counts().connections == 0; }));
+  for (const int fd : {ready[0], ready[1], gate[0]}) ::close(fd);
+}
+
+}  // namespace
+}  // namespace credsync::ipc::http
