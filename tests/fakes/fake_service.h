@@ -32,6 +32,7 @@ struct FakeAccount {
   unsigned pending_revocations = 0;
   std::optional<Duration> reject_retry_after;
   std::optional<uid_t> only;             // the only user who may know of it
+  std::function<void(ipc::AccountStatus&)> decorate;   // has the last word on a status
 };
 
 class FakeService final : public ipc::Service {
@@ -231,6 +232,7 @@ class FakeService final : public ipc::Service {
     s.expires_in = a.expires_in;
     s.scope = a.scope;
     s.actions = {"get", "watch"};
+    if (a.decorate) a.decorate(s);
     return s;
   }
 
