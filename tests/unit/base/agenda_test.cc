@@ -1,0 +1,75 @@
+#include "base/agenda.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+namespace credsync {
+namespace {
+
+BootTime at(Duration d) { return BootTime(d); }
+
+class AgendaTest : public testing::Test {
+ protected:
+  std::optional<BootTime> armed;
+  unsigned times_armed = 0;
+  Agenda agenda{[this](std::optional<BootTime> when) {
+    armed = when;
+    ++times_armed;
+  }};
+  std::vector<int> ran;
+};
+
+TEST_F(AgendaTest, RunsWhatIsDueInOrderAndArmsForTheNext) {
+  Agenda::Entry late(agenda, [&] { ran.push_back(2); });
+  Agenda::Entry early(agenda, [&] { ran.push_back(1); });
+  Agenda::Entry later(agenda, [&] { ran.push_back(3); });
+  late.set(at(20s));
+  early.set(at(10s));
+  later.set(at(30s));
+  EXPECT_EQ(armed, at(10s));
+  agenda.run(at(20s));
+  EXPECT_EQ(ran, (std::vector<int>{1, 2}));
+  EXPECT_EQ(armed, at(30s));
+}
+
+TEST_F(AgendaTest, AnEntryMayDestroyItselfAndOthers) {
+  std::unique_ptr<Agenda::Entry> other = std::make_unique<Agenda::Entry>(agenda, [&] { ran.push_back(9); });
+  std::unique_ptr<Agenda::Entry> self;
+  self = std::make_unique<Agenda::Entry>(agenda, [&] {
+    ran.push_back(1);
+    other.reset();
+    self.reset();
+  });
+  self->set(at(1s));
+  other->set(at(1s) + 1us);
+  agenda.run(at(5s));
+  EXPECT_EQ(ran, std::vector<int>{1});
+}
+
+TEST_F(AgendaTest, AnEntryThatSetsItselfForNowRunsInTheNextTurn) {
+  int count = 0;
+  std::unique_ptr<Agenda::Entry> entry;
+  entry = std::make_unique<Agenda::Entry>(agenda, [&] {
+    ++count;
+    entry->set(at(5s));
+  });
+  entry->set(at(5s));
+  agenda.run(at(5s));
+  EXPECT_EQ(count, 1) << "a turn always ends";
+  EXPECT_EQ(armed, at(5s));
+}
+
+TEST_F(AgendaTest, CancellingTheLastDisarms) {
+  Agenda::Entry entry(agenda, [] {});
+  entry.set(at(5s));
+  entry.cancel();
+  EXPECT_FALSE(armed);
+  const unsigned before = times_armed;
+  entry.cancel();
+  EXPECT_EQ(times_armed, before) << "nothing wakes up that is not due";
+}
+
+}  // namespace
+}  // namespace credsync

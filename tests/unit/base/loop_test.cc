@@ -1,0 +1,100 @@
+#include "base/loop.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <thread>
+#include <vector>
+
+#include "base/worker_pool.h"
+
+namespace credsync {
+namespace {
+
+class LoopTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto made = Loop::create();
+    ASSERT_TRUE(made.has_value());
+    loop = std::move(*made);
+  }
+  std::unique_ptr<Loop> loop;
+  SystemClock clock;
+};
+
+TEST_F(LoopTest, RunsWhatOtherThreadsPostInTheirOrder) {
+  std::vector<int> seen;
+  std::thread poster([&] {
+    for (int i = 0; i < 1000; ++i) loop->post([&seen, i] { seen.push_back(i); });
+    loop->post([&] { loop->quit(7); });
+  });
+  EXPECT_EQ(loop->run(), 7);
+  poster.join();
+  ASSERT_EQ(seen.size(), 1000U);
+  EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+}
+
+TEST_F(LoopTest, FiresATimerOnceAndNotAfterCancel) {
+  int fired = 0;
+  auto cancelled = loop->timer([&] { fired += 100; });
+  cancelled->set(clock.boot() + 5ms);
+  cancelled->cancel();
+  std::unique_ptr<Loop::Timer> timer;
+  timer = loop->timer([&] {
+    ++fired;
+    loop->quit(0);
+  });
+  timer->set(clock.boot() + 20ms);
+  loop->run();
+  EXPECT_EQ(fired, 1);
+}
+
+TEST_F(LoopTest, CatchesSignalsOnTheLoop) {
+  ASSERT_TRUE(loop->on_signal(SIGUSR1, [&] { loop->quit(3); }).has_value());
+  ::kill(::getpid(), SIGUSR1);
+  EXPECT_EQ(loop->run(), 3);
+}
+
+TEST_F(LoopTest, WatchesDescriptors) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  auto watch = loop->watch(ends[0], EPOLLIN, [&](std::uint32_t events) { loop->quit((events & EPOLLIN) != 0 ? 1 : 2); });
+  ASSERT_TRUE(watch.has_value());
+  ASSERT_EQ(::write(ends[1], "x", 1), 1);
+  EXPECT_EQ(loop->run(), 1);
+  watch->reset();
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST(WorkerPool, RunsEveryJobItAcceptedEvenWhenItEnds) {
+  std::atomic<int> done{0};
+  {
+    WorkerPool pool(3);
+    for (int i = 0; i < 200; ++i) pool.run([&] { ++done; });
+  }
+  EXPECT_EQ(done, 200);
+}
+
+TEST(WorkerPool, NeverUsesMoreThreadsThanItsBound) {
+  std::atomic<int> running{0}, most{0};
+  {
+    WorkerPool pool(4);
+    for (int i = 0; i < 100; ++i) {
+      pool.run([&] {
+        const int now = ++running;
+        int seen = most.load();
+        while (now > seen && !most.compare_exchange_weak(seen, now)) {
+        }
+        std::this_thread::yield();
+        --running;
+      });
+    }
+  }
+  EXPECT_LE(most, 4);
+}
+
+}  // namespace
+}  // namespace credsync
