@@ -14,7 +14,8 @@ using provider::ClientAuth;
 using provider::Grant;
 using provider::Profile;
 
-// An imported refresh token and a token from elsewhere are ways to bring a grant, not something the server must offer.
+// An imported refresh token and a token from elsewhere are ways to bring a grant, not something the server
+// must offer.
 bool offers(const Profile& profile, Grant grant) {
   if (grant == Grant::kStatic) return true;
   const bool listed = std::find(profile.grants.begin(), profile.grants.end(), grant) != profile.grants.end();
@@ -38,11 +39,13 @@ bool allows_public(const Profile& profile) {
 
 void check_grant(const Account& account, TableReader& table) {
   if (!offers(*account.profile, account.grant)) {
-    table.wrong("grant", "provider " + account.provider + " offers no " + std::string(provider::to_name(account.grant)) +
-                             "; allowed are " + offered(*account.profile));
+    table.wrong("grant", "provider " + account.provider + " offers no " +
+                             std::string(provider::to_name(account.grant)) + "; allowed are " +
+                             offered(*account.profile));
   }
   const bool password = account.grant == Grant::kPassword;
-  if (password && account.username.empty()) table.wrong("username", "is missing; grant = \"password\" needs it");
+  if (password && account.username.empty())
+    table.wrong("username", "is missing; grant = \"password\" needs it");
   if (!password && account.password.present()) table.wrong("password", "is for grant = \"password\" only");
   if (!password && account.keep_password) table.wrong("keep_password", "is for grant = \"password\" only");
 }
@@ -52,23 +55,27 @@ std::string_view lacking(ClientAuth auth, const Account& account) {
   switch (auth) {
     case ClientAuth::kBasic:
     case ClientAuth::kPost:
-    case ClientAuth::kClientSecretJwt: return account.client_secret.present() ? "" : "client_secret";
+    case ClientAuth::kClientSecretJwt:
+      return account.client_secret.present() ? "" : "client_secret";
     case ClientAuth::kTls:
       if (account.client_certificate.empty()) return "client_certificate";
       [[fallthrough]];
-    case ClientAuth::kPrivateKeyJwt: return account.client_key.present() ? "" : "client_key";
-    case ClientAuth::kNone: break;
+    case ClientAuth::kPrivateKeyJwt:
+      return account.client_key.present() ? "" : "client_key";
+    case ClientAuth::kNone:
+      break;
   }
   return {};
 }
 
-// One of the profile's ways must have what it needs; a public client needs nothing, but RFC 6749, 4.4 gives it no client
-// credentials.
+// One of the profile's ways must have what it needs; a public client needs nothing, but RFC 6749, 4.4 gives
+// it no client credentials.
 void check_client(const Account& account, TableReader& table) {
   if (account.grant == Grant::kStatic) return;
   if (account.client_id.empty()) table.wrong("client_id", "is missing");
   const bool may_be_public = allows_public(*account.profile) && account.grant != Grant::kClientCredentials;
-  const bool has_any = account.client_secret.present() || account.client_key.present() || !account.client_certificate.empty();
+  const bool has_any =
+      account.client_secret.present() || account.client_key.present() || !account.client_certificate.empty();
   if (may_be_public && !has_any) return;
   std::string_view missing;
   std::string ways;
@@ -81,16 +88,18 @@ void check_client(const Account& account, TableReader& table) {
   }
   if (missing.empty()) {
     if (may_be_public) return;
-    return table.wrong("grant", "client_credentials needs a client that can authenticate; provider " + account.provider +
-                                    " has only public ones");
+    return table.wrong("grant", "client_credentials needs a client that can authenticate; provider " +
+                                    account.provider + " has only public ones");
   }
   table.wrong(missing, "is missing: provider " + account.provider + " authenticates the client by " + ways);
 }
 
 void report(TableReader& table, std::string_view key, const std::optional<Finding>& finding) {
   if (!finding) return;
-  if (finding->fatal) table.wrong(key, finding->words);
-  else table.problems().warn(table.spot_of(key), table.path_of(key), finding->words);
+  if (finding->fatal)
+    table.wrong(key, finding->words);
+  else
+    table.problems().warn(table.spot_of(key), table.path_of(key), finding->words);
 }
 
 // A disabled account may name files that are not there yet.
@@ -99,7 +108,8 @@ void check_files(const Account& account, TableReader& table, FileChecks& files) 
   report(table, "client_secret", files.secret(account.client_secret));
   report(table, "password", files.secret(account.password));
   report(table, "client_key", files.private_key(account.client_key));
-  if (!account.client_certificate.empty()) report(table, "client_certificate", files.certificates(account.client_certificate));
+  if (!account.client_certificate.empty())
+    report(table, "client_certificate", files.certificates(account.client_certificate));
   if (!account.ca_file.empty()) report(table, "ca_file", files.certificates(account.ca_file));
 }
 
@@ -119,7 +129,8 @@ void check_urls(const Account& account, TableReader& table) {
       *url = provider::fill_reserved(*url, provider::kTokenVariable, "t");
       *url = provider::fill_reserved(*url, provider::kClientIdVariable, "c");
     }
-    const auto checked = url ? provider::check_endpoint_url(*url, account.allow_http_loopback) : Result<provider::Url>(url.error());
+    const auto checked = url ? provider::check_endpoint_url(*url, account.allow_http_loopback)
+                             : Result<provider::Url>(url.error());
     if (checked) return true;
     const std::string_view at = table.take("vars") != nullptr ? "vars" : "provider";
     table.wrong(at, key + " of provider " + account.provider + place_of(*account.profile, key) + ": " +
@@ -139,9 +150,11 @@ bool fill_variables(Account& account, TableReader& table) {
     return true;
   }
   std::string known;
-  for (const auto& [name, variable] : account.profile->vars) known += (known.empty() ? "" : ", ") + name;
-  table.wrong("vars", values.error().message() + (known.empty() ? "; provider " + account.provider + " has no variables"
-                                                                : "; variables of " + account.provider + " are " + known));
+  for (const auto& [name, variable] : account.profile->vars)
+    known += (known.empty() ? "" : ", ") + name;
+  table.wrong("vars", values.error().message() +
+                          (known.empty() ? "; provider " + account.provider + " has no variables"
+                                         : "; variables of " + account.provider + " are " + known));
   return false;
 }
 

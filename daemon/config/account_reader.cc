@@ -9,10 +9,10 @@
 namespace credsync::config {
 namespace {
 
-constexpr Duration kLongestGrace = 1h;    // a promise lasts an hour at most, grace need not outlive it
+constexpr Duration kLongestGrace = 1h;  // a promise lasts an hour at most, grace need not outlive it
 constexpr Duration kShortestMargin = 1s;
 constexpr Duration kLongestMargin = days(30);
-constexpr std::size_t kMaxIdBytes = 1024;   // client ids and user names; the longest seen is about 250
+constexpr std::size_t kMaxIdBytes = 1024;  // client ids and user names; the longest seen is about 250
 
 // RFC 6749, 3.3: %x21 / %x23-5B / %x5D-7E.
 bool is_scope(std::string_view scope) {
@@ -24,8 +24,9 @@ void check_scopes(const Account& account, TableReader& table) {
   for (const std::string& scope : account.scopes) {
     if (is_scope(scope)) continue;
     const bool several = scope.find(' ') != scope.npos;
-    return table.wrong("scopes", several ? "one scope an entry: [\"a\", \"b\"], not [\"a b\"]"
-                                         : "a scope is made of visible ASCII characters without quotes and backslash");
+    return table.wrong("scopes",
+                       several ? "one scope an entry: [\"a\", \"b\"], not [\"a b\"]"
+                               : "a scope is made of visible ASCII characters without quotes and backslash");
   }
 }
 
@@ -35,7 +36,8 @@ void check_redirect(const Account& account, TableReader& table) {
   const auto visible = [](char c) { return c > 0x20 && c < 0x7f && c != '#'; };
   const std::size_t colon = uri.find(':');
   if (colon == uri.npos || colon == 0 || !std::all_of(uri.begin(), uri.end(), visible)) {
-    table.wrong("redirect_uri", "must be an absolute URI without spaces and fragment, exactly as registered at the provider");
+    table.wrong("redirect_uri",
+                "must be an absolute URI without spaces and fragment, exactly as registered at the provider");
   } else if (account.redirect_port) {
     table.wrong("redirect_port", "is part of redirect_uri already; remove one of the two");
   }
@@ -71,7 +73,8 @@ void AccountReader::read_common(TableReader& table, Account& account) {
   read_margin(table, account);
   table.choice("revoke_superseded", account.revoke_superseded);
   std::optional<Duration> grace;
-  if (table.duration("revoke_grace", Duration::zero(), kLongestGrace, "", grace)) account.revoke_grace = *grace;
+  if (table.duration("revoke_grace", Duration::zero(), kLongestGrace, "", grace))
+    account.revoke_grace = *grace;
   if (table.text("ca_file", account.ca_file)) {
     account.ca_file = absolute_path(account.ca_file, table.spot_of("ca_file"));
   }
@@ -80,7 +83,8 @@ void AccountReader::read_common(TableReader& table, Account& account) {
 }
 
 void AccountReader::read_client(TableReader& table, Account& account) {
-  for (const auto& [key, out] : {std::pair{"client_id", &account.client_id}, {"client_key_id", &account.client_key_id},
+  for (const auto& [key, out] : {std::pair{"client_id", &account.client_id},
+                                 {"client_key_id", &account.client_key_id},
                                  {"username", &account.username}}) {
     if (table.text(key, *out) && out->size() > kMaxIdBytes) {
       table.wrong(key, "is longer than " + std::to_string(kMaxIdBytes) + " bytes");
@@ -89,7 +93,8 @@ void AccountReader::read_client(TableReader& table, Account& account) {
   read_source(table, "client_secret", account.client_secret);
   read_source(table, "client_key", account.client_key);
   if (table.text("client_certificate", account.client_certificate)) {
-    account.client_certificate = absolute_path(account.client_certificate, table.spot_of("client_certificate"));
+    account.client_certificate =
+        absolute_path(account.client_certificate, table.spot_of("client_certificate"));
   }
   read_source(table, "password", account.password);
   table.boolean("keep_password", account.keep_password);
@@ -106,7 +111,8 @@ void AccountReader::read_sign_in(TableReader& table, Account& account) {
 
 bool AccountReader::find_profile(TableReader& table, Account& account) {
   if (!table.text("provider", account.provider)) {
-    if (table.take("provider") == nullptr) table.wrong("provider", "is missing: the id of a provider profile, such as \"flat\"");
+    if (table.take("provider") == nullptr)
+      table.wrong("provider", "is missing: the id of a provider profile, such as \"flat\"");
     return false;
   }
   const auto found = profiles_.good.find(account.provider);
@@ -116,7 +122,8 @@ bool AccountReader::find_profile(TableReader& table, Account& account) {
   }
   if (profiles_.broken.contains(account.provider)) return false;  // its own problem says why
   std::vector<std::string_view> known;
-  for (const auto& [id, profile] : profiles_.good) known.push_back(id);
+  for (const auto& [id, profile] : profiles_.good)
+    known.push_back(id);
   const std::string_view near = nearest_word(account.provider, known);
   table.wrong("provider", "no provider `" + clean_foreign_text(account.provider) + "` is known" +
                               (near.empty() ? "; profiles are read from the catalogue and providers.d"

@@ -1,5 +1,6 @@
-// Accounts: each key read, what [defaults] says filled in, and everything checked that can be known before the provider
-// is asked: that it offers the grant, that the client can authenticate, that every file can be read.
+// Accounts: each key read, what [defaults] says filled in, and everything checked that can be known before
+// the provider is asked: that it offers the grant, that the client can authenticate, that every file can be
+// read.
 #pragma once
 
 #include "daemon/config/fingerprint.h"

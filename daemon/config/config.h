@@ -25,8 +25,8 @@ struct Place {
 struct SecretSource {
   enum class Kind { kNone, kFile, kCredential, kCommand };
   Kind kind = Kind::kNone;
-  std::string path;                    // file (absolute after loading) or the credential's name
-  std::vector<std::string> command;    // an absolute path and its arguments
+  std::string path;                  // file (absolute after loading) or the credential's name
+  std::vector<std::string> command;  // an absolute path and its arguments
   bool present() const { return kind != Kind::kNone; }
   friend bool operator==(const SecretSource&, const SecretSource&) = default;
 };
@@ -34,15 +34,16 @@ struct SecretSource {
 enum class Action : unsigned { kGet = 1, kWatch = 2, kRefresh = 4, kLogin = 8, kAdmin = 16 };
 using Actions = unsigned;  // a set of Action; kWatch is implied by any other, and the loader adds it
 
-// Rules are or-ed, the keys inside one and-ed. A rule with none of user, group, unit, exe matches nobody and is a config error.
+// Rules are or-ed, the keys inside one and-ed. A rule with none of user, group, unit, exe matches nobody and
+// is a config error.
 struct AllowRule {
-  std::string label;                   // "account.flat-me.allow[0]", for explanations
+  std::string label;  // "account.flat-me.allow[0]", for explanations
   std::optional<uid_t> user;
-  std::string user_name;               // as written
+  std::string user_name;  // as written
   std::optional<gid_t> group;
   std::string group_name;
-  std::string unit;                    // a systemd unit; not decided upon yet: a rule that names one is refused as unsupported
-  std::string exe;                     // likewise
+  std::string unit;  // a systemd unit; not decided upon yet: a rule that names one is refused as unsupported
+  std::string exe;   // likewise
   Actions actions = static_cast<Actions>(Action::kGet) | static_cast<Actions>(Action::kWatch);
   Place place;
 };
@@ -53,14 +54,14 @@ enum class RevokeSuperseded { kAuto, kAlways, kNever };
 struct Account {
   std::string name;
   bool enabled = true;
-  std::string provider;                               // profile id
-  std::shared_ptr<const provider::Profile> profile;   // resolved; shared by accounts and by calls under way
+  std::string provider;                              // profile id
+  std::shared_ptr<const provider::Profile> profile;  // resolved; shared by accounts and by calls under way
   provider::Grant grant = provider::Grant::kAuthorizationCode;
   std::string client_id;
   SecretSource client_secret;
-  SecretSource client_key;                            // PEM private key, for private_key_jwt and tls
-  std::string client_certificate;                     // PEM file, for tls
-  std::string client_key_id;                          // `kid` of assertions; may be empty
+  SecretSource client_key;         // PEM private key, for private_key_jwt and tls
+  std::string client_certificate;  // PEM file, for tls
+  std::string client_key_id;       // `kid` of assertions; may be empty
   std::string username;
   SecretSource password;
   bool keep_password = false;
@@ -68,29 +69,29 @@ struct Account {
   std::string redirect_uri;
   std::optional<unsigned> redirect_port;
   std::map<std::string, std::string> vars;
-  std::map<std::string, std::string> params;          // extra authorize parameters
-  std::string ca_file;                                // replaces the system's roots for this account's provider
+  std::map<std::string, std::string> params;  // extra authorize parameters
+  std::string ca_file;                        // replaces the system's roots for this account's provider
   bool allow_http_loopback = false;
   RefreshMode refresh = RefreshMode::kAhead;
-  std::optional<Duration> margin;                     // unset: auto
+  std::optional<Duration> margin;  // unset: auto
   RevokeSuperseded revoke_superseded = RevokeSuperseded::kAuto;
   Duration revoke_grace = 60s;
-  std::vector<AllowRule> allow;                       // [defaults] rules first, then the account's own
-  std::string identity;                               // identity of the grant: 64 hex digits, see identity_of()
-  std::string fingerprint;                            // of everything that matters at run time: equal = unchanged by a reload
+  std::vector<AllowRule> allow;  // [defaults] rules first, then the account's own
+  std::string identity;          // identity of the grant: 64 hex digits, see identity_of()
+  std::string fingerprint;       // of everything that matters at run time: equal = unchanged by a reload
   Place place;
 };
 
 struct Listen {
-  std::string http;         // absolute path of the socket
+  std::string http;  // absolute path of the socket
   std::string dbus = "system";
 };
 struct Store {
   std::string backend = "sqlite";
-  SecretSource key;         // kNone: the default place beside the database
+  SecretSource key;  // kNone: the default place beside the database
 };
 struct RefreshSettings {
-  unsigned workers = 32;    // 1 to 32
+  unsigned workers = 32;  // 1 to 32
 };
 struct Callers {
   unsigned max_connections_per_user = 64;
@@ -103,48 +104,50 @@ struct Config {
   Store store;
   RefreshSettings refresh;
   Callers callers;
-  std::vector<AllowRule> default_allow;   // of [defaults]; `admin` here also grants reload, metrics, audit and doctor
+  std::vector<AllowRule>
+      default_allow;  // of [defaults]; `admin` here also grants reload, metrics, audit and doctor
   std::map<std::string, std::shared_ptr<const provider::Profile>> profiles;
   std::map<std::string, std::shared_ptr<const Account>> accounts;
 };
 
 // Where to read from. Empty folders are skipped.
 struct Paths {
-  std::string providers;    // /usr/share/credsyncd/providers
-  std::string config;       // /etc/credsyncd
-  std::string state;        // /var/lib/credsyncd
-  std::string runtime;      // the folder of the socket: /run/credsyncd-api
+  std::string providers;  // /usr/share/credsyncd/providers
+  std::string config;     // /etc/credsyncd
+  std::string state;      // /var/lib/credsyncd
+  std::string runtime;    // the folder of the socket: /run/credsyncd-api
   bool user_instance = false;
-  bool config_must_exist = false;   // the folder was named on the command line
+  bool config_must_exist = false;  // the folder was named on the command line
 };
 
 struct Problem {
   Place place;
-  std::string key;          // dotted path; may be empty for a syntax error
-  std::string words;        // what is wrong, what is allowed, did you mean
-  bool fatal = true;        // false: a warning
+  std::string key;    // dotted path; may be empty for a syntax error
+  std::string words;  // what is wrong, what is allowed, did you mean
+  bool fatal = true;  // false: a warning
 };
 // "file:line:column: key: words"
 std::string to_string(const Problem& problem);
 
 struct Loaded {
-  Config config;                    // to be used only if no problem is fatal
+  Config config;  // to be used only if no problem is fatal
   std::vector<Problem> problems;
   bool usable() const;
 };
 
-// Reads everything in the order of design section 4. Blocking; never throws; reports every problem it can find.
+// Reads everything in the order of design section 4. Blocking; never throws; reports every problem it can
+// find.
 Loaded load(const Paths& paths);
 
 // The merged result as TOML with secrets left out (sources are shown, never what they hold).
 std::string dump(const Config& config);
 
-// Identity of a grant (design section 2): provider, token endpoint's origin, client_id, grant, username, scopes. Hex of a
-// 32-byte hash. A change means another grant: the old tokens are parked.
+// Identity of a grant (design section 2): provider, token endpoint's origin, client_id, grant, username,
+// scopes. Hex of a 32-byte hash. A change means another grant: the old tokens are parked.
 std::string identity_of(const Account& account);
 
 struct Difference {
-  std::vector<std::string> added, changed, removed;   // account names
+  std::vector<std::string> added, changed, removed;  // account names
 };
 Difference difference(const Config& before, const Config& after);
 

@@ -10,11 +10,13 @@ namespace {
 
 void put_table(std::string& out, const std::string& name, const Lines& lines) {
   out += "\n[" + name + "]\n";
-  for (const auto& [key, value] : lines) out += key + " = " + value + "\n";
+  for (const auto& [key, value] : lines)
+    out += key + " = " + value + "\n";
 }
 
 void put_settings(std::string& out, const Config& config) {
-  put_table(out, "listen", {{"http", json_string(config.listen.http)}, {"dbus", json_string(config.listen.dbus)}});
+  put_table(out, "listen",
+            {{"http", json_string(config.listen.http)}, {"dbus", json_string(config.listen.dbus)}});
   Lines store = {{"backend", json_string(config.store.backend)}};
   if (config.store.key.present()) store.emplace_back("key", toml_source(config.store.key));
   put_table(out, "store", store);
@@ -33,16 +35,19 @@ Lines deviations(const provider::Profile& profile) {
     return std::set<std::pair<std::string, std::string>>(lines.begin(), lines.end());
   }();
   Lines out = lines_of(profile);
-  std::erase_if(out, [&](const auto& line) { return line.first != "revoke.how" && kDefaults.contains(line); });
+  std::erase_if(out,
+                [&](const auto& line) { return line.first != "revoke.how" && kDefaults.contains(line); });
   return out;
 }
 
 }  // namespace
 
 std::string dump(const Config& config) {
-  std::string out = "# The configuration in force, merged from all files. Defaults of a profile are left out.\n";
+  std::string out =
+      "# The configuration in force, merged from all files. Defaults of a profile are left out.\n";
   put_settings(out, config);
-  for (const auto& [id, profile] : config.profiles) put_table(out, "provider." + toml_key(id), deviations(*profile));
+  for (const auto& [id, profile] : config.profiles)
+    put_table(out, "provider." + toml_key(id), deviations(*profile));
   for (const auto& [name, account] : config.accounts) {
     out += "\n# " + clean_foreign_text(account->place.file) + ":" + std::to_string(account->place.line);
     put_table(out, "account." + toml_key(name), lines_of(*account));

@@ -16,12 +16,13 @@ namespace {
 
 constexpr std::size_t kHashBytes = 32;
 
-// scheme://host[:port] of the token endpoint; of the issuer where it is still to be discovered; else empty (a static
-// token has none).
+// scheme://host[:port] of the token endpoint; of the issuer where it is still to be discovered; else empty (a
+// static token has none).
 std::string grant_origin(const Account& account) {
   if (!account.profile) return {};
   const provider::Profile& profile = *account.profile;
-  const std::string& text = profile.endpoints.token.url.empty() ? profile.issuer : profile.endpoints.token.url;
+  const std::string& text =
+      profile.endpoints.token.url.empty() ? profile.issuer : profile.endpoints.token.url;
   const auto expanded = provider::expand(text, profile.vars, account.vars);
   const auto url = expanded ? provider::parse_url(*expanded) : Result<provider::Url>(expanded.error());
   return url ? provider::origin_of(*url) : std::string();
@@ -29,7 +30,8 @@ std::string grant_origin(const Account& account) {
 
 void add_lines(FieldHash& hash, const Lines& lines) {
   hash.add(std::to_string(lines.size()));
-  for (const auto& [key, value] : lines) hash.add(key).add(value);
+  for (const auto& [key, value] : lines)
+    hash.add(key).add(value);
 }
 
 }  // namespace
@@ -48,9 +50,11 @@ FieldHash::~FieldHash() = default;
 
 FieldHash& FieldHash::add(std::string_view field) {
   unsigned char size[8];
-  for (unsigned i = 0; i < sizeof size; ++i) size[i] = static_cast<unsigned char>(field.size() >> (8 * i));
+  for (unsigned i = 0; i < sizeof size; ++i)
+    size[i] = static_cast<unsigned char>(field.size() >> (8 * i));
   crypto_generichash_update(&state_->hash, size, sizeof size);
-  crypto_generichash_update(&state_->hash, reinterpret_cast<const unsigned char*>(field.data()), field.size());
+  crypto_generichash_update(&state_->hash, reinterpret_cast<const unsigned char*>(field.data()),
+                            field.size());
   return *this;
 }
 
@@ -89,7 +93,8 @@ std::string identity_of(const Account& account) {
   FieldHash hash("grant 1");
   hash.add(account.provider).add(grant_origin(account)).add(account.client_id);
   hash.add(provider::to_name(account.grant)).add(account.username);
-  for (const std::string& scope : scopes) hash.add(scope);
+  for (const std::string& scope : scopes)
+    hash.add(scope);
   return hash.hex();
 }
 
@@ -97,8 +102,10 @@ Difference difference(const Config& before, const Config& after) {
   Difference out;
   for (const auto& [name, account] : after.accounts) {
     const auto old = before.accounts.find(name);
-    if (old == before.accounts.end()) out.added.push_back(name);
-    else if (old->second->fingerprint != account->fingerprint) out.changed.push_back(name);
+    if (old == before.accounts.end())
+      out.added.push_back(name);
+    else if (old->second->fingerprint != account->fingerprint)
+      out.changed.push_back(name);
   }
   for (const auto& [name, account] : before.accounts) {
     if (!after.accounts.contains(name)) out.removed.push_back(name);

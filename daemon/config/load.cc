@@ -24,7 +24,8 @@ class Loader {
     // What files name relative to themselves must stay right when the daemon changes its folder.
     for (std::string* path : {&paths_.providers, &paths_.config, &paths_.state, &paths_.runtime}) {
       std::error_code ignored;
-      if (!path->empty() && path->front() != '/') *path = std::filesystem::absolute(*path, ignored).lexically_normal();
+      if (!path->empty() && path->front() != '/')
+        *path = std::filesystem::absolute(*path, ignored).lexically_normal();
     }
   }
 
@@ -36,7 +37,8 @@ class Loader {
     if (!paths_.config.empty()) {
       files_.folder(paths_.config + "/accounts.d", false, [this](Node tree) {
         check_top(tree, kInAccounts);
-        if (const auto accounts = tree.fields.find("account"); accounts != tree.fields.end()) add_accounts(accounts->second);
+        if (const auto accounts = tree.fields.find("account"); accounts != tree.fields.end())
+          add_accounts(accounts->second);
       });
     }
     return {std::move(config_), problems_.take()};
@@ -98,7 +100,8 @@ class Loader {
     }
     // A secret source is one value: a later { credential } replaces an earlier { file }, it does not join it.
     const auto store = tree.fields.find("store");
-    if (store != tree.fields.end() && store->second.fields.contains("key")) settings_.fields["store"].fields.erase("key");
+    if (store != tree.fields.end() && store->second.fields.contains("key"))
+      settings_.fields["store"].fields.erase("key");
     merge(settings_, std::move(tree));
   }
 
@@ -110,18 +113,20 @@ class Loader {
     if (const auto defaults = settings_.fields.find("defaults"); defaults != settings_.fields.end()) {
       reader_->read_defaults(defaults->second);
     }
-    for (const Node& accounts : early_accounts_) add_accounts(accounts);
+    for (const Node& accounts : early_accounts_)
+      add_accounts(accounts);
   }
 
   void add_accounts(const Node& accounts) {
-    if (!accounts.is_table()) return problems_.add(accounts.spot, "account", "must be tables: [account.NAME]");
+    if (!accounts.is_table())
+      return problems_.add(accounts.spot, "account", "must be tables: [account.NAME]");
     for (const auto& [name, node] : accounts.fields) {
       const auto [first, added] = seen_.emplace(name, node.spot);
       if (!added) {
         const Place place = first->second.place();
         problems_.add(node.spot, "account." + toml_key(name),
-                      "is defined twice; the first is at " + place.file + ":" + std::to_string(place.line) + ":" +
-                          std::to_string(place.column));
+                      "is defined twice; the first is at " + place.file + ":" + std::to_string(place.line) +
+                          ":" + std::to_string(place.column));
         continue;
       }
       if (auto account = reader_->read(name, node)) config_.accounts.emplace(name, std::move(account));
@@ -157,6 +162,8 @@ bool Loaded::usable() const {
   return std::none_of(problems.begin(), problems.end(), [](const Problem& problem) { return problem.fatal; });
 }
 
-Loaded load(const Paths& paths) { return Loader(paths).run(); }
+Loaded load(const Paths& paths) {
+  return Loader(paths).run();
+}
 
 }  // namespace credsync::config

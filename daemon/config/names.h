@@ -1,4 +1,5 @@
-// The enums of the configuration as the words that TOML uses. Found through provider/names.h's to_name and from_name.
+// The enums of the configuration as the words that TOML uses. Found through provider/names.h's to_name and
+// from_name.
 #pragma once
 
 #include "daemon/config/config.h"

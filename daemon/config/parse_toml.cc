@@ -13,8 +13,9 @@ Spot spot_of(const toml::source_region& source, const std::string* file) {
   return {file, static_cast<unsigned>(source.begin.line), static_cast<unsigned>(source.begin.column)};
 }
 
-// Finds the place where keys or brackets nest too deeply, before toml++ sees the text: it recurses for every level, and a
-// file of a million dots would cost the stack. Knows just enough of TOML to skip strings and comments.
+// Finds the place where keys or brackets nest too deeply, before toml++ sees the text: it recurses for every
+// level, and a file of a million dots would cost the stack. Knows just enough of TOML to skip strings and
+// comments.
 class DepthCheck {
  public:
   explicit DepthCheck(std::string_view text) : text_(text) {}
@@ -23,18 +24,34 @@ class DepthCheck {
   std::optional<std::pair<unsigned, unsigned>> run() {
     for (; at_ < text_.size(); ++at_) {
       switch (text_[at_]) {
-        case '\n': next_line(); [[fallthrough]];
+        case '\n':
+          next_line();
+          [[fallthrough]];
         case '=':
-        case ',': dots_ = 0; break;
-        case '#': skip_to('\n'); break;
+        case ',':
+          dots_ = 0;
+          break;
+        case '#':
+          skip_to('\n');
+          break;
         case '"':
-        case '\'': skip_string(text_[at_]); break;
+        case '\'':
+          skip_string(text_[at_]);
+          break;
         case '[':
-        case '{': ++open_; dots_ = 0; break;
+        case '{':
+          ++open_;
+          dots_ = 0;
+          break;
         case ']':
-        case '}': open_ -= open_ > 0 ? 1 : 0; break;
-        case '.': ++dots_; break;
-        default: break;
+        case '}':
+          open_ -= open_ > 0 ? 1 : 0;
+          break;
+        case '.':
+          ++dots_;
+          break;
+        default:
+          break;
       }
       if (dots_ > kMaxTomlDepth || open_ > kMaxTomlDepth) {
         return std::pair(line_, static_cast<unsigned>(at_ - line_start_ + 1));
@@ -52,7 +69,8 @@ class DepthCheck {
   // Leaves at_ before `end`, which is then seen as usual.
   void skip_to(char end) { at_ = std::min(text_.find(end, at_), text_.size()) - 1; }
 
-  // Leaves at_ on the last quote. One line, or three quotes and many lines; \ escapes inside double quotes only.
+  // Leaves at_ on the last quote. One line, or three quotes and many lines; \ escapes inside double quotes
+  // only.
   void skip_string(char quote) {
     const bool many = text_.substr(at_, 3) == std::string(3, quote);
     at_ += many ? 3 : 1;
@@ -62,8 +80,10 @@ class DepthCheck {
         return;  // not closed: toml++ will say so
       }
       if (text_[at_] == '\n') next_line();
-      if (text_[at_] == '\\' && quote == '"' && at_ + 1 < text_.size() && text_[at_ + 1] != '\n') ++at_;
-      else if (text_[at_] == quote && (!many || text_.substr(at_, 3) == std::string(3, quote))) break;
+      if (text_[at_] == '\\' && quote == '"' && at_ + 1 < text_.size() && text_[at_ + 1] != '\n')
+        ++at_;
+      else if (text_[at_] == quote && (!many || text_.substr(at_, 3) == std::string(3, quote)))
+        break;
     }
     at_ += many ? 2 : 0;
   }
@@ -72,8 +92,8 @@ class DepthCheck {
   std::size_t at_ = 0;
   std::size_t line_start_ = 0;
   unsigned line_ = 1;
-  unsigned dots_ = 0;   // in the key being read
-  unsigned open_ = 0;   // brackets and braces
+  unsigned dots_ = 0;  // in the key being read
+  unsigned open_ = 0;  // brackets and braces
 };
 
 class Converter {
@@ -138,8 +158,8 @@ class Converter {
   Problems& problems_;
 };
 
-// toml++ quotes what it stumbled over, which may be part of a secret written without quotes. What it quotes stays only
-// where it is a key or a single character.
+// toml++ quotes what it stumbled over, which may be part of a secret written without quotes. What it quotes
+// stays only where it is a key or a single character.
 std::string without_values(std::string_view description) {
   constexpr std::size_t kLongestEscape = 6;  // \u0000
   if (description.find("redefine") != description.npos) return clean_foreign_text(description);
@@ -149,7 +169,8 @@ std::string without_values(std::string_view description) {
     const std::size_t close = open == description.npos ? open : description.find('\'', open + 1);
     if (close == description.npos) break;
     const std::string_view quoted = description.substr(open + 1, close - open - 1);
-    const bool one_character = quoted.size() <= 1 || (quoted.front() == '\\' && quoted.size() <= kLongestEscape);
+    const bool one_character =
+        quoted.size() <= 1 || (quoted.front() == '\\' && quoted.size() <= kLongestEscape);
     out += description.substr(0, open + 1);
     out += one_character ? quoted : "…";
     out += '\'';
@@ -158,7 +179,8 @@ std::string without_values(std::string_view description) {
   return clean_foreign_text(out.append(description));
 }
 
-// "cannot redefine existing table 'account.a'": where the first one stands, if it is written as a plain header.
+// "cannot redefine existing table 'account.a'": where the first one stands, if it is written as a plain
+// header.
 std::string first_definition(std::string_view text, std::string_view description, unsigned second_line) {
   constexpr std::string_view kWords = "cannot redefine existing table '";
   const std::size_t at = description.find(kWords);
@@ -167,7 +189,8 @@ std::string first_definition(std::string_view text, std::string_view description
   const std::string header = "[" + std::string(description.substr(0, description.find('\''))) + "]";
   unsigned line = 1;
   for (std::size_t start = 0; start < text.size() && line < second_line; ++line) {
-    if (text.substr(start).starts_with(header)) return "; it is already defined on line " + std::to_string(line);
+    if (text.substr(start).starts_with(header))
+      return "; it is already defined on line " + std::to_string(line);
     start = std::min(text.find('\n', start), text.size()) + 1;
   }
   return {};
@@ -184,7 +207,8 @@ std::string words_for(std::string_view text, const toml::parse_error& error) {
 
 std::optional<Node> parse_toml(std::string_view text, const std::string* file, Problems& problems) {
   if (const auto deep = DepthCheck(text).run()) {
-    problems.add(Spot{file, deep->first, deep->second}, "", "nested deeper than " + std::to_string(kMaxTomlDepth));
+    problems.add(Spot{file, deep->first, deep->second}, "",
+                 "nested deeper than " + std::to_string(kMaxTomlDepth));
     return std::nullopt;
   }
   try {

@@ -24,7 +24,8 @@ bool is_header_name(std::string_view name) {
 
 bool same_without_case(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [&](char x, char y) { return lower(x) == lower(y); });
 }
 
 class ProfileChecks {
@@ -34,7 +35,8 @@ class ProfileChecks {
 
   void all() {
     variables();
-    for (const NamedEndpoint& one : endpoints_of(profile_)) endpoint("endpoints." + std::string(one.name), *one.endpoint);
+    for (const NamedEndpoint& one : endpoints_of(profile_))
+      endpoint("endpoints." + std::string(one.name), *one.endpoint);
     if (!profile_.issuer.empty()) url("issuer", profile_.issuer, false);
     parameters();
     grants();
@@ -89,7 +91,8 @@ class ProfileChecks {
 };
 
 void ProfileChecks::variables() {
-  for (const auto& [name, declared] : profile_.vars) variable(name, declared);
+  for (const auto& [name, declared] : profile_.vars)
+    variable(name, declared);
 }
 
 void ProfileChecks::variable(const std::string& name, const provider::Variable& variable) {
@@ -137,7 +140,9 @@ void ProfileChecks::url(const std::string& path, const std::string& text, bool r
   provider::StringMap sample;
   for (const auto& [name, variable] : profile_.vars) {
     const bool words = !variable.allowed.empty();
-    sample[name] = variable.fallback ? *variable.fallback : words ? variable.allowed.front() : "sample.example";
+    sample[name] = variable.fallback ? *variable.fallback
+                   : words           ? variable.allowed.front()
+                                     : "sample.example";
   }
   auto expanded = provider::expand_resolved(text, sample);
   if (!expanded) return wrong(path, expanded.error().message());
@@ -145,7 +150,8 @@ void ProfileChecks::url(const std::string& path, const std::string& text, bool r
     *expanded = provider::fill_reserved(*expanded, name, "sample");
   }
   // Whether http:// to loopback is allowed is the account's to say.
-  if (const auto checked = provider::check_endpoint_url(*expanded, true); !checked) wrong(path, checked.error().message());
+  if (const auto checked = provider::check_endpoint_url(*expanded, true); !checked)
+    wrong(path, checked.error().message());
 }
 
 void ProfileChecks::endpoint(const std::string& path, const provider::Endpoint& endpoint) {
@@ -158,7 +164,8 @@ void ProfileChecks::endpoint(const std::string& path, const provider::Endpoint& 
 }
 
 void ProfileChecks::headers(const std::string& path, const provider::StringMap& headers) {
-  static constexpr std::string_view kOurs[] = {"Host", "Content-Length", "Transfer-Encoding", "Connection", "Authorization"};
+  static constexpr std::string_view kOurs[] = {"Host", "Content-Length", "Transfer-Encoding", "Connection",
+                                               "Authorization"};
   for (const auto& [name, value] : headers) {
     const std::string name_path = path + "." + toml_key(name);
     if (!is_header_name(name)) wrong(name_path, "is not the name of an HTTP header");
@@ -172,9 +179,11 @@ void ProfileChecks::parameters() {
   for (const auto& [kind, parameters] : profile_.parameters) {
     const std::string path = "parameters." + std::string(provider::to_name(kind));
     const bool revoke = kind == provider::RequestKind::kRevoke;
-    for (const auto& [name, value] : parameters.set) text_template(path + ".set." + toml_key(name), value, revoke);
+    for (const auto& [name, value] : parameters.set)
+      text_template(path + ".set." + toml_key(name), value, revoke);
     for (const auto& [name, theirs] : parameters.rename) {
-      if (theirs.empty()) wrong(path + ".rename." + toml_key(name), "must not be empty; `omit` leaves a parameter out");
+      if (theirs.empty())
+        wrong(path + ".rename." + toml_key(name), "must not be empty; `omit` leaves a parameter out");
     }
   }
 }
@@ -190,18 +199,21 @@ void ProfileChecks::grants() {
     wrong("grants", "is missing: the list of grants the provider offers, such as [\"authorization_code\"]");
   }
   const provider::Endpoints& at = profile_.endpoints;
-  for (const Grant grant : {Grant::kAuthorizationCode, Grant::kImplicit}) need("authorize", at.authorize, grant);
+  for (const Grant grant : {Grant::kAuthorizationCode, Grant::kImplicit})
+    need("authorize", at.authorize, grant);
   need("device", at.device, Grant::kDeviceCode);
-  for (const Grant grant : {Grant::kAuthorizationCode, Grant::kDeviceCode, Grant::kPassword, Grant::kClientCredentials,
-                            Grant::kRefreshToken}) {
+  for (const Grant grant : {Grant::kAuthorizationCode, Grant::kDeviceCode, Grant::kPassword,
+                            Grant::kClientCredentials, Grant::kRefreshToken}) {
     need("token", at.token, grant);
   }
 }
 
 void ProfileChecks::client() {
-  if (profile_.client.auth.empty()) wrong("client.auth", "must name at least one way, such as [\"basic\"] or [\"none\"]");
-  static constexpr std::string_view kAlgorithms[] = {"",      "HS256", "HS384", "HS512", "RS256", "RS384",
-                                                     "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"};
+  if (profile_.client.auth.empty())
+    wrong("client.auth", "must name at least one way, such as [\"basic\"] or [\"none\"]");
+  static constexpr std::string_view kAlgorithms[] = {"",      "HS256", "HS384", "HS512", "RS256",
+                                                     "RS384", "RS512", "PS256", "PS384", "PS512",
+                                                     "ES256", "ES384", "ES512"};
   const auto end = std::end(kAlgorithms);
   if (std::find(std::begin(kAlgorithms), end, profile_.client.signing_algorithm) == end) {
     wrong("client.signing_algorithm", "must be one of HS, RS, PS or ES with 256, 384 or 512, such as ES256");
@@ -221,11 +233,15 @@ void ProfileChecks::paths() {
   const provider::Answer& answer = profile_.answer;
   if (!answer.root.empty()) dotted("answer.root", answer.root);
   if (!answer.expires_at.empty()) dotted("answer.expires_at", answer.expires_at);
-  for (const auto& [name, value] : answer.fields) dotted("answer.fields." + toml_key(name), value);
+  for (const auto& [name, value] : answer.fields)
+    dotted("answer.fields." + toml_key(name), value);
   if (answer.success) dotted("answer.success.path", answer.success->path);
-  for (const std::string& value : answer.keep) dotted("answer.keep", value);
-  for (const std::string& value : profile_.errors.code) dotted("errors.code", value);
-  for (const std::string& value : profile_.errors.text) dotted("errors.text", value);
+  for (const std::string& value : answer.keep)
+    dotted("answer.keep", value);
+  for (const std::string& value : profile_.errors.code)
+    dotted("errors.code", value);
+  for (const std::string& value : profile_.errors.text)
+    dotted("errors.text", value);
 }
 
 void ProfileChecks::revocation() {
@@ -249,7 +265,8 @@ void ProfileChecks::matches() {
   for (std::size_t i = 0; i < profile_.errors.match.size(); ++i) {
     const provider::ErrorMatch& match = profile_.errors.match[i];
     if (match.status || !match.code.empty() || match.request) continue;
-    wrong("errors.match", "entry " + std::to_string(i) + " would match every answer; give it a status, a code or a request");
+    wrong("errors.match",
+          "entry " + std::to_string(i) + " would match every answer; give it a status, a code or a request");
   }
 }
 
@@ -262,8 +279,10 @@ void ProfileChecks::rest() {
   if (!path.starts_with('/') || path.find_first_of(" ?#%\\") != path.npos) {
     wrong("authorize.redirect_path", "must begin with / and hold no space, ?, #, % or backslash");
   }
-  if (!is_header_name(profile_.delivery.header)) wrong("delivery.header", "is not the name of an HTTP header");
-  if (profile_.answer.introspect_expiry && profile_.endpoints.introspect.url.empty() && profile_.issuer.empty()) {
+  if (!is_header_name(profile_.delivery.header))
+    wrong("delivery.header", "is not the name of an HTTP header");
+  if (profile_.answer.introspect_expiry && profile_.endpoints.introspect.url.empty() &&
+      profile_.issuer.empty()) {
     wrong("answer.introspect_expiry", "needs endpoints.introspect (or an issuer to discover it from)");
   }
 }

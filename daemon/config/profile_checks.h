@@ -6,7 +6,8 @@
 
 namespace credsync::config {
 
-// Adds a problem for each thing that would make requests of this profile wrong or unsafe. `tree` gives the places.
+// Adds a problem for each thing that would make requests of this profile wrong or unsafe. `tree` gives the
+// places.
 void check_profile(const provider::Profile& profile, const Node& tree, Problems& problems);
 
 // An endpoint with its TOML name.

@@ -21,11 +21,17 @@ class Reader {
   void text(std::string_view key, std::string& out) { table_.text(key, out); }
   void boolean(std::string_view key, bool& out) { table_.boolean(key, out); }
   void strings(std::string_view key, std::vector<std::string>& out) { table_.strings(key, out); }
-  void string_map(std::string_view key, std::map<std::string, std::string>& out) { table_.string_map(key, out); }
+  void string_map(std::string_view key, std::map<std::string, std::string>& out) {
+    table_.string_map(key, out);
+  }
   template <typename Enum>
-  void choice(std::string_view key, Enum& out) { table_.choice(key, out); }
+  void choice(std::string_view key, Enum& out) {
+    table_.choice(key, out);
+  }
   template <typename Enum>
-  void choices(std::string_view key, std::vector<Enum>& out) { table_.choices(key, out); }
+  void choices(std::string_view key, std::vector<Enum>& out) {
+    table_.choices(key, out);
+  }
 
   template <typename Enum>
   void optional_choice(std::string_view key, std::optional<Enum>& out) {
@@ -56,7 +62,8 @@ class Reader {
   }
   template <typename T>
   void optional_table(std::string_view key, std::optional<T>& out) {
-    if (const Node* node = table_.take(key, Node::Kind::kTable)) fill(*node, table_.path_of(key), out.emplace());
+    if (const Node* node = table_.take(key, Node::Kind::kTable))
+      fill(*node, table_.path_of(key), out.emplace());
   }
   template <typename T>
   void table_map(std::string_view key, std::map<std::string, T>& out) {
@@ -87,7 +94,8 @@ class Reader {
     if (node == nullptr) return;
     for (std::size_t i = 0; i < node->items.size(); ++i) {
       const std::string path = table_.path_of(key) + "[" + std::to_string(i) + "]";
-      if (table_.expect(node->items[i], Node::Kind::kTable, path)) fill(node->items[i], path, out.emplace_back());
+      if (table_.expect(node->items[i], Node::Kind::kTable, path))
+        fill(node->items[i], path, out.emplace_back());
     }
   }
 
@@ -122,8 +130,10 @@ void Reader::statuses(std::string_view key, std::vector<int>& out) {
 void flatten_sources(const Node& node, const std::string& path, std::map<std::string, const Node*>& out) {
   for (const auto& [key, value] : node.fields) {
     const std::string name = path.empty() ? key : path + "." + key;
-    if (value.is_table()) flatten_sources(value, name, out);
-    else out[name] = &value;
+    if (value.is_table())
+      flatten_sources(value, name, out);
+    else
+      out[name] = &value;
   }
 }
 
@@ -140,7 +150,8 @@ class Facts {
       if (value.is_table() && !value.fields.empty()) {
         collect(value, name);
       } else {
-        facts_.push_back({name, toml_value(value), value.spot.place().file, value.spot.line, source_of(name)});
+        facts_.push_back(
+            {name, toml_value(value), value.spot.place().file, value.spot.line, source_of(name)});
       }
     }
   }
@@ -149,7 +160,8 @@ class Facts {
   void check(const std::string& path, Problems& problems) const {
     for (const auto& [name, node] : sources_) {
       if (!node->is_string()) {
-        problems.add(node->spot, path + ".sources." + toml_key(name), "must be text: the document the fact is taken from");
+        problems.add(node->spot, path + ".sources." + toml_key(name),
+                     "must be text: the document the fact is taken from");
       } else if (!used_.contains(name)) {
         problems.warn(node->spot, path + ".sources." + toml_key(name), "the profile has no such key");
       }
@@ -161,7 +173,8 @@ class Facts {
  private:
   // The source of the key itself, or of the nearest table around it.
   std::string source_of(std::string_view name) {
-    for (std::size_t end = name.size(); end != std::string_view::npos && end > 0; end = name.rfind('.', end - 1)) {
+    for (std::size_t end = name.size(); end != std::string_view::npos && end > 0;
+         end = name.rfind('.', end - 1)) {
       const auto found = sources_.find(std::string(name.substr(0, end)));
       if (found == sources_.end()) continue;
       used_.insert(found->first);
@@ -176,7 +189,8 @@ class Facts {
 };
 
 // The tree of a profile upon the one it extends. Empty and a problem if the chain has no end.
-std::optional<Node> with_parents(const Node& providers, const std::string& id, unsigned depth, Problems& problems) {
+std::optional<Node> with_parents(const Node& providers, const std::string& id, unsigned depth,
+                                 Problems& problems) {
   const Node& own = providers.fields.at(id);
   const auto extends = own.fields.find("extends");
   if (extends == own.fields.end()) return own;
@@ -189,7 +203,8 @@ std::optional<Node> with_parents(const Node& providers, const std::string& id, u
   const auto parent = providers.fields.find(extends->second.text);
   if (parent == providers.fields.end() || !parent->second.is_table()) {
     std::vector<std::string_view> known;
-    for (const auto& [name, node] : providers.fields) known.push_back(name);
+    for (const auto& [name, node] : providers.fields)
+      known.push_back(name);
     problems.add(spot, path, "no profile has this id" + suggestion(extends->second.text, known));
     return std::nullopt;
   }
@@ -212,10 +227,12 @@ provider::Profile read_profile(const std::string& id, const Node& tree, Problems
   Reader reader(table);
   visit(reader, profile);
   table.finish();
-  // The default of RFC 7009 holds as soon as there is somewhere to send it.
+  // The default of RFC 7009 holds as soon as there is somewhere to send it, or discovery may find it.
   const auto revoke = tree.fields.find("revoke");
   const bool how_is_said = revoke != tree.fields.end() && revoke->second.fields.contains("how");
-  if (!how_is_said && !profile.endpoints.revoke.url.empty()) profile.revoke.how = provider::RevokeHow::kRfc7009;
+  const bool discovered = !profile.issuer.empty() && profile.endpoints.token.url.empty();
+  if (!how_is_said && (discovered || !profile.endpoints.revoke.url.empty()))
+    profile.revoke.how = provider::RevokeHow::kRfc7009;
   Facts facts(sources);
   facts.collect(tree, "");
   facts.check(path, problems);
@@ -245,7 +262,8 @@ ReadProfiles read_profiles(const Node& providers, Problems& problems) {
     const std::string path = "provider." + toml_key(id);
     const std::size_t before = problems.fatal_count();
     if (!is_account_name(id)) {
-      problems.add(node.spot, path, "an id is at most 64 of a-z, 0-9, '.', '_' and '-', and begins with a letter or digit");
+      problems.add(node.spot, path,
+                   "an id is at most 64 of a-z, 0-9, '.', '_' and '-', and begins with a letter or digit");
     } else if (!node.is_table()) {
       problems.add(node.spot, path, "must be a table: [" + path + "]");
     } else if (auto tree = with_parents(providers, id, 0, problems)) {

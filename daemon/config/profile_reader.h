@@ -14,7 +14,7 @@ using Profiles = std::map<std::string, std::shared_ptr<const provider::Profile>>
 
 struct ReadProfiles {
   Profiles good;
-  std::set<std::string> broken;   // ids whose profile has a problem already: their accounts need no second one
+  std::set<std::string> broken;  // ids whose profile has a problem already: their accounts need no second one
 };
 
 // `providers` is the merged [provider] table of all files: id -> profile.

@@ -1,5 +1,5 @@
-// The schema of a provider profile, said once: a visitor that reads fills the fields, one that writes prints them, so the
-// two cannot drift apart. credsyncd.toml(5), section PROVIDERS, explains every key.
+// The schema of a provider profile, said once: a visitor that reads fills the fields, one that writes prints
+// them, so the two cannot drift apart. credsyncd.toml(5), section PROVIDERS, explains every key.
 #pragma once
 
 #include "daemon/provider/profile.h"

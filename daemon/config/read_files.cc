@@ -22,8 +22,8 @@ struct CloseFolder {
   void operator()(DIR* folder) const { ::closedir(folder); }
 };
 
-// Reading takes a buffer of the limit's size and wipes it afterwards: a megabyte for each of ten thousand small files is
-// a second at start.
+// Reading takes a buffer of the limit's size and wipes it afterwards: a megabyte for each of ten thousand
+// small files is a second at start.
 Result<WipedString> read_config_file(const std::string& path) {
   constexpr std::size_t kUsualBytes = 16 * 1024;
   auto content = read_checked_file(path, kUsualBytes, Secrecy::kPublic);
@@ -31,7 +31,9 @@ Result<WipedString> read_config_file(const std::string& path) {
   return read_checked_file(path, kMaxFileBytes, Secrecy::kPublic);
 }
 
-bool is_config_name(std::string_view name) { return name.ends_with(".toml") && !name.starts_with('.'); }
+bool is_config_name(std::string_view name) {
+  return name.ends_with(".toml") && !name.starts_with('.');
+}
 
 }  // namespace
 
@@ -46,10 +48,12 @@ void FileReader::folder(const std::string& path, bool must_exist, const std::fun
   while (const dirent* entry = ::readdir(folder.get())) {
     if (is_config_name(entry->d_name)) files.emplace_back(entry->d_name);
     if (files.size() <= kMaxFilesPerFolder) continue;
-    return problems_.add(Place{path, 0, 0}, "", "holds more than " + std::to_string(kMaxFilesPerFolder) + " files", true);
+    return problems_.add(Place{path, 0, 0}, "",
+                         "holds more than " + std::to_string(kMaxFilesPerFolder) + " files", true);
   }
   std::sort(files.begin(), files.end());
-  for (const std::string& name : files) file(path + "/" + name, use);
+  for (const std::string& name : files)
+    file(path + "/" + name, use);
 }
 
 void FileReader::file(const std::string& path, const std::function<void(Node)>& use) {
@@ -60,7 +64,8 @@ void FileReader::file(const std::string& path, const std::function<void(Node)>& 
   }
   total_ += content->text().size();
   if (total_ > kMaxTotalBytes) {
-    return problems_.add(Place{path, 0, 0}, "", "the files of the configuration are larger than 256 MiB together", true);
+    return problems_.add(Place{path, 0, 0}, "",
+                         "the files of the configuration are larger than 256 MiB together", true);
   }
   const std::string* name = names_.add(path);
   if (auto tree = parse_toml(content->text(), name, problems_)) use(std::move(*tree));

@@ -13,7 +13,7 @@
 namespace credsync::config {
 namespace {
 
-constexpr std::size_t kMaxRules = 256;         // every hand-out walks them
+constexpr std::size_t kMaxRules = 256;           // every hand-out walks them
 constexpr std::size_t kMaxEntryBytes = 1 << 20;  // of a passwd or group entry: big groups have long lists
 constexpr std::int64_t kLargestId = 4294967294;  // 2^32 - 1 means "no id" to the kernel
 
@@ -31,13 +31,18 @@ std::optional<unsigned> look_up(const std::string& name, LookUp call, Id Entry::
   return std::nullopt;
 }
 
-std::optional<unsigned> user_id(const std::string& name) { return look_up<passwd>(name, ::getpwnam_r, &passwd::pw_uid); }
-std::optional<unsigned> group_id(const std::string& name) { return look_up<group>(name, ::getgrnam_r, &group::gr_gid); }
+std::optional<unsigned> user_id(const std::string& name) {
+  return look_up<passwd>(name, ::getpwnam_r, &passwd::pw_uid);
+}
+std::optional<unsigned> group_id(const std::string& name) {
+  return look_up<group>(name, ::getgrnam_r, &group::gr_gid);
+}
 
 std::optional<std::int64_t> digits(std::string_view text) {
   std::int64_t value = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || text.front() == '-' || error != std::errc{} || rest != text.data() + text.size()) return std::nullopt;
+  if (text.empty() || text.front() == '-' || error != std::errc{} || rest != text.data() + text.size())
+    return std::nullopt;
   return value;
 }
 
@@ -47,7 +52,8 @@ void RuleReader::read(TableReader& table, std::vector<AllowRule>& out) {
   const Node* node = table.take("allow", Node::Kind::kArray);
   if (node == nullptr) return;
   const std::string path = table.path_of("allow");
-  if (node->items.size() > kMaxRules) return table.wrong("allow", "has more than " + std::to_string(kMaxRules) + " rules");
+  if (node->items.size() > kMaxRules)
+    return table.wrong("allow", "has more than " + std::to_string(kMaxRules) + " rules");
   for (std::size_t i = 0; i < node->items.size(); ++i) {
     const std::string rule_path = path + "[" + std::to_string(i) + "]";
     if (table.expect(node->items[i], Node::Kind::kTable, rule_path)) {
@@ -56,7 +62,8 @@ void RuleReader::read(TableReader& table, std::vector<AllowRule>& out) {
   }
 }
 
-void RuleReader::read_rule(const Node& node, const std::string& path, std::vector<AllowRule>& out, Problems& problems) {
+void RuleReader::read_rule(const Node& node, const std::string& path, std::vector<AllowRule>& out,
+                           Problems& problems) {
   TableReader table(node, path, problems);
   AllowRule rule;
   rule.label = path;
@@ -78,23 +85,29 @@ bool RuleReader::read_who(TableReader& table, AllowRule& rule) {
     const Node* node = table.take(key);
     if (node == nullptr) continue;
     // Left out it would let in more callers than the admin meant.
-    table.wrong(key, "this version cannot decide on " + std::string(key) + "; use user or group, or remove the rule");
+    table.wrong(
+        key, "this version cannot decide on " + std::string(key) + "; use user or group, or remove the rule");
     good = false;
   }
   if (good && !user && !group) {
-    table.problems().add(rule.place, rule.label, "a rule needs a user or a group, else it matches nobody", true);
+    table.problems().add(rule.place, rule.label, "a rule needs a user or a group, else it matches nobody",
+                         true);
     good = false;
   }
   return good;
 }
 
-bool RuleReader::read_id(TableReader& table, std::string_view key, std::optional<unsigned>& id, std::string& name) {
+bool RuleReader::read_id(TableReader& table, std::string_view key, std::optional<unsigned>& id,
+                         std::string& name) {
   const Node* node = table.take(key);
   if (node == nullptr) return true;
   std::optional<std::int64_t> number;
-  if (node->kind == Node::Kind::kInteger) number = node->integer;
-  else if (!table.expect(*node, Node::Kind::kString, table.path_of(key))) return false;
-  else number = digits(node->text);
+  if (node->kind == Node::Kind::kInteger)
+    number = node->integer;
+  else if (!table.expect(*node, Node::Kind::kString, table.path_of(key)))
+    return false;
+  else
+    number = digits(node->text);
   name = number ? std::to_string(*number) : node->text;
   if (!number) {
     Ids& known = key == "user" ? users_ : groups_;
@@ -124,7 +137,8 @@ bool RuleReader::read_actions(TableReader& table, AllowRule& rule) {
     return false;
   }
   rule.actions = static_cast<Actions>(Action::kWatch);  // implied by any other (design section 8)
-  for (const Action action : actions) rule.actions |= static_cast<Actions>(action);
+  for (const Action action : actions)
+    rule.actions |= static_cast<Actions>(action);
   return true;
 }
 

@@ -1,4 +1,5 @@
-// `allow` rules: who may do what. Names become ids here, once, so that no decision at run time depends on a look-up.
+// `allow` rules: who may do what. Names become ids here, once, so that no decision at run time depends on a
+// look-up.
 #pragma once
 
 #include <map>
@@ -25,7 +26,7 @@ class RuleReader {
   bool read_actions(TableReader& table, AllowRule& rule);
 
   using Ids = std::map<std::string, std::optional<unsigned>>;
-  Ids users_, groups_;   // looked up already during this load
+  Ids users_, groups_;  // looked up already during this load
 };
 
 }  // namespace credsync::config

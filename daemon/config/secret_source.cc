@@ -20,8 +20,9 @@
 namespace credsync::config {
 namespace {
 
-// A program that prints a secret, from its start to its end. It gets nothing of ours: no environment, no descriptor, no
-// terminal; and leaves nothing behind: its whole session's process group is killed when this object goes.
+// A program that prints a secret, from its start to its end. It gets nothing of ours: no environment, no
+// descriptor, no terminal; and leaves nothing behind: its whole session's process group is killed when this
+// object goes.
 class Command {
  public:
   Command(const std::vector<std::string>& arguments, Duration patience)
@@ -46,7 +47,7 @@ class Command {
   const Duration patience_;
   const BootTime deadline_;
   pid_t pid_ = -1;
-  Descriptor process_;   // readable when it has ended
+  Descriptor process_;  // readable when it has ended
   Descriptor pipe_;
 };
 
@@ -55,7 +56,8 @@ std::string home_folder() {
   std::array<char, 4096> buffer{};
   passwd entry{};
   passwd* found = nullptr;
-  if (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) return found->pw_dir;
+  if (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
+    return found->pw_dir;
   return "/";
 }
 
@@ -78,9 +80,12 @@ struct SpawnSettings {
     sigset_t none, all;
     ::sigemptyset(&none);
     ::sigfillset(&all);
-    // Libraries block SIGPIPE in us and a child inherits that; a session of its own has no terminal to ask on.
-    return ::posix_spawnattr_setsigmask(&attributes, &none) == 0 && ::posix_spawnattr_setsigdefault(&attributes, &all) == 0 &&
-           ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID) == 0 &&
+    // Libraries block SIGPIPE in us and a child inherits that; a session of its own has no terminal to ask
+    // on.
+    return ::posix_spawnattr_setsigmask(&attributes, &none) == 0 &&
+           ::posix_spawnattr_setsigdefault(&attributes, &all) == 0 &&
+           ::posix_spawnattr_setflags(
+               &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID) == 0 &&
            ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) == 0 &&
            ::posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO) == 0 &&
            ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0) == 0 &&
@@ -96,7 +101,8 @@ Result<void> Command::spawn(int out) {
   std::vector<std::string> environment = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=" + home_folder()};
   const auto pointers = [](std::vector<std::string>& texts) {
     std::vector<char*> list;
-    for (std::string& text : texts) list.push_back(text.data());
+    for (std::string& text : texts)
+      list.push_back(text.data());
     list.push_back(nullptr);
     return list;
   };
@@ -122,7 +128,8 @@ Result<void> Command::start() {
   return {};
 }
 
-// False: there is no more for now. The end of the pipe counts as that too; the process's own end is what is waited for.
+// False: there is no more for now. The end of the pipe counts as that too; the process's own end is what is
+// waited for.
 Result<bool> Command::read_some(WipedString& into) {
   std::string& text = into.text();
   const std::size_t have = text.size();
@@ -131,15 +138,18 @@ Result<bool> Command::read_some(WipedString& into) {
   text.resize(have + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
   if (got < 0 && errno == EINTR) return true;
   if (got < 0 && errno != EAGAIN) return from_errno("read from " + arguments_.front(), errno);
-  if (text.size() > kMaxSecretBytes) return failed("printed more than " + std::to_string(kMaxSecretBytes) + " bytes");
+  if (text.size() > kMaxSecretBytes)
+    return failed("printed more than " + std::to_string(kMaxSecretBytes) + " bytes");
   if (got == 0) pipe_.reset();
   return got > 0;
 }
 
 Result<void> Command::wait_for_more(bool& ended) {
   const Duration left = deadline_ - clock_.boot();
-  if (left <= Duration::zero()) return timed_out(arguments_.front() + " did not end within " + to_text(patience_));
-  pollfd watched[2] = {{process_.get(), POLLIN, 0}, {pipe_.get(), POLLIN, 0}};   // a closed pipe is -1: not watched
+  if (left <= Duration::zero())
+    return timed_out(arguments_.front() + " did not end within " + to_text(patience_));
+  pollfd watched[2] = {{process_.get(), POLLIN, 0},
+                       {pipe_.get(), POLLIN, 0}};  // a closed pipe is -1: not watched
   const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(left).count();
   if (::poll(watched, 2, static_cast<int>(milliseconds)) < 0 && errno != EINTR) {
     return from_errno("wait for " + arguments_.front(), errno);
@@ -151,7 +161,7 @@ Result<void> Command::wait_for_more(bool& ended) {
 Result<WipedString> Command::output() {
   WipedString text;
   text.text().reserve(kMaxSecretBytes + 1);  // never moved: no copy is left behind
-  for (bool ended = false; ;) {
+  for (bool ended = false;;) {
     // What it wrote before it ended is in the pipe by then; what its children still write is nobody's secret.
     const bool last = ended;
     while (pipe_) {
@@ -198,16 +208,21 @@ Result<WipedString> read_credential(const std::string& name) {
 }
 
 std::string name_of(const SecretSource& source) {
-  if (source.kind == SecretSource::Kind::kCommand) return source.command.empty() ? "the command" : source.command.front();
+  if (source.kind == SecretSource::Kind::kCommand)
+    return source.command.empty() ? "the command" : source.command.front();
   return source.kind == SecretSource::Kind::kCredential ? "credential " + source.path : source.path;
 }
 
 Result<WipedString> read_whole(const SecretSource& source, Duration patience) {
   switch (source.kind) {
-    case SecretSource::Kind::kFile: return read_checked_file(source.path, kMaxSecretBytes, Secrecy::kSecret);
-    case SecretSource::Kind::kCredential: return read_credential(source.path);
-    case SecretSource::Kind::kCommand: return run(source.command, patience);
-    case SecretSource::Kind::kNone: break;
+    case SecretSource::Kind::kFile:
+      return read_checked_file(source.path, kMaxSecretBytes, Secrecy::kSecret);
+    case SecretSource::Kind::kCredential:
+      return read_credential(source.path);
+    case SecretSource::Kind::kCommand:
+      return run(source.command, patience);
+    case SecretSource::Kind::kNone:
+      break;
   }
   return invalid("no secret is configured");
 }
@@ -219,7 +234,9 @@ Result<Secret> read_secret(const SecretSource& source, Duration patience) {
   if (!content) return content.error();
   std::string_view text = content->text();
   if (text.ends_with('\n')) text.remove_suffix(1);
-  if (text.empty()) return invalid(name_of(source) + (source.kind == SecretSource::Kind::kCommand ? " printed nothing" : " is empty"));
+  if (text.empty())
+    return invalid(name_of(source) +
+                   (source.kind == SecretSource::Kind::kCommand ? " printed nothing" : " is empty"));
   return Secret(text);
 }
 

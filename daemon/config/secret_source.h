@@ -7,11 +7,11 @@
 
 namespace credsync::config {
 
-constexpr std::size_t kMaxSecretBytes = 64 * 1024;   // design section 4
-constexpr Duration kSecretCommandDeadline = 10s;     // design section 4
+constexpr std::size_t kMaxSecretBytes = 64 * 1024;  // design section 4
+constexpr Duration kSecretCommandDeadline = 10s;    // design section 4
 
-// The secret without one trailing newline. Errors name the file or the command, never its output. `patience` is for a
-// command only: then it is killed with all it started.
+// The secret without one trailing newline. Errors name the file or the command, never its output. `patience`
+// is for a command only: then it is killed with all it started.
 Result<Secret> read_secret(const SecretSource& source, Duration patience = kSecretCommandDeadline);
 
 }  // namespace credsync::config

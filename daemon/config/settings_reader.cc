@@ -6,9 +6,9 @@
 namespace credsync::config {
 namespace {
 
-constexpr std::size_t kMaxSocketPath = 107;       // sockaddr_un.sun_path without its final zero
-constexpr std::int64_t kMaxWorkers = 32;          // design section 3
-constexpr std::int64_t kMaxConnections = 4096;    // a quarter of a common descriptor limit, for one user
+constexpr std::size_t kMaxSocketPath = 107;     // sockaddr_un.sun_path without its final zero
+constexpr std::int64_t kMaxWorkers = 32;        // design section 3
+constexpr std::int64_t kMaxConnections = 4096;  // a quarter of a common descriptor limit, for one user
 constexpr std::int64_t kMaxWaiting = 65536;
 constexpr std::int64_t kMaxSubscriptions = 1024;  // each may hold 64 KiB unread
 
@@ -28,13 +28,16 @@ void read_listen(const Node& settings, const Paths& paths, Listen& listen, Probl
   listen.dbus = paths.user_instance ? "session" : "system";
   table.text("http", listen.http);
   if (!listen.http.starts_with('/') || listen.http.size() > kMaxSocketPath || listen.http.ends_with('/')) {
-    table.wrong("http", "must be the absolute path of a socket, at most " + std::to_string(kMaxSocketPath) + " bytes");
+    table.wrong("http", "must be the absolute path of a socket, at most " + std::to_string(kMaxSocketPath) +
+                            " bytes");
   }
   std::string bus = listen.dbus;
   if (table.text("dbus", bus)) {
     const std::vector<std::string_view> allowed = {"system", "session", "off"};
-    if (bus == "system" || bus == "session" || bus == "off") listen.dbus = bus;
-    else table.wrong_word(*table.take("dbus"), "listen.dbus", allowed);
+    if (bus == "system" || bus == "session" || bus == "off")
+      listen.dbus = bus;
+    else
+      table.wrong_word(*table.take("dbus"), "listen.dbus", allowed);
   }
   table.finish();
 }
@@ -48,7 +51,8 @@ void read_store(const Node& settings, Store& store, Problems& problems) {
   SecretSource key;
   if (read_source(table, "key", key)) {
     if (key.kind == SecretSource::Kind::kCommand) {
-      table.wrong("key", "must be a file or a credential: a command cannot keep a key that is made on first start");
+      table.wrong("key",
+                  "must be a file or a credential: a command cannot keep a key that is made on first start");
     } else {
       store.key = std::move(key);
     }
@@ -72,7 +76,8 @@ void read_settings(const Node& settings, const Paths& paths, Config& config, Pro
   TableReader callers(table_of(settings, "callers", problems), "callers", problems);
   read_number(callers, "max_connections_per_user", kMaxConnections, config.callers.max_connections_per_user);
   read_number(callers, "max_waiting_per_user", kMaxWaiting, config.callers.max_waiting_per_user);
-  read_number(callers, "max_subscriptions_per_user", kMaxSubscriptions, config.callers.max_subscriptions_per_user);
+  read_number(callers, "max_subscriptions_per_user", kMaxSubscriptions,
+              config.callers.max_subscriptions_per_user);
   callers.finish();
 }
 

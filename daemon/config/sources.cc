@@ -13,11 +13,13 @@
 namespace credsync::config {
 namespace {
 
-constexpr std::size_t kMaxCertificateFile = 4 * 1024 * 1024;  // the system's bundle is a quarter of a megabyte
+constexpr std::size_t kMaxCertificateFile =
+    4 * 1024 * 1024;  // the system's bundle is a quarter of a megabyte
 constexpr std::size_t kMaxArguments = 64;
 
 constexpr std::string_view kNeverInline =
-    "a secret is never written here; use { file = \"…\" }, { credential = \"…\" } or { command = [\"/path\", \"…\"] }";
+    "a secret is never written here; use { file = \"…\" }, { credential = \"…\" } or { command = [\"/path\", "
+    "\"…\"] }";
 
 bool is_credential_name(const std::string& name) {
   return !name.empty() && name.size() <= 255 && name.front() != '.' && name.find('/') == name.npos;
@@ -26,7 +28,8 @@ bool is_credential_name(const std::string& name) {
 bool read_command(TableReader& table, SecretSource& source) {
   if (!table.strings("command", source.command)) return false;
   if (source.command.empty() || !source.command.front().starts_with('/')) {
-    table.wrong("command", "must begin with the absolute path of a program; there is no shell and no search path");
+    table.wrong("command",
+                "must begin with the absolute path of a program; there is no shell and no search path");
     return false;
   }
   if (source.command.size() > kMaxArguments) {
@@ -61,7 +64,8 @@ bool read_credential_key(TableReader& table, SecretSource& source) {
 std::optional<Finding> check_credential(const SecretSource& source) {
   const char* folder = std::getenv("CREDENTIALS_DIRECTORY");
   if (folder == nullptr) {
-    return Finding{"cannot be checked here: $CREDENTIALS_DIRECTORY is set by systemd only (LoadCredential=)", false};
+    return Finding{"cannot be checked here: $CREDENTIALS_DIRECTORY is set by systemd only (LoadCredential=)",
+                   false};
   }
   if (::access((std::string(folder) + "/" + source.path).c_str(), R_OK) == 0) return std::nullopt;
   return Finding{"systemd passed no credential `" + source.path + "`; add LoadCredential= to the unit", true};
@@ -69,7 +73,7 @@ std::optional<Finding> check_credential(const SecretSource& source) {
 
 std::optional<Finding> check_command(const SecretSource& source) {
   const std::string& program = source.command.front();
-  struct stat status{};
+  struct stat status {};
   if (::stat(program.c_str(), &status) != 0) return Finding{from_errno(program, errno).message(), true};
   if (!S_ISREG(status.st_mode) || ::access(program.c_str(), X_OK) != 0) {
     return Finding{program + " is not a program that can be run", true};
@@ -80,7 +84,8 @@ std::optional<Finding> check_command(const SecretSource& source) {
 std::optional<Finding> check_file(const SecretSource& source) {
   const auto content = read_checked_file(source.path, kMaxSecretBytes, Secrecy::kSecret);
   if (!content) return Finding{content.error().message(), true};
-  if (content->text().find_first_not_of('\n') == std::string::npos) return Finding{source.path + " is empty", true};
+  if (content->text().find_first_not_of('\n') == std::string::npos)
+    return Finding{source.path + " is empty", true};
   return std::nullopt;
 }
 
@@ -119,7 +124,8 @@ bool read_source(TableReader& table, std::string_view key, SecretSource& out) {
   const bool credential = read_credential_key(inner, source);
   const bool command = read_command(inner, source);
   inner.finish();
-  const std::size_t written = node->fields.count("file") + node->fields.count("credential") + node->fields.count("command");
+  const std::size_t written =
+      node->fields.count("file") + node->fields.count("credential") + node->fields.count("command");
   if (written != 1) {
     table.wrong(key, "must have exactly one of file, credential and command");
     return false;
@@ -131,10 +137,14 @@ bool read_source(TableReader& table, std::string_view key, SecretSource& out) {
 
 std::optional<Finding> FileChecks::secret(const SecretSource& source) {
   switch (source.kind) {
-    case SecretSource::Kind::kNone: return std::nullopt;
-    case SecretSource::Kind::kCredential: return check_credential(source);
-    case SecretSource::Kind::kCommand: return check_command(source);
-    case SecretSource::Kind::kFile: break;
+    case SecretSource::Kind::kNone:
+      return std::nullopt;
+    case SecretSource::Kind::kCredential:
+      return check_credential(source);
+    case SecretSource::Kind::kCommand:
+      return check_command(source);
+    case SecretSource::Kind::kFile:
+      break;
   }
   const auto [found, added] = secrets_.try_emplace(source.path);
   if (added) found->second = check_file(source);
@@ -149,7 +159,8 @@ std::optional<Finding> FileChecks::private_key(const SecretSource& source) {
   const auto content = read_checked_file(source.path, kMaxSecretBytes, Secrecy::kSecret);
   const bool pem = content && content->text().find("-----BEGIN ") != std::string::npos &&
                    content->text().find("PRIVATE KEY-----") != std::string::npos;
-  if (!pem) found->second = Finding{source.path + " holds no private key in PEM (-----BEGIN PRIVATE KEY-----)", true};
+  if (!pem)
+    found->second = Finding{source.path + " holds no private key in PEM (-----BEGIN PRIVATE KEY-----)", true};
   return found->second;
 }
 

@@ -1,6 +1,6 @@
-// Secret sources and other files that the configuration names: reading the key, and finding out at load whether what it
-// names can be used. What was looked at once is not looked at again during a load: ten thousand accounts may share one
-// client secret.
+// Secret sources and other files that the configuration names: reading the key, and finding out at load
+// whether what it names can be used. What was looked at once is not looked at again during a load: ten
+// thousand accounts may share one client secret.
 #pragma once
 
 #include <map>

@@ -22,7 +22,8 @@ std::string suggestion(std::string_view word, const std::vector<std::string_view
     return "; did you mean `" + std::string(near) + "`?";
   }
   std::string out;
-  for (const std::string_view one : known) out += (out.empty() ? "; allowed are " : ", ") + std::string(one);
+  for (const std::string_view one : known)
+    out += (out.empty() ? "; allowed are " : ", ") + std::string(one);
   return out;
 }
 
@@ -53,7 +54,8 @@ bool TableReader::expect(const Node& node, Node::Kind kind, const std::string& p
     problems_.add(node.spot, path, "has more than " + std::to_string(kMaxEntries) + " entries");
     return false;
   }
-  problems_.add(node.spot, path, "must be " + std::string(kind_name(kind)) + ", not " + std::string(kind_name(node.kind)));
+  problems_.add(node.spot, path,
+                "must be " + std::string(kind_name(kind)) + ", not " + std::string(kind_name(node.kind)));
   return false;
 }
 
@@ -61,7 +63,8 @@ bool TableReader::text(std::string_view key, std::string& out) {
   const Node* node = take(key, Node::Kind::kString);
   if (node == nullptr) return false;
   if (node->text.size() > kMaxTextBytes || has_control(node->text)) {
-    wrong(key, "must be text of at most " + std::to_string(kMaxTextBytes) + " bytes without control characters");
+    wrong(key,
+          "must be text of at most " + std::to_string(kMaxTextBytes) + " bytes without control characters");
     return false;
   }
   out = node->text;
@@ -164,9 +167,11 @@ bool TableReader::duration(std::string_view key, Duration least, Duration most, 
   return true;
 }
 
-void TableReader::wrong_word(const Node& node, const std::string& path, const std::vector<std::string_view>& allowed) {
-  problems_.add(node.spot, path, "`" + clean_foreign_text(node.text, {}, kShownBytes) + "` is not known" +
-                                     suggestion(node.text, allowed));
+void TableReader::wrong_word(const Node& node, const std::string& path,
+                             const std::vector<std::string_view>& allowed) {
+  problems_.add(node.spot, path,
+                "`" + clean_foreign_text(node.text, {}, kShownBytes) + "` is not known" +
+                    suggestion(node.text, allowed));
 }
 
 void TableReader::finish() {

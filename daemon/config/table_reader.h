@@ -1,5 +1,6 @@
-// Reads one table strictly: every key is asked for by name and type; what nobody asked for is a problem with a
-// suggestion. Values that do not fit leave the target as it was and add a problem, so that reading always goes on.
+// Reads one table strictly: every key is asked for by name and type; what nobody asked for is a problem with
+// a suggestion. Values that do not fit leave the target as it was and add a problem, so that reading always
+// goes on.
 #pragma once
 
 #include <functional>
@@ -39,15 +40,18 @@ class TableReader {
   bool strings(std::string_view key, std::vector<std::string>& out);
   bool string_map(std::string_view key, std::map<std::string, std::string>& out);
   // "10m"; `special` is a word allowed instead ("auto", "unknown"), which clears the target.
-  bool duration(std::string_view key, Duration least, Duration most, std::string_view special, std::optional<Duration>& out);
+  bool duration(std::string_view key, Duration least, Duration most, std::string_view special,
+                std::optional<Duration>& out);
 
   template <typename Enum>
   bool choice(std::string_view key, Enum& out) {
     const Node* node = take(key, Node::Kind::kString);
     if (node == nullptr) return false;
     const auto value = provider::from_name<Enum>(node->text);
-    if (!value) wrong_word(*node, path_of(key), words<Enum>());
-    else out = *value;
+    if (!value)
+      wrong_word(*node, path_of(key), words<Enum>());
+    else
+      out = *value;
     return value.has_value();
   }
 
@@ -61,8 +65,10 @@ class TableReader {
       const std::string item_path = path_of(key) + "[" + std::to_string(i) + "]";
       if (!expect(item, Node::Kind::kString, item_path)) return false;
       const auto value = provider::from_name<Enum>(item.text);
-      if (!value) wrong_word(item, item_path, words<Enum>());
-      else read.push_back(*value);
+      if (!value)
+        wrong_word(item, item_path, words<Enum>());
+      else
+        read.push_back(*value);
     }
     out = std::move(read);
     return true;
@@ -71,12 +77,15 @@ class TableReader {
   template <typename Enum>
   static std::vector<std::string_view> words() {
     std::vector<std::string_view> out;
-    for (const auto& entry : names_of(Enum{})) out.push_back(entry.name);
+    for (const auto& entry : names_of(Enum{}))
+      out.push_back(entry.name);
     return out;
   }
 
   // A problem at the key.
-  void wrong(std::string_view key, std::string what) { problems_.add(spot_of(key), path_of(key), std::move(what)); }
+  void wrong(std::string_view key, std::string what) {
+    problems_.add(spot_of(key), path_of(key), std::move(what));
+  }
   void wrong_word(const Node& node, const std::string& path, const std::vector<std::string_view>& allowed);
   bool expect(const Node& node, Node::Kind kind, const std::string& path);
 

@@ -1,5 +1,5 @@
-// A TOML document as a plain tree: what remains of toml++ once a file is parsed. Every node knows where it was written,
-// so that trees merged from many files still give file, line and column.
+// A TOML document as a plain tree: what remains of toml++ once a file is parsed. Every node knows where it
+// was written, so that trees merged from many files still give file, line and column.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ class FileNames {
 struct Node {
   enum class Kind { kTable, kArray, kString, kInteger, kFloat, kBoolean, kDate };
   Kind kind = Kind::kTable;
-  Spot spot;                            // of the key, or of the value inside an array
+  Spot spot;  // of the key, or of the value inside an array
   std::string text;
   std::int64_t integer = 0;
   double real = 0;
@@ -58,8 +58,12 @@ std::string toml_value(const Node& node);
 // What is wrong, collected: an admin wants the whole list, but not a list without end.
 class Problems {
  public:
-  void add(const Spot& spot, std::string key, std::string words) { add(spot.place(), std::move(key), std::move(words), true); }
-  void warn(const Spot& spot, std::string key, std::string words) { add(spot.place(), std::move(key), std::move(words), false); }
+  void add(const Spot& spot, std::string key, std::string words) {
+    add(spot.place(), std::move(key), std::move(words), true);
+  }
+  void warn(const Spot& spot, std::string key, std::string words) {
+    add(spot.place(), std::move(key), std::move(words), false);
+  }
   void add(Place place, std::string key, std::string words, bool fatal);
   // Those that make the configuration unusable, so far.
   std::size_t fatal_count() const { return fatal_; }

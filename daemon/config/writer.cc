@@ -10,24 +10,31 @@ namespace {
 
 std::string toml_strings(const std::vector<std::string>& values) {
   std::string out = "[";
-  for (const std::string& value : values) out += (out.size() > 1 ? ", " : "") + json_string(value);
+  for (const std::string& value : values)
+    out += (out.size() > 1 ? ", " : "") + json_string(value);
   return out + "]";
 }
 
 std::string toml_map(const std::map<std::string, std::string>& values) {
   std::string out = "{";
-  for (const auto& [key, value] : values) out += (out.size() > 1 ? ", " : " ") + toml_key(key) + " = " + json_string(value);
+  for (const auto& [key, value] : values)
+    out += (out.size() > 1 ? ", " : " ") + toml_key(key) + " = " + json_string(value);
   return out + (values.empty() ? "}" : " }");
 }
 
 std::string toml_inline(const Lines& lines) {
   std::string out = "{";
-  for (const auto& [key, value] : lines) out += (out.size() > 1 ? ", " : " ") + key + " = " + value;
+  for (const auto& [key, value] : lines)
+    out += (out.size() > 1 ? ", " : " ") + key + " = " + value;
   return out + " }";
 }
 
-std::string quoted(std::string_view word) { return "\"" + std::string(word) + "\""; }
-std::string toml_bool(bool value) { return value ? "true" : "false"; }
+std::string quoted(std::string_view word) {
+  return "\"" + std::string(word) + "\"";
+}
+std::string toml_bool(bool value) {
+  return value ? "true" : "false";
+}
 
 // The visitor that writes a profile as lines.
 class Writer {
@@ -37,13 +44,18 @@ class Writer {
   void text(std::string_view key, const std::string& value) { put(key, json_string(value)); }
   void boolean(std::string_view key, bool value) { put(key, toml_bool(value)); }
   void strings(std::string_view key, const std::vector<std::string>& value) { put(key, toml_strings(value)); }
-  void string_map(std::string_view key, const std::map<std::string, std::string>& value) { put(key, toml_map(value)); }
+  void string_map(std::string_view key, const std::map<std::string, std::string>& value) {
+    put(key, toml_map(value));
+  }
   template <typename Enum>
-  void choice(std::string_view key, Enum value) { put(key, quoted(provider::to_name(value))); }
+  void choice(std::string_view key, Enum value) {
+    put(key, quoted(provider::to_name(value)));
+  }
   template <typename Enum>
   void choices(std::string_view key, const std::vector<Enum>& values) {
     std::string out = "[";
-    for (const Enum value : values) out += (out.size() > 1 ? ", " : "") + quoted(provider::to_name(value));
+    for (const Enum value : values)
+      out += (out.size() > 1 ? ", " : "") + quoted(provider::to_name(value));
     put(key, out + "]");
   }
   template <typename Enum>
@@ -68,7 +80,8 @@ class Writer {
   }
   void statuses(std::string_view key, const std::vector<int>& values) {
     std::string out = "[";
-    for (const int value : values) out += (out.size() > 1 ? ", " : "") + std::to_string(value);
+    for (const int value : values)
+      out += (out.size() > 1 ? ", " : "") + std::to_string(value);
     put(key, out + "]");
   }
   template <typename T>
@@ -82,7 +95,8 @@ class Writer {
   }
   template <typename T>
   void table_map(std::string_view key, std::map<std::string, T>& values) {
-    for (auto& [name, value] : values) Writer(out_, prefix_ + toml_key(key) + ".").table(name, value);
+    for (auto& [name, value] : values)
+      Writer(out_, prefix_ + toml_key(key) + ".").table(name, value);
   }
   template <typename Enum, typename T>
   void choice_map(std::string_view key, std::map<Enum, T>& values) {
@@ -103,7 +117,9 @@ class Writer {
   }
 
  private:
-  void put(std::string_view key, std::string value) { out_.emplace_back(prefix_ + toml_key(key), std::move(value)); }
+  void put(std::string_view key, std::string value) {
+    out_.emplace_back(prefix_ + toml_key(key), std::move(value));
+  }
 
   Lines& out_;
   std::string prefix_;
@@ -112,7 +128,8 @@ class Writer {
 std::string toml_actions(Actions actions) {
   std::string out = "[";
   for (const auto& entry : names_of(Action{})) {
-    if ((actions & static_cast<Actions>(entry.value)) != 0) out += (out.size() > 1 ? ", " : "") + quoted(entry.name);
+    if ((actions & static_cast<Actions>(entry.value)) != 0)
+      out += (out.size() > 1 ? ", " : "") + quoted(entry.name);
   }
   return out + "]";
 }
@@ -141,10 +158,14 @@ void put_text(Lines& out, std::string_view key, const std::string& value) {
 
 std::string toml_source(const SecretSource& source) {
   switch (source.kind) {
-    case SecretSource::Kind::kFile: return "{ file = " + json_string(source.path) + " }";
-    case SecretSource::Kind::kCredential: return "{ credential = " + json_string(source.path) + " }";
-    case SecretSource::Kind::kCommand: return "{ command = " + toml_strings(source.command) + " }";
-    case SecretSource::Kind::kNone: break;
+    case SecretSource::Kind::kFile:
+      return "{ file = " + json_string(source.path) + " }";
+    case SecretSource::Kind::kCredential:
+      return "{ credential = " + json_string(source.path) + " }";
+    case SecretSource::Kind::kCommand:
+      return "{ command = " + toml_strings(source.command) + " }";
+    case SecretSource::Kind::kNone:
+      break;
   }
   return "{}";
 }

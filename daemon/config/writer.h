@@ -1,5 +1,5 @@
-// Profiles and accounts as lines of TOML, `key = value` with dotted keys: what dump() prints and what fingerprints hash.
-// Secrets are not in them, only where they come from.
+// Profiles and accounts as lines of TOML, `key = value` with dotted keys: what dump() prints and what
+// fingerprints hash. Secrets are not in them, only where they come from.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// The enums of a profile as the words that TOML and people use, said once for reading, writing and listing. Pure.
+// The enums of a profile as the words that TOML and people use, said once for reading, writing and listing.
+// Pure.
 #pragma once
 
 #include <optional>

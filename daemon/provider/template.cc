@@ -6,7 +6,9 @@
 namespace credsync::provider {
 namespace {
 
-bool is_reserved(std::string_view name) { return name == kTokenVariable || name == kClientIdVariable; }
+bool is_reserved(std::string_view name) {
+  return name == kTokenVariable || name == kClientIdVariable;
+}
 
 bool is_variable_name(std::string_view name) {
   const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
@@ -44,9 +46,12 @@ Result<std::vector<Piece>> split(std::string_view text) {
   return pieces;
 }
 
-// What a variable without a pattern takes: one host label or several, an id. Nothing that could end a host or a path.
+// What a variable without a pattern takes: one host label or several, an id. Nothing that could end a host or
+// a path.
 bool matches_default_pattern(std::string_view value) {
-  const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  const auto alnum = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  };
   return !value.empty() && alnum(value.front()) &&
          std::all_of(value.begin(), value.end(), [&](char c) { return alnum(c) || c == '.' || c == '-'; });
 }
@@ -63,7 +68,8 @@ Result<void> check_pattern(const std::string& pattern, std::string_view value) {
 
 std::string joined(const Strings& words) {
   std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
+  for (const std::string& word : words)
+    out += (out.empty() ? "" : ", ") + word;
   return out;
 }
 
@@ -81,14 +87,16 @@ Result<std::vector<std::string>> names_in_template(std::string_view text) {
 }
 
 Result<void> check_value(const Variable& variable, std::string_view value) {
-  if (value.size() > kMaxVariableBytes) return invalid("longer than " + std::to_string(kMaxVariableBytes) + " bytes");
+  if (value.size() > kMaxVariableBytes)
+    return invalid("longer than " + std::to_string(kMaxVariableBytes) + " bytes");
   if (!variable.allowed.empty()) {
     const auto found = std::find(variable.allowed.begin(), variable.allowed.end(), value);
     if (found == variable.allowed.end()) return invalid("must be one of " + joined(variable.allowed));
     return {};
   }
   if (!variable.pattern.empty()) return check_pattern(variable.pattern, value);
-  if (!matches_default_pattern(value)) return invalid("must be letters, digits, - and ., beginning with a letter or digit");
+  if (!matches_default_pattern(value))
+    return invalid("must be letters, digits, - and ., beginning with a letter or digit");
   return {};
 }
 
@@ -102,7 +110,8 @@ Result<StringMap> resolve(const std::map<std::string, Variable>& declared, const
   }
   for (const auto& [name, variable] : declared) {
     if (values.contains(name)) continue;
-    if (!variable.fallback) return invalid(name + ": the provider needs this variable and has no default for it");
+    if (!variable.fallback)
+      return invalid(name + ": the provider needs this variable and has no default for it");
     values.emplace(name, *variable.fallback);
   }
   return values;
@@ -118,9 +127,11 @@ Result<std::string> expand(std::string_view text, const std::map<std::string, Va
     const auto variable = declared.find(name);
     if (variable == declared.end()) return invalid("{" + name + "}: the provider declares no such variable");
     const auto value = given.find(name);
-    if (value == given.end() && !variable->second.fallback) return invalid("{" + name + "} has no value and no default");
+    if (value == given.end() && !variable->second.fallback)
+      return invalid("{" + name + "} has no value and no default");
     const std::string& chosen = value == given.end() ? *variable->second.fallback : value->second;
-    if (auto checked = check_value(variable->second, chosen); !checked) return checked.error().within("{" + name + "}");
+    if (auto checked = check_value(variable->second, chosen); !checked)
+      return checked.error().within("{" + name + "}");
     used.emplace(name, chosen);
   }
   return expand_resolved(text, used);

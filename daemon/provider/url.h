@@ -1,4 +1,5 @@
-// Just enough of RFC 3986 to decide whether a URL may be talked to, and with whom. Pure; every input may be hostile.
+// Just enough of RFC 3986 to decide whether a URL may be talked to, and with whom. Pure; every input may be
+// hostile.
 #pragma once
 
 #include <string>
@@ -8,18 +9,20 @@
 
 namespace credsync::provider {
 
-constexpr std::size_t kMaxUrlBytes = 2048;  // no endpoint is near it; servers cut at 4 to 8 KiB with the query
+constexpr std::size_t kMaxUrlBytes =
+    2048;  // no endpoint is near it; servers cut at 4 to 8 KiB with the query
 
 struct Url {
-  std::string scheme;     // lower case
-  std::string host;       // lower case, IPv6 without its brackets
-  unsigned port = 0;      // the scheme's own if none was written
-  std::string target;     // path and query, at least "/"
+  std::string scheme;  // lower case
+  std::string host;    // lower case, IPv6 without its brackets
+  unsigned port = 0;   // the scheme's own if none was written
+  std::string target;  // path and query, at least "/"
   bool ipv6 = false;
   bool has_query = false;
 };
 
-// An absolute http or https URL without user information and fragment. Words of an error never repeat the URL's query.
+// An absolute http or https URL without user information and fragment. Words of an error never repeat the
+// URL's query.
 Result<Url> parse_url(std::string_view text);
 
 // 127.0.0.0/8, ::1 or "localhost".

@@ -1,4 +1,5 @@
-// The shipped catalogue: it loads without a problem, and the four mission providers say what their documents say.
+// The shipped catalogue: it loads without a problem, and the four mission providers say what their documents
+// say.
 #include <algorithm>
 
 #include "tests/unit/config/config_fixture.h"
@@ -21,15 +22,19 @@ const Loaded& catalogue() {
   return kLoaded;
 }
 
-const Profile& profile(const std::string& id) { return *catalogue().config.profiles.at(id); }
+const Profile& profile(const std::string& id) {
+  return *catalogue().config.profiles.at(id);
+}
 
 TEST(Catalogue, LoadsWithoutAProblem) {
-  for (const Problem& problem : catalogue().problems) ADD_FAILURE() << to_string(problem);
+  for (const Problem& problem : catalogue().problems)
+    ADD_FAILURE() << to_string(problem);
 }
 
 TEST(Catalogue, Flat) {
   const Profile& flat = profile("flat");
-  EXPECT_EQ(flat.grants, (std::vector{Grant::kAuthorizationCode, Grant::kImplicit, Grant::kRefreshToken, Grant::kStatic}));
+  EXPECT_EQ(flat.grants,
+            (std::vector{Grant::kAuthorizationCode, Grant::kImplicit, Grant::kRefreshToken, Grant::kStatic}));
   EXPECT_EQ(flat.endpoints.authorize.url, "https://flat.io/auth/oauth");
   EXPECT_EQ(flat.endpoints.token.url, "https://api.flat.io/oauth/access_token");
   EXPECT_EQ(flat.endpoints.revoke.url, "https://api.flat.io/oauth/invalidate_token");
@@ -64,7 +69,8 @@ TEST(Catalogue, Flume) {
 
 TEST(Catalogue, FfLogs) {
   const Profile& fflogs = profile("fflogs");
-  EXPECT_EQ(fflogs.grants, (std::vector{Grant::kClientCredentials, Grant::kAuthorizationCode, Grant::kRefreshToken}));
+  EXPECT_EQ(fflogs.grants,
+            (std::vector{Grant::kClientCredentials, Grant::kAuthorizationCode, Grant::kRefreshToken}));
   EXPECT_EQ(fflogs.endpoints.authorize.url, "https://{host}/oauth/authorize");
   EXPECT_EQ(fflogs.endpoints.token.url, "https://{host}/oauth/token");
   EXPECT_EQ(fflogs.vars.at("host").fallback, "www.fflogs.com");

@@ -14,8 +14,8 @@
 
 namespace credsync::config {
 
-// A copy of the shipped catalogue that belongs to whoever runs the tests: the reader refuses files of others, and a
-// checkout may be somebody else's.
+// A copy of the shipped catalogue that belongs to whoever runs the tests: the reader refuses files of others,
+// and a checkout may be somebody else's.
 inline void copy_catalogue(const std::string& folder) {
   std::filesystem::create_directories(folder);
   for (const auto& file : std::filesystem::directory_iterator(CREDSYNC_SOURCE_DIR "/config/providers")) {

@@ -44,7 +44,8 @@ TEST_F(Load, AUserInstanceListensInItsOwnRuntimeFolderAndOnTheSessionBus) {
 }
 
 TEST_F(Load, SettingsMergeKeyByKeyAndLaterFilesWin) {
-  write("etc/credsyncd.toml", "[refresh]\nworkers = 3\n[callers]\nmax_connections_per_user = 5\nmax_waiting_per_user = 6\n");
+  write("etc/credsyncd.toml",
+        "[refresh]\nworkers = 3\n[callers]\nmax_connections_per_user = 5\nmax_waiting_per_user = 6\n");
   write("etc/conf.d/20.toml", "[callers]\nmax_waiting_per_user = 8\n");
   write("etc/conf.d/10.toml", "[callers]\nmax_waiting_per_user = 7\n[listen]\ndbus = \"off\"\n");
   write("etc/conf.d/30.toml.example", "not read at all");
@@ -110,7 +111,8 @@ group = "root"
   ASSERT_EQ(a.allow.size(), 2u);
   EXPECT_EQ(a.allow[0].user, uid_t{0});
   EXPECT_EQ(a.allow[0].user_name, "root");
-  EXPECT_EQ(a.allow[0].actions, static_cast<Actions>(Action::kGet) | static_cast<Actions>(Action::kWatch)) << "watch is implied";
+  EXPECT_EQ(a.allow[0].actions, static_cast<Actions>(Action::kGet) | static_cast<Actions>(Action::kWatch))
+      << "watch is implied";
   EXPECT_EQ(a.allow[0].label, "account.a.allow[0]");
   EXPECT_EQ(a.allow[1].user, uid_t{12}) << "a number is an id, whether it has a name or not";
   EXPECT_EQ(a.allow[1].group, gid_t{0});
@@ -139,13 +141,17 @@ actions = ["watch"]
 TEST_F(Load, AccountsMayStandInAnyFileButTheCatalogue) {
   write("etc/credsyncd.toml", "[account.one]\nprovider = \"acme\"\ngrant = \"static\"\n");
   write("etc/conf.d/x.toml", "[account.two]\nprovider = \"acme\"\ngrant = \"static\"\n");
-  account("[account.three]\nprovider = \"acme\"\ngrant = \"static\"\n[account.four]\nprovider = \"acme\"\ngrant = \"static\"\n");
+  account(
+      "[account.three]\nprovider = \"acme\"\ngrant = \"static\"\n[account.four]\nprovider = \"acme\"\ngrant "
+      "= \"static\"\n");
   EXPECT_EQ(good().accounts.size(), 4u);
 }
 
 TEST_F(Load, ImportedTokensNeedNoOfferOfTheProvider) {
-  account("[account.a]\nprovider = \"acme\"\ngrant = \"refresh_token\"\nclient_id = \"x\"\nclient_secret = { file = \"acme.secret\" }\n"
-          "[account.b]\nprovider = \"acme\"\ngrant = \"static\"\n");
+  account(
+      "[account.a]\nprovider = \"acme\"\ngrant = \"refresh_token\"\nclient_id = \"x\"\nclient_secret = { "
+      "file = \"acme.secret\" }\n"
+      "[account.b]\nprovider = \"acme\"\ngrant = \"static\"\n");
   EXPECT_EQ(good().accounts.size(), 2u);
   write("etc/providers.d/a.toml", "[provider.acme]\nrefresh.how = \"never\"\n");
   EXPECT_EQ(problems().size(), 1u) << "but a provider that never refreshes has no use for a refresh token";
@@ -153,23 +159,29 @@ TEST_F(Load, ImportedTokensNeedNoOfferOfTheProvider) {
 
 TEST_F(Load, VariablesGetTheirDefaults) {
   write("etc/providers.d/a.toml",
-        "[provider.acme]\nvars.dc = { enum = [\"eu\", \"us\"], default = \"eu\" }\nendpoints.token = \"https://{dc}.acme.example/token\"\n");
+        "[provider.acme]\nvars.dc = { enum = [\"eu\", \"us\"], default = \"eu\" }\nendpoints.token = "
+        "\"https://{dc}.acme.example/token\"\n");
   account(kAccount);
   EXPECT_EQ(good().accounts.at("a")->vars.at("dc"), "eu");
   account(kAccount + "vars = { dc = \"us\" }\n");
   EXPECT_EQ(good().accounts.at("a")->vars.at("dc"), "us");
   account(kAccount + "vars = { dc = \"cn\" }\n");
-  EXPECT_EQ(problems(), std::vector<std::string>{"etc/accounts.d/a.toml:6:1: account.a.vars: dc: must be one of eu, us; variables of "
-                                                 "acme are dc"});
+  EXPECT_EQ(problems(),
+            std::vector<std::string>{
+                "etc/accounts.d/a.toml:6:1: account.a.vars: dc: must be one of eu, us; variables of "
+                "acme are dc"});
 }
 
 TEST_F(Load, AVariableCannotMakeABadUrl) {
-  write("etc/providers.d/a.toml", "[provider.acme]\nvars.host.pattern = '.*'\nendpoints.token = \"https://{host}/token\"\n");
+  write("etc/providers.d/a.toml",
+        "[provider.acme]\nvars.host.pattern = '.*'\nendpoints.token = \"https://{host}/token\"\n");
   account(kAccount + "vars = { host = \"me@evil.example\" }\n");
   const auto found = problems();
   ASSERT_EQ(found.size(), 1u);
-  EXPECT_EQ(found[0], "etc/accounts.d/a.toml:6:1: account.a.vars: endpoints.token.url of provider acme (etc/providers.d/a.toml:3): user "
-                      "information before the host is not allowed");
+  EXPECT_EQ(found[0],
+            "etc/accounts.d/a.toml:6:1: account.a.vars: endpoints.token.url of provider acme "
+            "(etc/providers.d/a.toml:3): user "
+            "information before the host is not allowed");
 }
 
 TEST_F(Load, APublicClientNeedsNoSecret) {
@@ -183,16 +195,21 @@ TEST_F(Load, APublicClientNeedsNoSecret) {
 TEST_F(Load, AKeyIsAnotherWayToAuthenticate) {
   secret("etc/accounts.d/key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
   write("etc/providers.d/a.toml", "[provider.acme]\nclient.auth = [\"private_key_jwt\"]\n");
-  const std::string text = "[account.a]\nprovider = \"acme\"\ngrant = \"client_credentials\"\nclient_id = \"x\"\n";
+  const std::string text =
+      "[account.a]\nprovider = \"acme\"\ngrant = \"client_credentials\"\nclient_id = \"x\"\n";
   account(text + "client_key = { file = \"key.pem\" }\n");
   EXPECT_EQ(good().accounts.size(), 1u);
   account(text + "client_secret = { file = \"acme.secret\" }\n");
-  EXPECT_EQ(problems(), std::vector<std::string>{"etc/accounts.d/a.toml:1:10: account.a.client_key: is missing: provider acme authenticates "
-                                                 "the client by private_key_jwt"});
+  EXPECT_EQ(problems(),
+            std::vector<std::string>{
+                "etc/accounts.d/a.toml:1:10: account.a.client_key: is missing: provider acme authenticates "
+                "the client by private_key_jwt"});
   write("etc/providers.d/a.toml", "[provider.acme]\nclient.auth = [\"tls\"]\n");
   account(text + "client_key = { file = \"key.pem\" }\n");
-  EXPECT_EQ(problems(), std::vector<std::string>{"etc/accounts.d/a.toml:1:10: account.a.client_certificate: is missing: provider acme "
-                                                 "authenticates the client by tls"});
+  EXPECT_EQ(problems(),
+            std::vector<std::string>{
+                "etc/accounts.d/a.toml:1:10: account.a.client_certificate: is missing: provider acme "
+                "authenticates the client by tls"});
 }
 
 TEST_F(Load, ProfilesMergeKeyByKeyAndArraysReplace) {
@@ -222,15 +239,18 @@ endpoints.token = "https://acme.example/token"
 endpoints.revoke = "https://acme.example/revoke"
 refresh.overlap = "10m"
 )");
-  write("etc/providers.d/a.toml", "[provider.acme]\nendpoints.revoke = \"\"\nrefresh.overlap = \"unknown\"\n");
+  write("etc/providers.d/a.toml",
+        "[provider.acme]\nendpoints.revoke = \"\"\nrefresh.overlap = \"unknown\"\n");
   const provider::Profile acme = *good().profiles.at("acme");
   EXPECT_EQ(acme.revoke.how, provider::RevokeHow::kNone);
   EXPECT_EQ(acme.refresh.overlap, std::nullopt);
 }
 
 TEST_F(Load, AProfileExtendsAnother) {
-  write("etc/providers.d/a.toml", "[provider.acme-eu]\nextends = \"acme\"\ntitle = \"Acme Europe\"\nendpoints.token = \"https://eu.acme.example/token\"\n"
-                                  "[provider.acme-test]\nextends = \"acme-eu\"\nclient.auth = [\"basic\"]\n");
+  write("etc/providers.d/a.toml",
+        "[provider.acme-eu]\nextends = \"acme\"\ntitle = \"Acme Europe\"\nendpoints.token = "
+        "\"https://eu.acme.example/token\"\n"
+        "[provider.acme-test]\nextends = \"acme-eu\"\nclient.auth = [\"basic\"]\n");
   const Config config = good();
   const provider::Profile& test = *config.profiles.at("acme-test");
   EXPECT_EQ(test.id, "acme-test");
@@ -255,7 +275,8 @@ endpoints = "Acme handbook, page 3"
   const Config config = good();
   const std::vector<provider::Fact>& facts = config.profiles.at("acme")->facts;
   const auto fact = [&](std::string_view key) {
-    const auto found = std::find_if(facts.begin(), facts.end(), [&](const provider::Fact& one) { return one.key == key; });
+    const auto found =
+        std::find_if(facts.begin(), facts.end(), [&](const provider::Fact& one) { return one.key == key; });
     return found == facts.end() ? provider::Fact{} : *found;
   };
   EXPECT_EQ(fact("title").value, "\"Ours\"");
@@ -270,8 +291,10 @@ endpoints = "Acme handbook, page 3"
 
 TEST_F(Load, ASourceOfNothingIsAWarning) {
   write("etc/providers.d/a.toml", "[provider.acme.sources]\n\"endpoints.tokn\" = \"Acme handbook\"\n");
-  EXPECT_EQ(problems(), std::vector<std::string>{"etc/providers.d/a.toml:2:1: warning: provider.acme.sources.\"endpoints.tokn\": the "
-                                                 "profile has no such key"});
+  EXPECT_EQ(problems(),
+            std::vector<std::string>{
+                "etc/providers.d/a.toml:2:1: warning: provider.acme.sources.\"endpoints.tokn\": the "
+                "profile has no such key"});
 }
 
 TEST_F(Load, RelativeFoldersAreTakenFromWhereTheDaemonStands) {

@@ -34,7 +34,9 @@ class SecretSources : public ::testing::Test {
     return path;
   }
   static SecretSource file(const std::string& path) { return {SecretSource::Kind::kFile, path, {}}; }
-  static SecretSource credential(const std::string& name) { return {SecretSource::Kind::kCredential, name, {}}; }
+  static SecretSource credential(const std::string& name) {
+    return {SecretSource::Kind::kCredential, name, {}};
+  }
   static SecretSource shell(const std::string& script) {
     return {SecretSource::Kind::kCommand, "", {"/bin/sh", "-c", script}};
   }
@@ -53,7 +55,8 @@ class SecretSources : public ::testing::Test {
 TEST_F(SecretSources, AFileWithoutItsLastNewline) {
   EXPECT_EQ(value(file(write("a", "s3cr3t\n", 0600))), "s3cr3t");
   EXPECT_EQ(value(file(write("b", "s3cr3t", 0400))), "s3cr3t");
-  EXPECT_EQ(value(file(write("c", "two\nlines\n\n", 0600))), "two\nlines\n") << "only one newline is the editor's";
+  EXPECT_EQ(value(file(write("c", "two\nlines\n\n", 0600))), "two\nlines\n")
+      << "only one newline is the editor's";
   EXPECT_EQ(value(file(write("d", std::string("a\0b\n", 4), 0600))), std::string("a\0b", 3));
 }
 
@@ -66,7 +69,8 @@ TEST_F(SecretSources, EmptyOrAbsentIsAnError) {
 
 TEST_F(SecretSources, OthersMustNotReadIt) {
   for (const mode_t mode : {0604u, 0644u, 0606u, 0602u, 0666u}) {
-    EXPECT_NE(trouble(file(write("a", "s3cr3t", mode))).find("by others"), std::string::npos) << std::oct << mode;
+    EXPECT_NE(trouble(file(write("a", "s3cr3t", mode))).find("by others"), std::string::npos)
+        << std::oct << mode;
   }
   EXPECT_EQ(value(file(write("a", "s3cr3t", 0640))), "s3cr3t") << "the group is the daemon's own";
 }
@@ -105,7 +109,8 @@ TEST_F(SecretSources, ALinkIsJudgedByWhatItLeadsTo) {
 
 TEST_F(SecretSources, AFileHasALimit) {
   EXPECT_EQ(value(file(write("a", std::string(kMaxSecretBytes, 'x'), 0600))).size(), kMaxSecretBytes);
-  EXPECT_EQ(trouble(file(write("b", std::string(kMaxSecretBytes + 1, 'x'), 0600))), root_ + "/b is larger than 65536 bytes");
+  EXPECT_EQ(trouble(file(write("b", std::string(kMaxSecretBytes + 1, 'x'), 0600))),
+            root_ + "/b is larger than 65536 bytes");
 }
 
 TEST_F(SecretSources, ACredentialComesFromItsFolder) {
@@ -120,7 +125,8 @@ TEST_F(SecretSources, ACredentialComesFromItsFolder) {
 
 TEST_F(SecretSources, ACommandPrintsIt) {
   EXPECT_EQ(value(shell("echo s3cr3t")), "s3cr3t");
-  EXPECT_EQ(value({SecretSource::Kind::kCommand, "", {"/bin/echo", "a b", "$HOME"}}), "a b $HOME") << "there is no shell";
+  EXPECT_EQ(value({SecretSource::Kind::kCommand, "", {"/bin/echo", "a b", "$HOME"}}), "a b $HOME")
+      << "there is no shell";
   EXPECT_EQ(value(shell("echo s3cr3t; echo noise >&2")), "s3cr3t");
 }
 
@@ -129,18 +135,22 @@ TEST_F(SecretSources, ACommandThatFailsGivesNothingAway) {
   EXPECT_EQ(words, "/bin/sh exited with status 3");
   EXPECT_EQ(trouble(shell("echo canary; kill -9 $$")), "/bin/sh was killed by signal 9");
   EXPECT_EQ(trouble(shell("true")), "/bin/sh printed nothing");
-  EXPECT_EQ(trouble({SecretSource::Kind::kCommand, "", {"/nowhere/pass"}}), "run /nowhere/pass: No such file or directory");
-  EXPECT_EQ(trouble({SecretSource::Kind::kCommand, "", {"/etc/passwd"}}), "run /etc/passwd: Permission denied");
+  EXPECT_EQ(trouble({SecretSource::Kind::kCommand, "", {"/nowhere/pass"}}),
+            "run /nowhere/pass: No such file or directory");
+  EXPECT_EQ(trouble({SecretSource::Kind::kCommand, "", {"/etc/passwd"}}),
+            "run /etc/passwd: Permission denied");
   EXPECT_EQ(trouble({SecretSource::Kind::kCommand, "", {}}), "the command is empty");
 }
 
 TEST_F(SecretSources, ACommandGetsNothingOfOurs) {
   ::setenv("CREDSYNC_CANARY", "canary", 1);
   ::setenv("HOME", "/root", 1);
-  EXPECT_EQ(value({SecretSource::Kind::kCommand, "", {"/usr/bin/env"}}), "PATH=/usr/bin:/bin\nLANG=C.UTF-8\nHOME=/root");
+  EXPECT_EQ(value({SecretSource::Kind::kCommand, "", {"/usr/bin/env"}}),
+            "PATH=/usr/bin:/bin\nLANG=C.UTF-8\nHOME=/root");
   ::unsetenv("CREDSYNC_CANARY");
   const int open = ::open("/dev/null", O_RDONLY);  // without close-on-exec, as a careless library leaves it
-  EXPECT_EQ(value({SecretSource::Kind::kCommand, "", {"/bin/ls", "/proc/self/fd"}}), "0\n1\n2\n3") << "3 is ls's own";
+  EXPECT_EQ(value({SecretSource::Kind::kCommand, "", {"/bin/ls", "/proc/self/fd"}}), "0\n1\n2\n3")
+      << "3 is ls's own";
   ::close(open);
   EXPECT_EQ(value(shell("readlink /proc/self/fd/0 /proc/self/fd/2; pwd")), "/dev/null\n/dev/null\n/");
 }
@@ -154,7 +164,8 @@ TEST_F(SecretSources, ACommandHasNoBlockedOrIgnoredSignals) {
   const auto mask = [](const std::string& name) {
     return std::stoull(value(shell("grep ^" + name + ": /proc/self/status | cut -f2")), nullptr, 16);
   };
-  constexpr unsigned long long kStandard = 0x7fffffff;  // 32 and 33 are glibc's own, ignored in every spawned child
+  constexpr unsigned long long kStandard =
+      0x7fffffff;  // 32 and 33 are glibc's own, ignored in every spawned child
   EXPECT_EQ(mask("SigBlk"), 0u);
   EXPECT_EQ(mask("SigIgn") & kStandard, 0u);
   ::signal(SIGUSR1, old);
@@ -165,7 +176,8 @@ TEST_F(SecretSources, ACommandHasNoBlockedOrIgnoredSignals) {
 bool runs(const std::string& marker) {
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos || name == std::to_string(::getpid())) continue;
+    if (name.find_first_not_of("0123456789") != std::string::npos || name == std::to_string(::getpid()))
+      continue;
     std::ifstream in(entry.path() / "cmdline", std::ios::binary);
     const std::string text((std::istreambuf_iterator<char>(in)), {});
     if (text.find(marker) != std::string::npos) return true;
@@ -175,7 +187,8 @@ bool runs(const std::string& marker) {
 
 bool gone(const std::string& marker) {
   const auto deadline = Clock::now() + std::chrono::seconds(5);
-  while (runs(marker) && Clock::now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  while (runs(marker) && Clock::now() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   return !runs(marker);
 }
 
@@ -201,7 +214,8 @@ TEST_F(SecretSources, WhatACommandLeavesBehindIsKilledAndNotWaitedFor) {
 TEST_F(SecretSources, ACommandThatHangsIsKilledWithItsChildren) {
   const std::string marker = "42" + std::to_string(::getpid());
   const auto start = Clock::now();
-  const auto secret = read_secret(shell("echo canary; exec >&-; sleep " + marker + " & sleep " + marker + "; true"), 1s);
+  const auto secret =
+      read_secret(shell("echo canary; exec >&-; sleep " + marker + " & sleep " + marker + "; true"), 1s);
   const auto took = Clock::now() - start;
   ASSERT_FALSE(secret.has_value());
   EXPECT_EQ(secret.error().message(), "/bin/sh did not end within 1s");
@@ -218,8 +232,10 @@ TEST_F(SecretSources, CommandsRunSideBySide) {
   for (std::size_t i = 0; i < found.size(); ++i) {
     threads.emplace_back([&, i] { found[i] = value(shell("echo " + std::to_string(i))); });
   }
-  for (std::thread& thread : threads) thread.join();
-  for (std::size_t i = 0; i < found.size(); ++i) EXPECT_EQ(found[i], std::to_string(i));
+  for (std::thread& thread : threads)
+    thread.join();
+  for (std::size_t i = 0; i < found.size(); ++i)
+    EXPECT_EQ(found[i], std::to_string(i));
 }
 
 }  // namespace

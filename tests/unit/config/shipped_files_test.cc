@@ -1,5 +1,5 @@
-// What an admin gets besides the catalogue: the commented configuration, the examples of accounts and the man page say
-// what the reader understands.
+// What an admin gets besides the catalogue: the commented configuration, the examples of accounts and the man
+// page say what the reader understands.
 #include <fstream>
 #include <regex>
 #include <sstream>
@@ -38,7 +38,8 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 class ShippedFiles : public ConfigTest {
  protected:
   ShippedFiles() {
-    for (const char* name : {"flat", "flume", "fflogs", "example"}) secret("etc/accounts.d/" + std::string(name) + ".secret", "x");
+    for (const char* name : {"flat", "flume", "fflogs", "example"})
+      secret("etc/accounts.d/" + std::string(name) + ".secret", "x");
     secret("etc/accounts.d/flume.password", "x");
   }
   void use_the_catalogue() { copy_catalogue(paths_.providers); }
@@ -69,10 +70,21 @@ TEST_F(ShippedFiles, TheConfigurationShowsEveryKeyWithItsDefault) {
   plain.provider = "acme";
   plain.grant = provider::Grant::kStatic;
   EXPECT_EQ(lines_of(*config.accounts.at("a")), lines_of(plain));
-  const std::vector<std::string> keys = {"http", "dbus", "backend", "workers", "max_connections_per_user", "max_waiting_per_user",
-                                         "max_subscriptions_per_user", "refresh", "margin", "revoke_superseded", "revoke_grace",
-                                         "ca_file", "allow_http_loopback"};
-  for (const std::string& key : keys) EXPECT_NE(text.find("\n" + key + " = "), std::string::npos) << key;
+  const std::vector<std::string> keys = {"http",
+                                         "dbus",
+                                         "backend",
+                                         "workers",
+                                         "max_connections_per_user",
+                                         "max_waiting_per_user",
+                                         "max_subscriptions_per_user",
+                                         "refresh",
+                                         "margin",
+                                         "revoke_superseded",
+                                         "revoke_grace",
+                                         "ca_file",
+                                         "allow_http_loopback"};
+  for (const std::string& key : keys)
+    EXPECT_NE(text.find("\n" + key + " = "), std::string::npos) << key;
 }
 
 TEST_F(ShippedFiles, TheExamplesOfAccountsLoadOnceFilledIn) {
@@ -114,7 +126,8 @@ provider::Profile full_profile() {
   profile.parameters[provider::RequestKind::kCode];
   profile.answer.success = provider::SuccessTest{"ok", "true"};
   profile.answer.default_lifetime = 1s;
-  profile.refresh.overlap = profile.refresh.access_overlap = profile.refresh.idle_life = profile.refresh.absolute_life = 1s;
+  profile.refresh.overlap = profile.refresh.access_overlap = profile.refresh.idle_life =
+      profile.refresh.absolute_life = 1s;
   profile.revoke.auth = provider::ClientAuth::kNone;
   profile.limits.requests_per_second = 1;
   return profile;
@@ -122,8 +135,8 @@ provider::Profile full_profile() {
 
 Account full_account() {
   Account account;
-  account.client_id = account.client_key_id = account.client_certificate = account.username = account.redirect_uri =
-      account.ca_file = "x";
+  account.client_id = account.client_key_id = account.client_certificate = account.username =
+      account.redirect_uri = account.ca_file = "x";
   account.client_secret = account.client_key = account.password = {SecretSource::Kind::kCredential, "x", {}};
   account.keep_password = true;
   account.redirect_port = 1;
@@ -145,9 +158,27 @@ TEST_F(ShippedFiles, TheManPageExplainsEveryKey) {
     const std::string key = path.substr(path.rfind('.') + 1);
     EXPECT_TRUE(explained(key)) << path;
   }
-  for (const char* key : {"http", "dbus", "backend", "key", "workers", "max_connections_per_user", "max_waiting_per_user",
-                          "max_subscriptions_per_user", "file", "credential", "command", "user", "group", "actions", "unit", "exe",
-                          "extends", "sources", "status", "request", "class"}) {
+  for (const char* key : {"http",
+                          "dbus",
+                          "backend",
+                          "key",
+                          "workers",
+                          "max_connections_per_user",
+                          "max_waiting_per_user",
+                          "max_subscriptions_per_user",
+                          "file",
+                          "credential",
+                          "command",
+                          "user",
+                          "group",
+                          "actions",
+                          "unit",
+                          "exe",
+                          "extends",
+                          "sources",
+                          "status",
+                          "request",
+                          "class"}) {
     EXPECT_TRUE(explained(key)) << key;
   }
 }

@@ -26,27 +26,34 @@ TEST(Url, OriginLeavesTheUsualPortOut) {
 }
 
 class BadUrls : public ::testing::TestWithParam<std::string_view> {};
-TEST_P(BadUrls, AreRefused) { EXPECT_FALSE(parse_url(GetParam()).has_value()) << GetParam(); }
+TEST_P(BadUrls, AreRefused) {
+  EXPECT_FALSE(parse_url(GetParam()).has_value()) << GetParam();
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Url, BadUrls,
-    ::testing::Values("", "token", "/token", "a.example/token", "https:/a.example", "https://", "https:///token", "ftp://a.example",
-                      "file:///etc/passwd", "https://user@a.example/", "https://user:pw@a.example/", "https://a.example/#x",
-                      "https://a.example#x", "https://a.example:0/", "https://a.example:65536/", "https://a.example:x/",
-                      "https://a example/", "https://a.example/a b", "https://a.example/\n", "https://a.example\\@b.example/",
-                      "https://.a.example/", "https://a..example/", "https://[::1", "https://[::g]/", "https://[::1]x/",
-                      "https://\xc3\xa4.example/", "https://a%2eexample/"));
+    ::testing::Values("", "token", "/token", "a.example/token", "https:/a.example", "https://",
+                      "https:///token", "ftp://a.example", "file:///etc/passwd", "https://user@a.example/",
+                      "https://user:pw@a.example/", "https://a.example/#x", "https://a.example#x",
+                      "https://a.example:0/", "https://a.example:65536/", "https://a.example:x/",
+                      "https://a example/", "https://a.example/a b", "https://a.example/\n",
+                      "https://a.example\\@b.example/", "https://.a.example/", "https://a..example/",
+                      "https://[::1", "https://[::g]/", "https://[::1]x/", "https://\xc3\xa4.example/",
+                      "https://a%2eexample/"));
 
-TEST(Url, OverlongIsRefused) { EXPECT_FALSE(parse_url("https://a.example/" + std::string(4000, 'x')).has_value()); }
+TEST(Url, OverlongIsRefused) {
+  EXPECT_FALSE(parse_url("https://a.example/" + std::string(4000, 'x')).has_value());
+}
 
 TEST(Url, PlainHttpIsForLoopbackOnRequestOnly) {
   EXPECT_TRUE(check_endpoint_url("https://a.example/", false).has_value());
-  for (const char* url : {"http://127.0.0.1:8080/", "http://127.9.9.9/", "http://[::1]/", "http://localhost:1/"}) {
+  for (const char* url :
+       {"http://127.0.0.1:8080/", "http://127.9.9.9/", "http://[::1]/", "http://localhost:1/"}) {
     EXPECT_TRUE(check_endpoint_url(url, true).has_value()) << url;
     EXPECT_FALSE(check_endpoint_url(url, false).has_value()) << url;
   }
-  for (const char* url : {"http://a.example/", "http://localhost.a.example/", "http://127.0.0.1.a.example/", "http://128.0.0.1/",
-                          "http://[::2]/", "http://0.0.0.0/"}) {
+  for (const char* url : {"http://a.example/", "http://localhost.a.example/", "http://127.0.0.1.a.example/",
+                          "http://128.0.0.1/", "http://[::2]/", "http://0.0.0.0/"}) {
     EXPECT_FALSE(check_endpoint_url(url, true).has_value()) << url;
   }
 }
