@@ -71,7 +71,8 @@ class QuietTerminal {
     quiet_ = ::tcgetattr(fd_, &settings_before_) == 0;
     termios settings = settings_before_;
     settings.c_lflag &= ~static_cast<tcflag_t>(ECHO | ECHONL | ICANON);
-    settings.c_cc[VMIN] = 1;
+    // Never block in read(): a signal's key empties the queue, and what poll() promised may be gone again.
+    settings.c_cc[VMIN] = 0;
     settings.c_cc[VTIME] = 0;
     quiet_ = quiet_ && ::tcsetattr(fd_, TCSAFLUSH, &settings) == 0;
   }
@@ -87,13 +88,16 @@ class QuietTerminal {
   QuietTerminal& operator=(const QuietTerminal&) = delete;
 
   bool quiet() const { return quiet_; }
+  bool hung_up() const { return hung_up_; }
 
   // Until there is something to read (true) or a signal came (false). ppoll lets signals in only while it
   // waits.
   bool wait() {
     while (caught_signal == 0) {
       pollfd ready{fd_, POLLIN, 0};
-      if (::ppoll(&ready, 1, nullptr, &mask_before_) > 0) return true;
+      if (::ppoll(&ready, 1, nullptr, &mask_before_) <= 0) continue;
+      hung_up_ = (ready.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+      return true;
     }
     return false;
   }
@@ -101,6 +105,7 @@ class QuietTerminal {
  private:
   int fd_;
   bool quiet_ = false;
+  bool hung_up_ = false;
   termios settings_before_{};
   sigset_t mask_before_{};
   std::array<struct sigaction, kEndingSignals.size()> actions_before_{};
@@ -146,8 +151,11 @@ Outcome<Secret> ask_once(int tty, const std::string& prompt, int& signal_number)
       break;
     }
     const ssize_t got = ::read(tty, &c, 1);
-    if (got == 0 || (got < 0 && errno != EINTR)) break;
-    if (got == 1) typing = type(line.text(), c);
+    if (got == 1) {
+      typing = type(line.text(), c);
+    } else if (terminal.hung_up() || (got < 0 && errno != EINTR)) {
+      return failed("the terminal went away");  // half a secret is none
+    }
   }
   if (::write(tty, "\n", 1) < 0) return failed("cannot write to the terminal");
   if (signal_number != 0) return failed("interrupted");

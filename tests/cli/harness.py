@@ -32,8 +32,8 @@ def at(seconds):
 def status(account="flat-me", **changes):
     value = {
         "account": account, "provider": "flat", "grant": "refresh_token", "state": "ok", "since": at(-3600),
-        "generation": 7, "usable": True, "expires_at": at(2530), "expires_in": 2530, "lifetime": 3600,
-        "refreshable": True, "refreshing": False, "next_refresh": at(1930), "refresh_expires_at": None,
+        "generation": 7, "usable": True, "expires_at": at(2555), "expires_in": 2555, "lifetime": 4000,
+        "refreshable": True, "refreshing": False, "next_refresh": at(1955), "refresh_expires_at": None,
         "scope": ["account.public_profile", "scores"], "last_used": at(-60), "error": None, "next_step": None,
         "retiring": {"pending": 0, "unrevoked": 0, "next": None}, "notes": [], "actions": ["get", "watch"],
     }
@@ -43,8 +43,8 @@ def status(account="flat-me", **changes):
 
 def token_answer(**changes):
     value = {
-        "account": "flat-me", "access_token": TOKEN, "token_type": "Bearer", "expires_at": at(2530),
-        "expires_in": 2530, "scope": ["scores"], "generation": 7, "min_valid_met": True, "state": "ok",
+        "account": "flat-me", "access_token": TOKEN, "token_type": "Bearer", "expires_at": at(2555),
+        "expires_in": 2555, "scope": ["scores"], "generation": 7, "min_valid_met": True, "state": "ok",
         "header": {"name": "Authorization", "value": "Bearer " + TOKEN}, "extra": {},
     }
     value.update(changes)
@@ -97,8 +97,9 @@ class Terminal:
         self.code = None
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            self.fd = 0
+            self.resize(columns, rows)
             os.execve(shutil.which(command[0]), command, environment)
-        self.resize(columns, rows)
         case.addCleanup(self.close)
 
     def resize(self, columns, rows):

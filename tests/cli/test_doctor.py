@@ -16,8 +16,10 @@ class DoctorTest(CliTest):
     def test_all_well(self):
         result = self.credsync("doctor")
         self.assert_done(result)
-        self.assertEqual([line.split()[:2] for line in result.out.splitlines()],
-                         [["ok", name] for name in ("socket", "directory", "connection", "answer", "version", "store")])
+        shown = [line.split()[:2] for line in result.out.splitlines() if not line.startswith(" ")]
+        self.assertEqual([name for _, name in shown], ["socket", "directory", "connection", "answer", "version", "store"])
+        # A loaded machine may answer slowly, and that is told.
+        self.assertEqual({result for result, name in shown if name != "answer"}, {"ok"})
 
     def test_a_failed_check_of_the_daemon(self):
         self.checks.append({"name": "disk", "result": "failed", "detail": "no room", "next_step": "make room"})
