@@ -69,6 +69,16 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
   store_.apply(std::move(change), [this, commit](Result<store::Ids> ids) { installed(commit, std::move(ids)); });
 }
 
+// The old token was still handed out while its successor was on its way to the disk: those promises count too.
+void Installer::keep_promises(const account::Live& old, std::vector<store::Retirement>& retire, const store::Ids& ids) {
+  for (std::size_t i = 0; i < retire.size() && i < ids.size(); ++i) {
+    store::Retirement& r = retire[i];
+    if (r.not_before >= old.promised_until || !same_secret(r.token, old.tokens.access_token)) continue;
+    r.not_before = old.promised_until;
+    store_.apply(store::RetirementTried{ids[i], r.attempts, r.not_before}, [](Result<store::Ids>) {});
+  }
+}
+
 void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids) {
   Candidate& candidate = commit->candidate;
   if (!ids) {
@@ -76,8 +86,9 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
                {{"ACCOUNT", candidate.config->name}, {"REASON", ids.error().message()}});
     return commit->done(Placed::kNotStored, ids.error().message());
   }
-  queue(std::move(commit->retire), *ids);
   Account* account = accounts_.find(candidate.config->name);
+  if (account != nullptr && account->live() != nullptr) keep_promises(*account->live(), commit->retire, *ids);
+  queue(std::move(commit->retire), *ids);
   const bool still_ours = account != nullptr && account->config().identity == candidate.config->identity &&
                           account->sign_in() == candidate.sign_in;
   candidate.slot.reset();

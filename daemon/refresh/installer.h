@@ -59,6 +59,7 @@ class Installer {
   void installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids);
   void place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
   void queue(std::vector<store::Retirement> retire, const store::Ids& ids);
+  void keep_promises(const account::Live& old, std::vector<store::Retirement>& retire, const store::Ids& ids);
 
   account::Accounts& accounts_;
   store::TokenStore& store_;
