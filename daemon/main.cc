@@ -154,7 +154,16 @@ class Credsyncd final : public Application {
     return EXIT_SUCCESS;
   }
 
+  // The loop takes these signals from a descriptor; no thread that is started before or after it may get one itself.
+  static void block_signals() {
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, signal);
+    ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  }
+
   static int serve(const credsync::config::Paths& paths, credsync::log::Level level) {
+    block_signals();
     credsync::log::start(level);
     int status = EXIT_SUCCESS;
     {

@@ -55,7 +55,7 @@ Secret order_for(const provider::Profile& profile, const config::Account& accoun
   if (profile.revoke.how == provider::RevokeHow::kNone) return {};
   RevocationOrder order;
   auto url = provider::expand(profile.endpoints.revoke.url, profile.vars, account.vars);
-  if (!url) return {};
+  if (!url || url->empty()) return {};
   order.url = std::move(*url);
   order.rules = profile;
   order.client_id = client.client_id;
@@ -169,23 +169,25 @@ RevocationOutcome HttpsTokenEndpoint::revoke_now(RevokeCall& call) {
   return read_revocation_answer(order->rules, std::get<HttpResponse>(outcome));
 }
 
-// Profiles that name an issuer may leave endpoints to its metadata (RFC 8414).
+// Endpoints that are needed and left out are found by the issuer's metadata (RFC 8414).
 HttpsTokenEndpoint::ProfileOrFailure HttpsTokenEndpoint::complete_profile(const config::Account& account) {
   const provider::Profile& profile = *account.profile;
-  if (profile.issuer.empty() || !profile.endpoints.token.url.empty()) return profile;
+  const bool revocation_missing = profile.revoke.how == provider::RevokeHow::kRfc7009 && profile.endpoints.revoke.url.empty();
+  const bool complete = !profile.endpoints.token.url.empty() && !revocation_missing;
+  if (profile.issuer.empty() || complete) return profile;
   auto issuer = provider::expand(profile.issuer, profile.vars, account.vars);
   if (!issuer) return local_failure(issuer.error());
-  const std::string key = *issuer + " " + account.fingerprint;
+  const MetadataKey key{account.profile, *issuer, account.ca_file};
   {
     const std::lock_guard lock(mutex_);
     const auto known = metadata_.find(key);
     if (known != metadata_.end() && clock_.boot() - known->second.at < kMetadataLife) return known->second.profile;
   }
   auto found = discover(account, *issuer);
-  if (const auto* complete = std::get_if<provider::Profile>(&found)) {
+  if (const auto* discovered = std::get_if<provider::Profile>(&found)) {
     const std::lock_guard lock(mutex_);
     if (metadata_.size() >= kMetadataCache) metadata_.clear();
-    metadata_[key] = {*complete, clock_.boot()};
+    metadata_[key] = {*discovered, clock_.boot()};
   }
   return found;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <tuple>
 
 #include "base/loop.h"
 #include "base/random.h"
@@ -27,6 +28,8 @@ class HttpsTokenEndpoint final : public TokenEndpoint {
   void make_order(std::shared_ptr<const config::Account> account, UniqueFunction<void(Secret)> done) override;
 
  private:
+  // The profile as it was configured (kept alive, so that its address means it), the issuer, the roots it was asked under.
+  using MetadataKey = std::tuple<std::shared_ptr<const provider::Profile>, std::string, std::string>;
   struct Found { provider::Profile profile; BootTime at; };
   using ProfileOrFailure = std::variant<provider::Profile, Failure>;
 
@@ -43,7 +46,7 @@ class HttpsTokenEndpoint final : public TokenEndpoint {
   const Clock& clock_;
   SystemRandom random_;
   std::mutex mutex_;                               // guards metadata_, which all workers share
-  std::map<std::string, Found> metadata_;          // by issuer and profile id
+  std::map<MetadataKey, Found> metadata_;
 };
 
 }  // namespace credsync::oauth

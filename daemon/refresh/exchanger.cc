@@ -56,7 +56,10 @@ void Exchanger::run(ExchangeOrder order, UniqueFunction<void(Exchanged)> done) {
 }
 
 Exchanger::Gate& Exchanger::gate_of(const config::Account& account) {
-  const std::string key = oauth::token_origin(*account.profile, account.vars) + " " + account.client_id;
+  // An endpoint that discovery will find is known by its issuer.
+  std::string origin = oauth::token_origin(*account.profile, account.vars);
+  if (origin.empty()) origin = account.profile->issuer;
+  const std::string key = origin + " " + account.client_id;
   auto& gate = gates_[key];
   if (!gate) {
     gate = std::make_unique<Gate>(account.profile->limits.requests_per_second, agenda_,
