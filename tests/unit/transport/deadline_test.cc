@@ -1,5 +1,9 @@
 // Every exchange ends by its deadline, whatever the other end does, and says rightly whether the request had left.
+#include <unistd.h>
+
+#include <fstream>
 #include <future>
+#include <set>
 
 #include "tests/unit/transport/transport_fixture.h"
 
@@ -200,8 +204,55 @@ TEST_F(ConnectTest, AllRefusedSaysWhy) {
   EXPECT_NE(error_of(outcome)->words.find("refused"), std::string::npos) << error_of(outcome)->words;
 }
 
+// Every look at this clock takes a while, so deadlines of every length end an exchange at every one of its steps.
+class TickingClock final : public Clock {
+ public:
+  WallTime wall() const override { return system_.wall(); }
+  BootTime boot() const override { return system_.boot() + 1s * ++looks_; }
+
+ private:
+  SystemClock system_;
+  mutable std::atomic<int> looks_{0};
+};
+
+class EveryStepTest : public TransportTest {};
+
+TEST_F(EveryStepTest, SentMeansThatTheServerGotIt) {
+  bool finished = false;
+  std::set<bool> sent_seen;
+  for (int steps = 1; steps < 100 && !finished; ++steps) {
+    SCOPED_TRACE(steps);
+    const TickingClock clock;
+    Server server(
+        [](Peer& peer) {
+          peer.handshake();
+          if (!peer.read_request().empty()) peer.write(ok_answer("{}"));
+        },
+        tls());
+    Transport transport(clock, loopback_only, {});
+    ExchangeOptions mine = options();
+    mine.deadline = 1s * steps;
+    const auto outcome = transport.exchange(post(https_url(server)), mine);
+    finished = std::holds_alternative<HttpResponse>(outcome);
+    const bool sent = finished || std::get<TransportError>(outcome).sent;
+    sent_seen.insert(sent);
+    EXPECT_TRUE(eventually([&] { return server.scripts_ended() == server.connections(); }));
+    EXPECT_EQ(server.requests(), sent ? 1 : 0);
+  }
+  EXPECT_TRUE(finished);
+  EXPECT_EQ(sent_seen.size(), 2u);
+}
+
 // Stopping.
 class StopTest : public TransportTest {};
+
+// proc_pid_stat(5): the state follows the name in parentheses.
+bool is_asleep(pid_t thread) {
+  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+  const std::string line((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const std::size_t name_end = line.rfind(") ");
+  return name_end != std::string::npos && line[name_end + 2] == 'S';
+}
 
 TEST_F(StopTest, EndsWhatHasNotSent) {
   std::promise<void> hello;
@@ -212,10 +263,17 @@ TEST_F(StopTest, EndsWhatHasNotSent) {
         peer.wait_for_hang_up();
       },
       tls());
-  auto stalled = std::async(std::launch::async, [&] { return exchange(https_url(server), options()); });
+  std::promise<pid_t> thread;
+  auto stalled = std::async(std::launch::async, [&] {
+    thread.set_value(::gettid());
+    return exchange(https_url(server), options());
+  });
   hello.get_future().wait();
+  ASSERT_TRUE(eventually([waiting = thread.get_future().get()] { return is_asleep(waiting); }));
+  const auto start = std::chrono::steady_clock::now();
   transport_.stop_new();
   EXPECT_FAULT(stalled.get(), TransportFault::kConnect, false);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);   // not at its own deadline of 20 s
   const auto after = exchange(https_url(server), options());
   EXPECT_FAULT(after, TransportFault::kConnect, false);
   EXPECT_EQ(error_of(after)->words, "shutting down");

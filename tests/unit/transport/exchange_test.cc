@@ -79,6 +79,12 @@ TEST_F(WireTest, BadUrlsAreRefusedWithoutRepeatingThem) {
   }
 }
 
+TEST_F(WireTest, UrlWithAUserNameSaysThatThisIsWhy) {
+  const auto outcome = exchange("https://user:secret1@provider.test/", options());
+  EXPECT_FAULT(outcome, TransportFault::kBadRequest, false);
+  EXPECT_NE(error_of(outcome)->words.find("user name"), std::string::npos);
+}
+
 TEST_F(WireTest, PlainHttpIsForLoopbackAndOnlyWhenAllowed) {
   Server server(answer_always(ok_answer("local")));
   const std::string port = std::to_string(server.port());
@@ -231,6 +237,7 @@ TEST_F(ProxyTest, ProxyThatCannotBeUnderstoodIsNotPassedBy) {
     SCOPED_TRACE(proxy);
     const auto outcome = through(proxy, https_url(server));
     EXPECT_FAULT(outcome, TransportFault::kProxy, false);
+    EXPECT_TRUE(error_of(outcome)->words.starts_with("https_proxy: ")) << error_of(outcome)->words;
     EXPECT_EQ(error_of(outcome)->words.find("hunter22"), std::string::npos);
   }
   EXPECT_EQ(server.connections(), 0);
