@@ -32,7 +32,7 @@ std::optional<std::int64_t> seconds_left(const AccountStatus& status, WallTime n
 }
 
 std::string life_text(const AccountStatus& status, WallTime now) {
-  if (status.generation == 0) return "none";
+  if (status.generation == 0 || status.state == ipc::kStateSignedOut) return "none";
   const auto left = seconds_left(status, now);
   if (left && *left == 0) return "expired";
   if (!status.usable) return "unusable";

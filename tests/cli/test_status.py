@@ -43,6 +43,7 @@ class StatusTest(CliTest):
             (dict(generation=0, usable=False, expires_at=None, expires_in=None), "none"),
             (dict(usable=False, expires_at=at(-5), expires_in=0), "expired"),
             (dict(usable=False), "unusable"),
+            (dict(usable=False, state="signed-out"), "none"),
             (dict(expires_at=None, expires_in=2555), "42 min"),
             (dict(expires_at=None, expires_in=45), "45 s"),
             (dict(expires_at=at(31104000 + 60), expires_in=31104060), "360 d"),

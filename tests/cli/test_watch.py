@@ -175,8 +175,8 @@ class WatchElsewhereTest(CliTest):
 
     def test_signals_end_it_cleanly(self):
         for number in (signal.SIGINT, signal.SIGTERM):
-            process = self.begin()
             count = len(self.daemon.feeds)
+            process = self.begin()
             self.daemon.feed(count)
             process.send_signal(number)
             self.assertEqual(process.wait(60), 0)
