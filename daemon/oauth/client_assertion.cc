@@ -19,13 +19,15 @@
 namespace credsync::oauth {
 namespace {
 
-constexpr int kLeastRsaBits = 2048;          // RFC 7518, 3.3
-constexpr std::size_t kNonceBytes = 16;      // of `jti`
+constexpr int kLeastRsaBits = 2048;      // RFC 7518, 3.3
+constexpr std::size_t kNonceBytes = 16;  // of `jti`
 
 template <auto Free>
 struct Freer {
   template <typename T>
-  void operator()(T* p) const { Free(p); }
+  void operator()(T* p) const {
+    Free(p);
+  }
 };
 using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 using BioPtr = std::unique_ptr<BIO, Freer<BIO_free_all>>;
@@ -34,10 +36,10 @@ using EcSignaturePtr = std::unique_ptr<ECDSA_SIG, Freer<ECDSA_SIG_free>>;
 
 enum class Family { kHmac, kPkcs1, kPss, kEcdsa };
 struct Algorithm {
-  std::string_view name;    // RFC 7518, 3.1
+  std::string_view name;  // RFC 7518, 3.1
   Family family;
   const EVP_MD* (*digest)();
-  int curve_bits;           // ECDSA: each algorithm has its one curve
+  int curve_bits;  // ECDSA: each algorithm has its one curve
 };
 constexpr Algorithm kAlgorithms[] = {
     {"HS256", Family::kHmac, EVP_sha256, 0},    {"HS384", Family::kHmac, EVP_sha384, 0},
@@ -56,7 +58,9 @@ const Algorithm* find_algorithm(std::string_view name) {
 }
 
 // An encrypted key would otherwise make OpenSSL ask on the terminal.
-int no_passphrase(char*, int, int, void*) { return -1; }
+int no_passphrase(char*, int, int, void*) {
+  return -1;
+}
 
 Result<KeyPtr> read_key(const Secret& pem) {
   ERR_clear_error();
@@ -78,7 +82,8 @@ Result<const Algorithm*> algorithm_for(EVP_PKEY* key, std::string_view wanted) {
                           : algorithm.family == Family::kEcdsa && algorithm.curve_bits == bits;
     if (fits && (wanted.empty() || wanted == algorithm.name)) return &algorithm;
   }
-  return invalid("client_key cannot sign with the algorithm " + (wanted.empty() ? "any" : clean_foreign_text(wanted)));
+  return invalid("client_key cannot sign with the algorithm " +
+                 (wanted.empty() ? "any" : clean_foreign_text(wanted)));
 }
 
 std::string segment(std::string text) {
@@ -93,7 +98,8 @@ std::string signing_input(const AssertionClaims& claims, std::string_view algori
   if (!claims.key_id.empty()) header += ",\"kid\":" + json_string(claims.key_id);
   header += "}";
   const std::int64_t now = unix_seconds(claims.now);
-  std::string payload = "{\"iss\":" + json_string(claims.client_id) + ",\"sub\":" + json_string(claims.client_id) +
+  std::string payload = "{\"iss\":" + json_string(claims.client_id) +
+                        ",\"sub\":" + json_string(claims.client_id) +
                         ",\"aud\":" + json_string(claims.audience) + ",\"iat\":" + std::to_string(now) +
                         ",\"exp\":" + std::to_string(now + to_seconds(kAssertionLife)) +
                         ",\"jti\":" + json_string(random.base64url(kNonceBytes)) + "}";
@@ -117,9 +123,11 @@ std::string raw_ecdsa(const std::vector<unsigned char>& der, int curve_bits) {
 std::string sign(EVP_PKEY* key, const Algorithm& algorithm, std::string_view input) {
   const DigestPtr context(EVP_MD_CTX_new());
   EVP_PKEY_CTX* options = nullptr;
-  if (!context || EVP_DigestSignInit(context.get(), &options, algorithm.digest(), nullptr, key) != 1) return {};
-  if (algorithm.family == Family::kPss && (EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) != 1 ||
-                                           EVP_PKEY_CTX_set_rsa_pss_saltlen(options, RSA_PSS_SALTLEN_DIGEST) != 1)) {
+  if (!context || EVP_DigestSignInit(context.get(), &options, algorithm.digest(), nullptr, key) != 1)
+    return {};
+  if (algorithm.family == Family::kPss &&
+      (EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) != 1 ||
+       EVP_PKEY_CTX_set_rsa_pss_saltlen(options, RSA_PSS_SALTLEN_DIGEST) != 1)) {
     return {};
   }
   const auto* bytes = reinterpret_cast<const unsigned char*>(input.data());
@@ -140,7 +148,8 @@ Secret compact(std::string input, std::string_view signature) {
 
 }  // namespace
 
-Result<Secret> sign_with_key(const AssertionClaims& claims, std::string_view wanted, const Secret& pem, Random& random) {
+Result<Secret> sign_with_key(const AssertionClaims& claims, std::string_view wanted, const Secret& pem,
+                             Random& random) {
   auto key = read_key(pem);
   if (!key) return key.error();
   auto algorithm = algorithm_for(key->get(), wanted);
@@ -162,8 +171,9 @@ Result<Secret> sign_with_secret(const AssertionClaims& claims, std::string_view 
   std::string input = signing_input(claims, algorithm->name, random);
   unsigned char mac[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  const unsigned char* made = HMAC(algorithm->digest(), secret.expose().data(), static_cast<int>(secret.size()),
-                                   reinterpret_cast<const unsigned char*>(input.data()), input.size(), mac, &size);
+  const unsigned char* made =
+      HMAC(algorithm->digest(), secret.expose().data(), static_cast<int>(secret.size()),
+           reinterpret_cast<const unsigned char*>(input.data()), input.size(), mac, &size);
   if (made == nullptr) return invalid("the client assertion could not be signed");
   return compact(std::move(input), {reinterpret_cast<const char*>(mac), size});
 }

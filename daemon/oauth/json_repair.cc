@@ -8,10 +8,14 @@ namespace {
 
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-constexpr std::size_t kLongestNumber = 18;   // any integer of 18 digits fits 64 bits
+constexpr std::size_t kLongestNumber = 18;  // any integer of 18 digits fits 64 bits
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-bool in_number(char c) { return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+bool in_number(char c) {
+  return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
+}
 
 class Repair {
  public:
@@ -47,7 +51,8 @@ class Repair {
 
   void copy_number() {
     std::size_t size = 1;
-    while (at_ + size < text_.size() && in_number(text_[at_ + size])) ++size;
+    while (at_ + size < text_.size() && in_number(text_[at_ + size]))
+      ++size;
     const bool exponent = text_.substr(at_, size).find_first_of("eE") != std::string_view::npos;
     const bool quote = size > kLongestNumber || exponent;
     if (quote) out_.text() += '"';
@@ -61,10 +66,14 @@ class Repair {
     int value = 0;
     for (std::size_t i = at + 2; i < at + 6; ++i) {
       const char c = text_[i];
-      if (c >= '0' && c <= '9') value = value * 16 + (c - '0');
-      else if (c >= 'a' && c <= 'f') value = value * 16 + (c - 'a' + 10);
-      else if (c >= 'A' && c <= 'F') value = value * 16 + (c - 'A' + 10);
-      else return -1;
+      if (c >= '0' && c <= '9')
+        value = value * 16 + (c - '0');
+      else if (c >= 'a' && c <= 'f')
+        value = value * 16 + (c - 'a' + 10);
+      else if (c >= 'A' && c <= 'F')
+        value = value * 16 + (c - 'A' + 10);
+      else
+        return -1;
     }
     return value;
   }
@@ -87,14 +96,20 @@ class Repair {
     put(1);
     while (at_ < text_.size() && text_[at_] != '"') {
       const char c = text_[at_];
-      if (c == '\\') copy_escape();
-      else if (static_cast<unsigned char>(c) < 0x20) { has_nul_ = has_nul_ || c == '\0'; replace(1); }
-      else if (const std::size_t size = utf8_length(text_, at_); size != 0) put(size);
-      else replace(1);
+      if (c == '\\')
+        copy_escape();
+      else if (static_cast<unsigned char>(c) < 0x20) {
+        has_nul_ = has_nul_ || c == '\0';
+        replace(1);
+      } else if (const std::size_t size = utf8_length(text_, at_); size != 0)
+        put(size);
+      else
+        replace(1);
     }
     if (at_ < text_.size()) put(1);
     std::size_t next = at_;
-    while (next < text_.size() && is_space(text_[next])) ++next;
+    while (next < text_.size() && is_space(text_[next]))
+      ++next;
     return !has_nul_ || next >= text_.size() || text_[next] != ':';
   }
 
@@ -107,7 +122,9 @@ class Repair {
 }  // namespace
 
 std::size_t utf8_length(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i])); };
+  const auto byte = [&](std::size_t i) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(text[i]));
+  };
   const std::uint32_t first = byte(at);
   if (first < 0x80) return 1;
   const std::size_t size = first >= 0xf5 ? 0 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
@@ -122,6 +139,8 @@ std::size_t utf8_length(std::string_view text, std::size_t at) {
   return size;
 }
 
-std::optional<WipedString> repair_json(std::string_view text) { return Repair(text).run(); }
+std::optional<WipedString> repair_json(std::string_view text) {
+  return Repair(text).run();
+}
 
 }  // namespace credsync::oauth

@@ -18,8 +18,12 @@ namespace {
 class TreeBuilder final : public Poco::JSON::Handler {
  public:
   void reset() override {}
-  void startObject() override { open_.push_back({JsonValue(JsonValue::Kind::kObject), std::exchange(key_, {})}); }
-  void startArray() override { open_.push_back({JsonValue(JsonValue::Kind::kArray), std::exchange(key_, {})}); }
+  void startObject() override {
+    open_.push_back({JsonValue(JsonValue::Kind::kObject), std::exchange(key_, {})});
+  }
+  void startArray() override {
+    open_.push_back({JsonValue(JsonValue::Kind::kArray), std::exchange(key_, {})});
+  }
   void endObject() override { close(); }
   void endArray() override { close(); }
   void key(const std::string& name) override { key_ = name; }
@@ -31,17 +35,19 @@ class TreeBuilder final : public Poco::JSON::Handler {
   void value(const std::string& v) override { put(JsonValue::string(v)); }
   void value(bool v) override { put(JsonValue::boolean(v)); }
   void value(double v) override {
-    char text[32];   // the shortest form that reads back as the same double takes 24 at most
+    char text[32];  // the shortest form that reads back as the same double takes 24 at most
     const auto [end, error] = std::to_chars(text, text + sizeof text, v);
     put(JsonValue::number(error == std::errc{} ? std::string(text, end) : std::string()));
   }
 
-  std::optional<JsonValue> take() { return done_ ? std::optional<JsonValue>(std::move(root_)) : std::nullopt; }
+  std::optional<JsonValue> take() {
+    return done_ ? std::optional<JsonValue>(std::move(root_)) : std::nullopt;
+  }
 
  private:
   struct Open {
     JsonValue value;
-    std::string name;   // under which it goes into the one that holds it
+    std::string name;  // under which it goes into the one that holds it
   };
 
   void close() {
@@ -69,6 +75,19 @@ class TreeBuilder final : public Poco::JSON::Handler {
   bool done_ = false;
 };
 
+// ["xxx…",document,"xxx…"]. The parser collects every string in one growing buffer that it frees with what is
+// in it: the first padding makes the buffer grow before a secret is in it, the last leaves nothing else
+// there.
+WipedString between_padding(std::string_view document) {
+  const std::string padding(document.size(), 'x');
+  WipedString out;
+  out.text().reserve(3 * document.size() + 16);
+  out.text().append("[\"").append(padding).append("\",");
+  out.text().append(document);
+  out.text().append(",\"").append(padding).append("\"]");
+  return out;
+}
+
 }  // namespace
 
 JsonValue JsonValue::string(std::string text) {
@@ -93,25 +112,32 @@ std::optional<JsonValue> JsonValue::parse(std::string_view text, std::size_t max
   if (text.size() > max_bytes) return std::nullopt;
   const std::optional<WipedString> repaired = repair_json(text);
   if (!repaired) return std::nullopt;
+  const WipedString document = between_padding(repaired->text());
   try {
     Poco::SharedPtr<TreeBuilder> builder(new TreeBuilder);
     Poco::JSON::Parser parser(builder);
-    parser.setDepth(kMaxJsonDepth);
-    parser.parse(repaired->text());
-    return builder->take();
+    parser.setDepth(kMaxJsonDepth + 1);
+    parser.parse(document.text());
+    std::optional<JsonValue> outer = builder->take();
+    if (!outer || outer->items_.size() != 3) return std::nullopt;  // more than one document
+    return std::move(outer->items_[1]);
   } catch (const Poco::Exception&) {
-    return std::nullopt;   // its text quotes the document
+    return std::nullopt;  // its text quotes the document
   }
 }
 
 bool JsonValue::is_empty() const {
   switch (kind_) {
-    case Kind::kNull: return true;
-    case Kind::kString: return text().empty();
+    case Kind::kNull:
+      return true;
+    case Kind::kString:
+      return text().empty();
     case Kind::kArray:
-    case Kind::kObject: return items_.empty();
+    case Kind::kObject:
+      return items_.empty();
     case Kind::kBool:
-    case Kind::kNumber: return false;
+    case Kind::kNumber:
+      return false;
   }
   return false;
 }
@@ -134,7 +160,8 @@ const JsonValue* JsonValue::at(std::string_view path) const {
   if (kind_ == Kind::kArray) {
     std::size_t index = 0;
     const auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), index);
-    if (error == std::errc{} && end == step.data() + step.size() && index < items_.size()) next = &items_[index];
+    if (error == std::errc{} && end == step.data() + step.size() && index < items_.size())
+      next = &items_[index];
   }
   if (next == nullptr || dot == std::string_view::npos) return next;
   const std::string_view rest = path.substr(dot + 1);
@@ -162,8 +189,10 @@ std::optional<double> parse_number(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kSpace);
   if (first == std::string_view::npos) return std::nullopt;
   text = text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);   // from_chars knows no plus sign
-  if (text.empty() || text.find_first_not_of("0123456789.eE+-") != std::string_view::npos) return std::nullopt;  // no "inf"
+  if (text.starts_with('+') && !text.starts_with("+-"))
+    text.remove_prefix(1);  // from_chars knows no plus sign
+  if (text.empty() || text.find_first_not_of("0123456789.eE+-") != std::string_view::npos)
+    return std::nullopt;  // no "inf"
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (end != text.data() + text.size()) return std::nullopt;
@@ -171,7 +200,8 @@ std::optional<double> parse_number(std::string_view text) {
     // Too large or too small: the sign of the exponent tells, and without one it was too large.
     const std::size_t exponent = text.find_first_of("eE");
     if (exponent != std::string_view::npos && text.substr(exponent + 1).starts_with('-')) return 0.0;
-    return text.starts_with('-') ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
+    return text.starts_with('-') ? -std::numeric_limits<double>::infinity()
+                                 : std::numeric_limits<double>::infinity();
   }
   if (error != std::errc{}) return std::nullopt;
   return value;

@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::string_view kRefreshLifeNames[] = {"refresh_token_expires_in", "refresh_expires_in",
                                                   "x_refresh_token_expires_in"};
-constexpr double kEpochMilliseconds = 1e12;   // an epoch above it is in milliseconds: as seconds it is the year 33658
+// An epoch above it is in milliseconds: as seconds it is the year 33658.
+constexpr double kEpochMilliseconds = 1e12;
 
 // A lifetime in the answer's unit; 0 and less mean unknown (design section 6).
 std::optional<Duration> read_life(const JsonValue* value, provider::TimeUnit unit) {
@@ -32,15 +33,16 @@ std::optional<WallTime> read_moment(const JsonValue* value) {
   return value->kind() == JsonValue::Kind::kString ? parse_rfc3339(value->text()) : std::nullopt;
 }
 
-// A new token that has ended already contradicts itself: a clock is wrong, and the next source may know better.
+// A new token that has ended already contradicts itself: a clock is wrong, and the next source may know
+// better.
 std::optional<WallTime> plausible_end(std::optional<WallTime> theirs, const HttpResponse& response) {
   if (!theirs) return std::nullopt;
   const WallTime ours = to_our_clock(*theirs, response);
   return ours > response.received_at ? std::optional(ours) : std::nullopt;
 }
 
-std::optional<WallTime> declared_end(const provider::Answer& rules, const HttpResponse& response, const JsonValue& answer,
-                                     const JsonValue& object) {
+std::optional<WallTime> declared_end(const provider::Answer& rules, const HttpResponse& response,
+                                     const JsonValue& answer, const JsonValue& object) {
   if (rules.expires_at.empty()) return std::nullopt;
   const JsonValue* value = object.at(rules.expires_at);
   return plausible_end(read_moment(value != nullptr ? value : answer.at(rules.expires_at)), response);
@@ -77,7 +79,7 @@ std::optional<WallTime> jwt_expiry(std::string_view token) {
 }
 
 std::optional<WallTime> parse_rfc3339(std::string_view text) {
-  constexpr std::size_t kSeconds = 19;   // 2026-01-31T23:59:59
+  constexpr std::size_t kSeconds = 19;  // 2026-01-31T23:59:59
   if (text.size() <= kSeconds || text.size() > 40) return std::nullopt;
   std::string moment(text.substr(0, kSeconds));
   if (moment[10] == ' ' || moment[10] == 't') moment[10] = 'T';
@@ -85,10 +87,13 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
   const char* end = ::strptime(moment.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
   if (end == nullptr || *end != '\0') return std::nullopt;
   std::string_view rest = text.substr(kSeconds);
-  if (rest.starts_with('.')) rest.remove_prefix(std::min(rest.find_first_not_of("0123456789", 1), rest.size()));
+  if (rest.starts_with('.'))
+    rest.remove_prefix(std::min(rest.find_first_not_of("0123456789", 1), rest.size()));
   const WallTime utc = wall_from_seconds(::timegm(&parts));
   if (rest == "Z" || rest == "z") return utc;
-  const auto digit = [&](std::size_t i) { return rest[i] >= '0' && rest[i] <= '9' ? rest[i] - '0' : -100000; };
+  const auto digit = [&](std::size_t i) {
+    return rest[i] >= '0' && rest[i] <= '9' ? rest[i] - '0' : -100000;
+  };
   if (rest.size() != 6 || (rest[0] != '+' && rest[0] != '-') || rest[3] != ':') return std::nullopt;
   const int minutes = (digit(1) * 10 + digit(2)) * 60 + digit(4) * 10 + digit(5);
   if (minutes < 0 || minutes >= 24 * 60) return std::nullopt;
@@ -106,7 +111,8 @@ WallTime to_our_clock(WallTime theirs, const HttpResponse& response) {
 }
 
 std::optional<WallTime> access_token_end(const provider::Profile& profile, const HttpResponse& response,
-                                         const JsonValue& answer, const JsonValue& object, std::string_view access_token) {
+                                         const JsonValue& answer, const JsonValue& object,
+                                         std::string_view access_token) {
   const provider::Answer& rules = profile.answer;
   if (const auto life = read_life(find_field(rules, object, "expires_in"), rules.expires_unit)) {
     return saturating_add(response.sent_at, *life);

@@ -24,8 +24,10 @@ Result<void> take_endpoint(const JsonValue& document, std::string_view name, boo
   const JsonValue* value = document.member(name);
   if (value == nullptr || value->text().empty() || !endpoint.url.empty()) return {};
   const std::string_view url = value->text();
-  if (url.find_first_of("{}") != url.npos) return invalid(std::string(name) + " holds a brace");   // it becomes a template
-  if (auto checked = provider::check_endpoint_url(url, allow_http_loopback); !checked) return checked.error().within(name);
+  if (url.find_first_of("{}") != url.npos)
+    return invalid(std::string(name) + " holds a brace");  // it becomes a template
+  if (auto checked = provider::check_endpoint_url(url, allow_http_loopback); !checked)
+    return checked.error().within(name);
   endpoint.url = url;
   return {};
 }
@@ -36,14 +38,19 @@ struct Word {
   Enum value;
 };
 // RFC 8414, 2, and the registry of token endpoint authentication methods.
-constexpr Word<ClientAuth> kMethods[] = {
-    {"client_secret_basic", ClientAuth::kBasic}, {"client_secret_post", ClientAuth::kPost},
-    {"private_key_jwt", ClientAuth::kPrivateKeyJwt}, {"client_secret_jwt", ClientAuth::kClientSecretJwt},
-    {"tls_client_auth", ClientAuth::kTls}, {"self_signed_tls_client_auth", ClientAuth::kTls}, {"none", ClientAuth::kNone}};
-constexpr Word<Grant> kGrants[] = {
-    {"authorization_code", Grant::kAuthorizationCode}, {"implicit", Grant::kImplicit}, {"password", Grant::kPassword},
-    {"client_credentials", Grant::kClientCredentials}, {"refresh_token", Grant::kRefreshToken},
-    {"urn:ietf:params:oauth:grant-type:device_code", Grant::kDeviceCode}};
+constexpr Word<ClientAuth> kMethods[] = {{"client_secret_basic", ClientAuth::kBasic},
+                                         {"client_secret_post", ClientAuth::kPost},
+                                         {"private_key_jwt", ClientAuth::kPrivateKeyJwt},
+                                         {"client_secret_jwt", ClientAuth::kClientSecretJwt},
+                                         {"tls_client_auth", ClientAuth::kTls},
+                                         {"self_signed_tls_client_auth", ClientAuth::kTls},
+                                         {"none", ClientAuth::kNone}};
+constexpr Word<Grant> kGrants[] = {{"authorization_code", Grant::kAuthorizationCode},
+                                   {"implicit", Grant::kImplicit},
+                                   {"password", Grant::kPassword},
+                                   {"client_credentials", Grant::kClientCredentials},
+                                   {"refresh_token", Grant::kRefreshToken},
+                                   {"urn:ietf:params:oauth:grant-type:device_code", Grant::kDeviceCode}};
 
 // The known words of a list, each once, in its order.
 template <typename Enum, std::size_t N>
@@ -53,27 +60,34 @@ std::vector<Enum> words_in(const JsonValue& document, std::string_view name, con
   if (list == nullptr) return found;
   for (const JsonValue& item : list->items()) {
     for (const Word<Enum>& word : known) {
-      if (word.name != item.text() || std::find(found.begin(), found.end(), word.value) != found.end()) continue;
+      if (word.name != item.text() || std::find(found.begin(), found.end(), word.value) != found.end())
+        continue;
       found.push_back(word.value);
     }
   }
   return found;
 }
 
-Result<void> take_endpoints(const JsonValue& document, bool allow_http_loopback, provider::Endpoints& endpoints) {
+Result<void> take_endpoints(const JsonValue& document, bool allow_http_loopback,
+                            provider::Endpoints& endpoints) {
   const std::pair<std::string_view, provider::Endpoint*> names[] = {
-      {"authorization_endpoint", &endpoints.authorize}, {"token_endpoint", &endpoints.token},
-      {"revocation_endpoint", &endpoints.revoke}, {"device_authorization_endpoint", &endpoints.device},
-      {"introspection_endpoint", &endpoints.introspect}, {"userinfo_endpoint", &endpoints.userinfo},
+      {"authorization_endpoint", &endpoints.authorize},
+      {"token_endpoint", &endpoints.token},
+      {"revocation_endpoint", &endpoints.revoke},
+      {"device_authorization_endpoint", &endpoints.device},
+      {"introspection_endpoint", &endpoints.introspect},
+      {"userinfo_endpoint", &endpoints.userinfo},
       {"pushed_authorization_request_endpoint", &endpoints.push}};
-  for (const auto& [name, endpoint] : names) CREDSYNC_TRY(take_endpoint(document, name, allow_http_loopback, *endpoint));
+  for (const auto& [name, endpoint] : names)
+    CREDSYNC_TRY(take_endpoint(document, name, allow_http_loopback, *endpoint));
   return {};
 }
 
 }  // namespace
 
 std::vector<std::string> metadata_urls(std::string_view issuer) {
-  while (issuer.ends_with('/')) issuer.remove_suffix(1);   // RFC 8414, 3.1 and OpenID Discovery, 4.1
+  while (issuer.ends_with('/'))
+    issuer.remove_suffix(1);  // RFC 8414, 3.1 and OpenID Discovery, 4.1
   const std::size_t scheme = issuer.find("://");
   if (scheme == issuer.npos) return {};
   const std::size_t path = std::min(issuer.find('/', scheme + 3), issuer.size());
@@ -82,8 +96,8 @@ std::vector<std::string> metadata_urls(std::string_view issuer) {
           std::string(issuer) + "/.well-known/openid-configuration"};
 }
 
-Result<provider::Profile> apply_metadata(provider::Profile profile, std::string_view issuer, const HttpResponse& response,
-                                         bool allow_http_loopback) {
+Result<provider::Profile> apply_metadata(provider::Profile profile, std::string_view issuer,
+                                         const HttpResponse& response, bool allow_http_loopback) {
   if (response.status != 200) {
     return unavailable("the issuer's metadata: HTTP " + std::to_string(response.status));
   }
@@ -93,7 +107,7 @@ Result<provider::Profile> apply_metadata(provider::Profile profile, std::string_
   }
   const JsonValue& document = body.value;
   const JsonValue* told = document.member("issuer");
-  if (told == nullptr || told->text() != issuer) {   // RFC 8414, 3.3: else anybody could speak for it
+  if (told == nullptr || told->text() != issuer) {  // RFC 8414, 3.3: else anybody could speak for it
     return invalid("the metadata is of another issuer: " +
                    (told == nullptr ? std::string("none") : clean_foreign_text(told->text())));
   }

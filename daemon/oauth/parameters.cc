@@ -12,11 +12,13 @@ namespace {
 
 using provider::Encoding;
 
-// Room for any encoding of all parameters: a byte becomes six at most (\u0000), a part of a multipart body has about a
-// hundred bytes around it. Reserved before appending, so that no outgrown copy of a secret stays behind.
+// Room for any encoding of all parameters: a byte becomes six at most (\u0000), a part of a multipart body
+// has about a hundred bytes around it. Reserved before appending, so that no outgrown copy of a secret stays
+// behind.
 std::size_t room_for(const ParameterList& parameters) {
   std::size_t room = 256;
-  for (const Parameter& p : parameters.all()) room += 6 * (p.name.size() + p.value.text().size()) + 160;
+  for (const Parameter& p : parameters.all())
+    room += 6 * (p.name.size() + p.value.text().size()) + 160;
   return room;
 }
 
@@ -39,7 +41,8 @@ void append_form(std::string& out, const ParameterList& parameters) {
 Result<void> append_json(std::string& out, const ParameterList& parameters) {
   out += '{';
   for (const Parameter& p : parameters.all()) {
-    if (!is_utf8(p.value.text())) return invalid("parameter " + p.name + " is not UTF-8 and cannot be sent as JSON");
+    if (!is_utf8(p.value.text()))
+      return invalid("parameter " + p.name + " is not UTF-8 and cannot be sent as JSON");
     if (out.size() > 1) out += ',';
     append_json_string(out, p.name);
     out += ':';
@@ -53,16 +56,20 @@ Result<void> append_json(std::string& out, const ParameterList& parameters) {
 std::string quoted_part_name(std::string_view name) {
   std::string out;
   for (const char c : name) {
-    if (c == '"') out += "%22";
-    else if (c == '\r') out += "%0D";
-    else if (c == '\n') out += "%0A";
-    else out += c;
+    if (c == '"')
+      out += "%22";
+    else if (c == '\r')
+      out += "%0D";
+    else if (c == '\n')
+      out += "%0A";
+    else
+      out += c;
   }
   return out;
 }
 
 Result<std::string> find_boundary(const ParameterList& parameters, Random& random) {
-  constexpr int kTries = 4;               // 144 random bits: the first fits unless chance is broken
+  constexpr int kTries = 4;  // 144 random bits: the first fits unless chance is broken
   constexpr std::size_t kBoundaryBytes = 18;
   for (int i = 0; i < kTries; ++i) {
     std::string boundary = "credsync-" + random.base64url(kBoundaryBytes);
@@ -76,7 +83,8 @@ Result<std::string> find_boundary(const ParameterList& parameters, Random& rando
 
 void append_multipart(std::string& out, const ParameterList& parameters, const std::string& boundary) {
   for (const Parameter& p : parameters.all()) {
-    out += "--" + boundary + "\r\nContent-Disposition: form-data; name=\"" + quoted_part_name(p.name) + "\"\r\n\r\n";
+    out += "--" + boundary + "\r\nContent-Disposition: form-data; name=\"" + quoted_part_name(p.name) +
+           "\"\r\n\r\n";
     out += p.value.text();
     out += "\r\n";
   }
@@ -88,8 +96,10 @@ void append_query(const ParameterList& parameters, std::string& url) {
   std::string grown;
   grown.reserve(url.size() + room_for(parameters));
   grown = url;
-  if (grown.find('?') == std::string::npos) grown += '?';
-  else if (!grown.ends_with('?') && !grown.ends_with('&')) grown += '&';
+  if (grown.find('?') == std::string::npos)
+    grown += '?';
+  else if (!grown.ends_with('?') && !grown.ends_with('&'))
+    grown += '&';
   append_form(grown, parameters);
   wipe(url);
   url = std::move(grown);
@@ -121,19 +131,24 @@ void ParameterList::remove_empty() {
   std::erase_if(all_, [](const Parameter& p) { return p.value.text().empty(); });
 }
 
-void apply_rules(const provider::Parameters& rules, const provider::StringMap& set, ParameterList& parameters) {
-  for (const std::string& name : rules.omit) parameters.remove(name);
-  for (const auto& [name, value] : set) parameters.set(name, value);
-  for (const auto& [from, to] : rules.rename) parameters.rename(from, to);
+void apply_rules(const provider::Parameters& rules, const provider::StringMap& set,
+                 ParameterList& parameters) {
+  for (const std::string& name : rules.omit)
+    parameters.remove(name);
+  for (const auto& [name, value] : set)
+    parameters.set(name, value);
+  for (const auto& [from, to] : rules.rename)
+    parameters.rename(from, to);
   if (rules.drop_empty) parameters.remove_empty();
 }
 
-Result<void> encode_parameters(const ParameterList& parameters, Encoding encoding, Random& random, HttpRequest& request) {
+Result<void> encode_parameters(const ParameterList& parameters, Encoding encoding, Random& random,
+                               HttpRequest& request) {
   if (encoding == Encoding::kQuery || request.method == "GET") {
     append_query(parameters, request.url);
     return {};
   }
-  if (parameters.all().empty()) return {};   // no body and no type of one: some servers refuse the mere header
+  if (parameters.all().empty()) return {};  // no body and no type of one: some servers refuse the mere header
   std::string& body = request.body.text();
   body.reserve(room_for(parameters));
   if (encoding == Encoding::kForm) {

@@ -9,10 +9,13 @@
 namespace credsync::oauth {
 namespace {
 
-// Tried on a 429 without Retry-After where the profile names no header: these mean the same wherever they are met.
+// Tried on a 429 without Retry-After where the profile names no header: these mean the same wherever they are
+// met.
 constexpr std::string_view kResetHeaders[] = {"RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset"};
 
-Duration clamp_wait(Duration wait) { return std::clamp(wait, Duration::zero(), kMaxRetryAfter); }
+Duration clamp_wait(Duration wait) {
+  return std::clamp(wait, Duration::zero(), kMaxRetryAfter);
+}
 
 std::optional<Duration> read_retry_after(const HttpResponse& response) {
   const std::string_view value = response.header("Retry-After");
@@ -21,7 +24,8 @@ std::optional<Duration> read_retry_after(const HttpResponse& response) {
   return std::nullopt;
 }
 
-std::optional<Duration> read_reset(std::string_view value, provider::ResetMeans means, const HttpResponse& response) {
+std::optional<Duration> read_reset(std::string_view value, provider::ResetMeans means,
+                                   const HttpResponse& response) {
   using provider::ResetMeans;
   const auto number = parse_number(value);
   if (!number) {
@@ -29,9 +33,10 @@ std::optional<Duration> read_reset(std::string_view value, provider::ResetMeans 
     return date ? std::optional(clamp_wait(*date - answered_at(response))) : std::nullopt;
   }
   if (means == ResetMeans::kGuess) {
-    constexpr double kMilliseconds = 1e12, kEpoch = 1e9;   // as epochs both are in 2001; no delta is as long
+    constexpr double kMilliseconds = 1e12, kEpoch = 1e9;  // as epochs both are in 2001; no delta is as long
     means = *number > kMilliseconds ? ResetMeans::kEpochMilliseconds
-                                    : *number > kEpoch ? ResetMeans::kEpochSeconds : ResetMeans::kDelta;
+            : *number > kEpoch      ? ResetMeans::kEpochSeconds
+                                    : ResetMeans::kDelta;
   }
   if (means == ResetMeans::kDelta) return clamp_wait(to_duration(*number));
   const double seconds = means == ResetMeans::kEpochMilliseconds ? *number / 1000 : *number;
@@ -63,7 +68,8 @@ std::optional<Duration> retry_after(const HttpResponse& response, const provider
   }
   if (!limited) return std::nullopt;
   for (const std::string_view name : kResetHeaders) {
-    if (const auto wait = read_reset(response.header(name), provider::ResetMeans::kGuess, response)) return wait;
+    if (const auto wait = read_reset(response.header(name), provider::ResetMeans::kGuess, response))
+      return wait;
   }
   return std::nullopt;
 }

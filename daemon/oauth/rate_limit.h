@@ -1,4 +1,5 @@
-// What a provider's headers say about when to come back. Pure. The public function, retry_after(), is in token_answer.h.
+// What a provider's headers say about when to come back. Pure. The public function, retry_after(), is in
+// token_answer.h.
 #pragma once
 
 #include "daemon/oauth/http.h"
@@ -6,7 +7,7 @@
 
 namespace credsync::oauth {
 
-constexpr Duration kMaxRetryAfter = 1h;   // design section 6: no header makes us wait longer
+constexpr Duration kMaxRetryAfter = 1h;  // design section 6: no header makes us wait longer
 
 // The declared header says that nothing remains, and the declared reset header says until when.
 bool limit_used_up(const HttpResponse& response, const provider::Limits& limits);

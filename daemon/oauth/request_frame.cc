@@ -11,7 +11,8 @@ namespace credsync::oauth {
 Result<std::string> Expander::url(std::string_view text) const {
   auto expanded = provider::expand(text, profile_.vars, vars_);
   if (!expanded) return expanded.error();
-  std::string url = provider::fill_reserved(*expanded, provider::kClientIdVariable, encode_percent(client_id_));
+  std::string url =
+      provider::fill_reserved(*expanded, provider::kClientIdVariable, encode_percent(client_id_));
   if (auto parsed = provider::parse_url(url); !parsed) return parsed.error();
   return url;
 }
@@ -32,8 +33,8 @@ Result<provider::StringMap> Expander::values(const provider::StringMap& template
   return out;
 }
 
-Result<Frame> make_frame(const provider::Profile& profile, const Expander& expander, const provider::Endpoint& endpoint,
-                         provider::RequestKind kind) {
+Result<Frame> make_frame(const provider::Profile& profile, const Expander& expander,
+                         const provider::Endpoint& endpoint, provider::RequestKind kind) {
   Frame frame;
   frame.method = endpoint.method;
   frame.encoding = endpoint.encoding;
@@ -55,11 +56,11 @@ Result<Frame> make_frame(const provider::Profile& profile, const Expander& expan
 Result<HttpRequest> finish_request(Frame frame, ParameterList parameters, const ClientProof* proof,
                                    const ClientCredentials& client, Random& random) {
   static const provider::Parameters kNoRules;
-  if (!is_header_name(frame.method)) return invalid("not an HTTP method");   // both are tokens
+  if (!is_header_name(frame.method)) return invalid("not an HTTP method");  // both are tokens
   HttpRequest request;
   request.method = std::move(frame.method);
   request.url = std::move(frame.url);
-  HttpRequest proven;   // holds the proof's headers until the profile's are in: wiped like a request
+  HttpRequest proven;  // holds the proof's headers until the profile's are in: wiped like a request
   if (proof != nullptr) CREDSYNC_TRY(add_client_proof(*proof, client, random, parameters, proven.headers));
   apply_rules(frame.rules != nullptr ? *frame.rules : kNoRules, frame.set, parameters);
 
@@ -68,10 +69,11 @@ Result<HttpRequest> finish_request(Frame frame, ParameterList parameters, const 
   CREDSYNC_TRY(encode_parameters(parameters, frame.encoding, random, request));
   const bool multipart = frame.encoding == provider::Encoding::kMultipart;
   for (const auto& [name, value] : frame.headers) {
-    if (multipart && same_header_name(name, "Content-Type")) continue;   // ours names the boundary
+    if (multipart && same_header_name(name, "Content-Type")) continue;  // ours names the boundary
     CREDSYNC_TRY(put_header(request.headers, name, value));
   }
-  for (const Header& header : proven.headers) CREDSYNC_TRY(put_header(request.headers, header.name, header.value));
+  for (const Header& header : proven.headers)
+    CREDSYNC_TRY(put_header(request.headers, header.name, header.value));
   return request;
 }
 

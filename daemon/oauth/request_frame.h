@@ -1,4 +1,5 @@
-// What every request to a provider is made of: an expanded URL, headers, the client's proof, parameters. Pure.
+// What every request to a provider is made of: an expanded URL, headers, the client's proof, parameters.
+// Pure.
 #pragma once
 
 #include <string>
@@ -17,7 +18,8 @@ class Expander {
   Expander(const provider::Profile& profile, const Vars& vars, std::string_view client_id)
       : profile_(profile), vars_(vars), client_id_(client_id) {}
 
-  // An absolute http(s) URL; whether plain http is allowed is for configuration and transport to say. {token} stays.
+  // An absolute http(s) URL; whether plain http is allowed is for configuration and transport to say. {token}
+  // stays.
   Result<std::string> url(std::string_view text) const;
   Result<std::string> text(std::string_view text) const;
   Result<provider::StringMap> values(const provider::StringMap& templates) const;
@@ -30,16 +32,16 @@ class Expander {
 
 struct Frame {
   std::string method;
-  std::string url;                          // expanded
+  std::string url;  // expanded
   provider::Encoding encoding = provider::Encoding::kForm;
-  provider::StringMap headers;              // expanded; they replace ours
-  const provider::Parameters* rules = nullptr;   // may be null
-  provider::StringMap set;                  // rules->set, expanded
+  provider::StringMap headers;                  // expanded; they replace ours
+  const provider::Parameters* rules = nullptr;  // may be null
+  provider::StringMap set;                      // rules->set, expanded
 };
 
 // Frame of a request to `endpoint` of kind `kind`. Error: a template without its variable.
-Result<Frame> make_frame(const provider::Profile& profile, const Expander& expander, const provider::Endpoint& endpoint,
-                         provider::RequestKind kind);
+Result<Frame> make_frame(const provider::Profile& profile, const Expander& expander,
+                         const provider::Endpoint& endpoint, provider::RequestKind kind);
 
 // The finished request. `proof` null: the client is not named at all.
 Result<HttpRequest> finish_request(Frame frame, ParameterList parameters, const ClientProof* proof,

@@ -12,7 +12,8 @@ namespace {
 using provider::RevokeHow;
 
 // Codes by which a server says that the token is no more, which is what was wanted (RFC 7009, 2.2).
-constexpr std::string_view kGoneCodes[] = {"invalid_token", "token_revoked", "token_expired", "invalid_auth", "account_inactive"};
+constexpr std::string_view kGoneCodes[] = {"invalid_token", "token_revoked", "token_expired", "invalid_auth",
+                                           "account_inactive"};
 
 bool is_gone_code(std::string_view code) {
   return std::find(std::begin(kGoneCodes), std::end(kGoneCodes), code) != std::end(kGoneCodes);
@@ -24,25 +25,29 @@ bool is_gone_status(RevokeHow how, int status) {
   return how == RevokeHow::kBearer && status == 401;
 }
 
-// Only a rule made for revocation may call a token dead: one made for refreshes says "needs-login" for other reasons.
+// Only a rule made for revocation may call a token dead: one made for refreshes says "needs-login" for other
+// reasons.
 bool has_rule_that_says_gone(const provider::Errors& errors, int status, const std::string& code) {
   for (const provider::ErrorMatch& match : errors.match) {
-    const bool fits = match.request == provider::RequestKind::kRevoke && (!match.status || *match.status == status) &&
+    const bool fits = match.request == provider::RequestKind::kRevoke &&
+                      (!match.status || *match.status == status) &&
                       (match.code.empty() || match.code == code);
     if (fits) return match.error_class == provider::ErrorClass::kNeedsLogin;
   }
   return false;
 }
 
-// A client that is not accepted (kClient) may be mended by the admin before the token ends, so it is tried again, slowly, as
-// often as the queue allows. So is what cannot be told from that: 401 and 403 without a word. An answer that cannot be read
-// says nothing about the token. The rest never works.
+// A client that is not accepted (kClient) may be mended by the admin before the token ends, so it is tried
+// again, slowly, as often as the queue allows. So is what cannot be told from that: 401 and 403 without a
+// word. An answer that cannot be read says nothing about the token. The rest never works.
 RevocationResult result_for(const Failure& failure, const AnswerBody& body) {
   switch (failure.failure_class) {
     case FailureClass::kTransient:
     case FailureClass::kAmbiguous:
-    case FailureClass::kClient: return RevocationResult::kRetry;
-    default: break;
+    case FailureClass::kClient:
+      return RevocationResult::kRetry;
+    default:
+      break;
   }
   const bool bare = body.kind == AnswerBody::Kind::kEmpty || body.value.is_empty();
   const bool who = failure.status == 401 || failure.status == 403;
@@ -59,14 +64,16 @@ RevocationOutcome read_revocation_answer(const provider::Profile& profile, const
   const bool success = std::find(good.begin(), good.end(), response.status) != good.end();
   // RFC 7009 has no body on success. One that says it failed is believed; a page is somebody else's answer.
   const bool denied = error.told || body.kind == AnswerBody::Kind::kHtml;
-  const bool final_status = success || (response.status >= 400 && response.status < 500 && response.status != 429);
+  const bool final_status =
+      success || (response.status >= 400 && response.status < 500 && response.status != 429);
   const bool gone = final_status && body.kind != AnswerBody::Kind::kHtml &&
                     (is_gone_code(error.code) || is_gone_status(profile.revoke.how, response.status) ||
                      has_rule_that_says_gone(profile.errors, response.status, error.code));
   if ((success && !denied) || gone) return {RevocationResult::kDone, {}};
 
   RevocationOutcome outcome;
-  outcome.failure = classify_answer(profile, response, body, provider::RequestKind::kRevoke, Redactor(secrets));
+  outcome.failure =
+      classify_answer(profile, response, body, provider::RequestKind::kRevoke, Redactor(secrets));
   outcome.result = result_for(outcome.failure, body);
   return outcome;
 }

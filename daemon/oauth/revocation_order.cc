@@ -1,5 +1,6 @@
-// The stored form of a RevocationOrder. Words for the enums are those of profiles, so that a stored order outlives changes
-// of the code; fields that a newer version adds are ignored, and fields that are missing keep their defaults.
+// The stored form of a RevocationOrder. Words for the enums are those of profiles, so that a stored order
+// outlives changes of the code; fields that a newer version adds are ignored, and fields that are missing
+// keep their defaults.
 #include "base/encoding.h"
 #include "base/text.h"
 #include "daemon/oauth/json_value.h"
@@ -12,24 +13,40 @@ namespace {
 using provider::RequestKind;
 
 constexpr std::string_view kVersion = "1";
-constexpr std::size_t kMaxOrderBytes = 512 * 1024;   // two secrets of at most 64 KiB in base64, and room
+constexpr std::size_t kMaxOrderBytes = 512 * 1024;  // two secrets of at most 64 KiB in base64, and room
 
 // Writes JSON objects and arrays member by member.
 class Writer {
  public:
   explicit Writer(std::size_t room) { out_.text().reserve(room); }
 
-  Writer& open(char bracket) { out_.text() += bracket; first_ = true; return *this; }
-  Writer& close(char bracket) { out_.text() += bracket; first_ = false; return *this; }
+  Writer& open(char bracket) {
+    out_.text() += bracket;
+    first_ = true;
+    return *this;
+  }
+  Writer& close(char bracket) {
+    out_.text() += bracket;
+    first_ = false;
+    return *this;
+  }
   Writer& name(std::string_view name) {
     separate();
     append_json_string(out_.text(), name);
     out_.text() += ':';
-    first_ = true;   // the value needs no comma
+    first_ = true;  // the value needs no comma
     return *this;
   }
-  Writer& text(std::string_view value) { separate(); append_json_string(out_.text(), value); return *this; }
-  Writer& raw(std::string_view value) { separate(); out_.text() += value; return *this; }
+  Writer& text(std::string_view value) {
+    separate();
+    append_json_string(out_.text(), value);
+    return *this;
+  }
+  Writer& raw(std::string_view value) {
+    separate();
+    out_.text() += value;
+    return *this;
+  }
   Writer& separate() {
     if (!first_) out_.text() += ',';
     first_ = false;
@@ -44,12 +61,14 @@ class Writer {
   }
   void field(std::string_view key, const provider::StringMap& map) {
     name(key).open('{');
-    for (const auto& [k, v] : map) field(k, std::string_view(v));
+    for (const auto& [k, v] : map)
+      field(k, std::string_view(v));
     close('}');
   }
   void field(std::string_view key, const provider::Strings& list) {
     name(key).open('[');
-    for (const std::string& v : list) text(v);
+    for (const std::string& v : list)
+      text(v);
     close(']');
   }
 
@@ -62,7 +81,8 @@ class Writer {
 
 void write_client(Writer& w, const provider::Client& client) {
   w.name("auth").open('[');
-  for (const provider::ClientAuth method : client.auth) w.text(provider::to_name(method));
+  for (const provider::ClientAuth method : client.auth)
+    w.text(provider::to_name(method));
   w.close(']');
   w.field("basic_encoding", provider::to_name(client.basic_encoding));
   w.field("audience", client.assertion_audience);
@@ -79,7 +99,8 @@ void write_revoke(Writer& w, const provider::Revoke& revoke) {
   w.field("access_cascade", provider::to_name(revoke.access_cascade));
   w.field("refresh_cascade", provider::to_name(revoke.refresh_cascade));
   w.name("success").open('[');
-  for (const int status : revoke.success) w.raw(std::to_string(status));
+  for (const int status : revoke.success)
+    w.raw(std::to_string(status));
   w.close(']').close('}');
 }
 
@@ -99,10 +120,21 @@ void write_errors(Writer& w, const provider::Errors& errors) {
   w.close(']').close('}');
 }
 
+void write_account(Writer& w, const RevocationOrder& order) {
+  w.field("client_id", order.client_id);
+  w.field("client_secret", order.client_secret);
+  w.field("private_key", order.private_key);
+  w.field("key_id", order.key_id);
+  w.field("ca_file", order.ca_file);
+  w.field("allow_http_loopback", order.allow_http_loopback);
+  w.field("client_certificate", order.client_certificate);
+}
+
 // Reading. What is of another type than expected counts as missing.
 std::string text_of(const JsonValue& object, std::string_view name, std::string fallback = {}) {
   const JsonValue* value = object.member(name);
-  return value != nullptr && value->kind() == JsonValue::Kind::kString ? std::string(value->text()) : fallback;
+  return value != nullptr && value->kind() == JsonValue::Kind::kString ? std::string(value->text())
+                                                                       : fallback;
 }
 
 bool flag_of(const JsonValue& object, std::string_view name, bool fallback) {
@@ -112,14 +144,16 @@ bool flag_of(const JsonValue& object, std::string_view name, bool fallback) {
 
 std::optional<int> status_of(const JsonValue* value) {
   const auto number = value == nullptr ? std::nullopt : value->as_number();
-  return number && *number >= 0 && *number < 1000 ? std::optional<int>(static_cast<int>(*number)) : std::nullopt;
+  return number && *number >= 0 && *number < 1000 ? std::optional<int>(static_cast<int>(*number))
+                                                  : std::nullopt;
 }
 
 provider::Strings list_of(const JsonValue& object, std::string_view name) {
   provider::Strings out;
   const JsonValue* list = object.member(name);
   if (list == nullptr) return out;
-  for (const JsonValue& item : list->items()) out.emplace_back(item.text());
+  for (const JsonValue& item : list->items())
+    out.emplace_back(item.text());
   return out;
 }
 
@@ -127,7 +161,8 @@ provider::StringMap map_of(const JsonValue& object, std::string_view name) {
   provider::StringMap out;
   const JsonValue* map = object.member(name);
   if (map == nullptr) return out;
-  for (std::size_t i = 0; i < map->names().size(); ++i) out[map->names()[i]] = map->items()[i].text();
+  for (std::size_t i = 0; i < map->names().size(); ++i)
+    out[map->names()[i]] = map->items()[i].text();
   return out;
 }
 
@@ -198,6 +233,16 @@ void read_endpoint(const JsonValue& top, RevocationOrder& order) {
   endpoint.headers = map_of(top, "headers");
 }
 
+void read_account(const JsonValue& top, RevocationOrder& order) {
+  order.client_id = text_of(top, "client_id");
+  order.client_secret = secret_of(top, "client_secret");
+  order.private_key = secret_of(top, "private_key");
+  order.key_id = text_of(top, "key_id");
+  order.ca_file = text_of(top, "ca_file");
+  order.allow_http_loopback = flag_of(top, "allow_http_loopback", false);
+  order.client_certificate = text_of(top, "client_certificate");
+}
+
 }  // namespace
 
 Secret serialise(const RevocationOrder& order) {
@@ -224,13 +269,7 @@ Secret serialise(const RevocationOrder& order) {
   }
   w.field("delivery_header", rules.delivery.header);
   w.field("delivery_prefix", rules.delivery.prefix);
-  w.field("client_id", order.client_id);
-  w.field("client_secret", order.client_secret);
-  w.field("private_key", order.private_key);
-  w.field("key_id", order.key_id);
-  w.field("ca_file", order.ca_file);
-  w.field("allow_http_loopback", order.allow_http_loopback);
-  w.field("client_certificate", order.client_certificate);
+  write_account(w, order);
   w.close('}');
   return w.take();
 }
@@ -244,20 +283,15 @@ Result<RevocationOrder> parse_revocation_order(const Secret& text) {
   RevocationOrder order;
   order.url = text_of(*top, "url");
   order.rules.id = text_of(*top, "provider");
-  order.client_id = text_of(*top, "client_id");
   read_endpoint(*top, order);
   read_client(*top, order.rules.client);
   if (const JsonValue* revoke = top->member("revoke")) read_revoke(*revoke, order.rules.revoke);
   if (const JsonValue* errors = top->member("errors")) read_errors(*errors, order.rules.errors);
-  if (const JsonValue* rules = top->member("parameters")) read_parameters(*rules, order.rules.parameters[RequestKind::kRevoke]);
+  if (const JsonValue* rules = top->member("parameters"))
+    read_parameters(*rules, order.rules.parameters[RequestKind::kRevoke]);
   order.rules.delivery.header = text_of(*top, "delivery_header", order.rules.delivery.header);
   order.rules.delivery.prefix = text_of(*top, "delivery_prefix", order.rules.delivery.prefix);
-  order.client_secret = secret_of(*top, "client_secret");
-  order.private_key = secret_of(*top, "private_key");
-  order.key_id = text_of(*top, "key_id");
-  order.ca_file = text_of(*top, "ca_file");
-  order.allow_http_loopback = flag_of(*top, "allow_http_loopback", false);
-  order.client_certificate = text_of(*top, "client_certificate");
+  read_account(*top, order);
   if (order.url.empty() || order.rules.revoke.how == provider::RevokeHow::kNone) {
     return corrupt("a stored revocation order lacks its URL or its kind");
   }

@@ -9,16 +9,18 @@
 namespace credsync::oauth {
 namespace {
 
-constexpr std::size_t kMaxTokenBytes = 32 * 1024;   // half of the largest answer; the largest known tokens have 8 KiB
+// Half of the largest answer; the largest known tokens have 8 KiB.
+constexpr std::size_t kMaxTokenBytes = 32 * 1024;
 constexpr std::size_t kMaxTypeBytes = 64;
 constexpr std::size_t kMaxScopes = 256;
-constexpr std::size_t kMaxScopeBytes = 512;         // of one scope; they may be URLs
-constexpr std::size_t kMaxKeptBytes = 4096;         // of one kept field
+constexpr std::size_t kMaxScopeBytes = 512;  // of one scope; they may be URLs
+constexpr std::size_t kMaxKeptBytes = 4096;  // of one kept field
 constexpr std::size_t kMaxSubjectBytes = 256;
 
 // VSCHAR of RFC 6749, appendix A: anything else cannot stand in a header, or was garbled on the way.
 bool is_token(std::string_view text) {
-  return text.size() <= kMaxTokenBytes && std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+  return text.size() <= kMaxTokenBytes &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
 }
 
 std::string_view string_field(const provider::Answer& rules, const JsonValue& object, std::string_view name) {
@@ -41,8 +43,10 @@ bool success_test_fails(const provider::Answer& rules, const JsonValue& answer) 
 std::string token_type_of(std::string_view told) {
   std::string plain;
   for (const char c : told) {
-    if (c >= 'A' && c <= 'Z') plain += static_cast<char>(c - 'A' + 'a');
-    else if (c != ' ' && c != '_' && c != '-') plain += c;
+    if (c >= 'A' && c <= 'Z')
+      plain += static_cast<char>(c - 'A' + 'a');
+    else if (c != ' ' && c != '_' && c != '-')
+      plain += c;
   }
   const bool known = plain.empty() || plain == "bearer" || plain == "bearertoken";
   // What could not stand in a header is not a type.
@@ -51,7 +55,8 @@ std::string token_type_of(std::string_view told) {
 
 std::vector<std::string> split_scopes(std::string_view text, std::string_view separator) {
   std::vector<std::string> scopes;
-  const std::string ends = std::string(separator) + " \t\r\n";   // a scope never holds white space (RFC 6749, 3.3)
+  const std::string ends =
+      std::string(separator) + " \t\r\n";  // a scope never holds white space (RFC 6749, 3.3)
   while (!text.empty() && scopes.size() < kMaxScopes) {
     const std::string_view scope = text.substr(0, text.find_first_of(ends));
     text.remove_prefix(std::min(scope.size() + 1, text.size()));
@@ -69,7 +74,8 @@ std::vector<std::string> granted_scopes(const provider::Answer& rules, const Jso
     scopes = split_scopes(value->text(), rules.scope_separator);
   } else if (value != nullptr && value->kind() == JsonValue::Kind::kArray) {
     for (const JsonValue& item : value->items()) {
-      if (item.kind() != JsonValue::Kind::kString || item.text().empty() || scopes.size() == kMaxScopes) continue;
+      if (item.kind() != JsonValue::Kind::kString || item.text().empty() || scopes.size() == kMaxScopes)
+        continue;
       scopes.push_back(clean_foreign_text(item.text(), {}, kMaxScopeBytes));
     }
   }
@@ -102,7 +108,8 @@ Failure unusable_token(const HttpResponse& response, std::string_view which) {
   Failure failure;
   failure.failure_class = FailureClass::kNoToken;
   failure.code = "unusable-token";
-  failure.words = "the provider sent " + std::string(which) + " that cannot be used: over 32 KiB, or with characters that no "
+  failure.words = "the provider sent " + std::string(which) +
+                  " that cannot be used: over 32 KiB, or with characters that no "
                   "token has";
   failure.status = response.status;
   failure.sent = true;
@@ -120,7 +127,7 @@ TokenOutcome read_tokens(const provider::Profile& profile, const HttpResponse& r
   account::TokenSet tokens;
   tokens.access_token = Secret(access);
   tokens.refresh_token = Secret(refresh);
-  if (is_token(id)) tokens.id_token = Secret(id);   // nobody needs it: a broken one costs nothing
+  if (is_token(id)) tokens.id_token = Secret(id);  // nobody needs it: a broken one costs nothing
   tokens.token_type = token_type_of(string_field(rules, object, "token_type"));
   tokens.scope = granted_scopes(rules, object, asked.scopes);
   tokens.obtained_at = response.sent_at;
@@ -137,10 +144,12 @@ TokenOutcome read_tokens(const provider::Profile& profile, const HttpResponse& r
 
 }  // namespace
 
-TokenOutcome read_token_answer(const provider::Profile& profile, const HttpResponse& response, const Asked& asked) {
+TokenOutcome read_token_answer(const provider::Profile& profile, const HttpResponse& response,
+                               const Asked& asked) {
   const AnswerBody body = read_answer_body(response, profile.answer.format);
-  // A token is taken even beside words of failure: what was rotated away at the provider must not be lost here, and a
-  // token that does not work is noticed by whoever uses it. Only the profile's own success test overrules that.
+  // A token is taken even beside words of failure: what was rotated away at the provider must not be lost
+  // here, and a token that does not work is noticed by whoever uses it. Only the profile's own success test
+  // overrules that.
   if (response.status >= 200 && response.status < 300 && body.kind == AnswerBody::Kind::kObject) {
     const JsonValue& object = token_object(profile.answer, body.value);
     const bool has_token = !string_field(profile.answer, object, "access_token").empty();

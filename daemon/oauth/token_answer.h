@@ -19,12 +19,14 @@ using TokenOutcome = std::variant<account::TokenSet, Failure>;
 struct Asked {
   provider::RequestKind kind = provider::RequestKind::kRefresh;
   std::vector<std::string> scopes;
-  std::vector<std::string_view> secrets;   // of the request: stripped from words that are shown
+  std::vector<std::string_view> secrets;  // of the request: stripped from words that are shown
 };
 
-// Order (facts/providers.md section 4): status, body whatever the status, the profile's match table, the general rules.
-// `jitter` is left 0 for the caller to draw. A missing refresh token stays empty: the caller keeps the old one.
-TokenOutcome read_token_answer(const provider::Profile& profile, const HttpResponse& response, const Asked& asked);
+// In this order: the body whatever the status, the profile's match table, the status, the general rules.
+// `jitter` is left 0 for the caller to draw. A missing refresh token stays empty: the caller
+// keeps the old one.
+TokenOutcome read_token_answer(const provider::Profile& profile, const HttpResponse& response,
+                               const Asked& asked);
 
 // A transport error as a failure.
 Failure read_transport_error(const TransportError& error);
@@ -33,10 +35,10 @@ Failure read_transport_error(const TransportError& error);
 enum class RevocationResult { kDone, kRetry, kRefused };
 struct RevocationOutcome {
   RevocationResult result = RevocationResult::kRetry;
-  Failure failure;                       // when not kDone
+  Failure failure;  // when not kDone
 };
-// Where the answer is not plain success (see revocation_answer.cc for the choices): `secrets` of the request are stripped
-// from words that are shown.
+// Where the answer is not plain success (see revocation_answer.cc for the choices): `secrets` of the request
+// are stripped from words that are shown.
 RevocationOutcome read_revocation_answer(const provider::Profile& profile, const HttpResponse& response,
                                          std::span<const std::string_view> secrets = {});
 

@@ -1,5 +1,7 @@
 #include "daemon/oauth/token_request.h"
 
+#include <algorithm>
+
 #include "daemon/oauth/request_frame.h"
 #include "daemon/provider/url.h"
 
@@ -12,28 +14,31 @@ using provider::RequestKind;
 struct GrantParameters {
   ParameterList& out;
 
-  void operator()(const ClientCredentialsInput&) { out.set("grant_type", "client_credentials"); }   // RFC 6749, 4.4.2
-  void operator()(const PasswordInput& input) {                                                     // RFC 6749, 4.3.2
+  void operator()(const ClientCredentialsInput&) {
+    out.set("grant_type", "client_credentials");
+  }                                              // RFC 6749, 4.4.2
+  void operator()(const PasswordInput& input) {  // RFC 6749, 4.3.2
     out.set("grant_type", "password");
     out.set("username", input.username);
     out.set("password", input.password.expose());
   }
-  void operator()(const RefreshInput& input) {                                                      // RFC 6749, 6
+  void operator()(const RefreshInput& input) {  // RFC 6749, 6
     out.set("grant_type", "refresh_token");
     out.set("refresh_token", input.refresh_token.expose());
   }
-  void operator()(const AccessRefreshInput& input) {   // no RFC: the profile sets grant_type and renames as it needs
+  void operator()(
+      const AccessRefreshInput& input) {  // no RFC: the profile sets grant_type and renames as it needs
     out.set("grant_type", "refresh_token");
     out.set("access_token", input.access_token.expose());
   }
-  void operator()(const CodeInput& input) {                                                         // RFC 6749, 4.1.3
+  void operator()(const CodeInput& input) {  // RFC 6749, 4.1.3
     out.set("grant_type", "authorization_code");
     out.set("code", input.code.expose());
     out.set("redirect_uri", input.redirect_uri);
-    if (!input.verifier.empty()) out.set("code_verifier", input.verifier.expose());                 // RFC 7636, 4.5
+    if (!input.verifier.empty()) out.set("code_verifier", input.verifier.expose());  // RFC 7636, 4.5
   }
-  void operator()(const DeviceStartInput&) {}                                                       // RFC 8628, 3.1
-  void operator()(const DevicePollInput& input) {                                                   // RFC 8628, 3.4
+  void operator()(const DeviceStartInput&) {}      // RFC 8628, 3.1
+  void operator()(const DevicePollInput& input) {  // RFC 8628, 3.4
     out.set("grant_type", "urn:ietf:params:oauth:grant-type:device_code");
     out.set("device_code", input.device_code.expose());
   }
@@ -43,9 +48,12 @@ bool sends_scope(const provider::Profile& profile, RequestKind kind) {
   switch (kind) {
     case RequestKind::kClientCredentials:
     case RequestKind::kPassword:
-    case RequestKind::kDeviceStart: return true;
-    case RequestKind::kRefresh: return profile.refresh.send_scope;
-    default: return false;
+    case RequestKind::kDeviceStart:
+      return true;
+    case RequestKind::kRefresh:
+      return profile.refresh.send_scope;
+    default:
+      return false;
   }
 }
 
@@ -75,9 +83,12 @@ Result<ClientProof> proof_for(const provider::Profile& profile, const Expander& 
   proof.algorithm = profile.client.signing_algorithm;
   proof.now = now;
   const bool declared = !profile.client.assertion_audience.empty();
-  auto audience = declared ? expander.text(profile.client.assertion_audience) : expander.url(profile.endpoints.token.url);
-  if (audience) proof.audience = std::move(*audience);
-  else if (proof.method == provider::ClientAuth::kPrivateKeyJwt || proof.method == provider::ClientAuth::kClientSecretJwt) {
+  auto audience =
+      declared ? expander.text(profile.client.assertion_audience) : expander.url(profile.endpoints.token.url);
+  if (audience)
+    proof.audience = std::move(*audience);
+  else if (proof.method == provider::ClientAuth::kPrivateKeyJwt ||
+           proof.method == provider::ClientAuth::kClientSecretJwt) {
     return audience.error().within("audience of the client assertion");
   }
   return proof;
@@ -100,7 +111,8 @@ RequestKind kind_of(const GrantInput& input) {
 
 Result<HttpRequest> build_token_request(const provider::Profile& profile, const Vars& vars,
                                         const ClientCredentials& client, const GrantInput& input,
-                                        const std::vector<std::string>& scopes, WallTime now, Random& random) {
+                                        const std::vector<std::string>& scopes, WallTime now,
+                                        Random& random) {
   const RequestKind kind = kind_of(input);
   const provider::Endpoint* endpoint = endpoint_for(profile, kind);
   if (endpoint == nullptr) return invalid("the provider has no endpoint for this request");
@@ -119,8 +131,8 @@ Result<HttpRequest> build_token_request(const provider::Profile& profile, const 
 }
 
 Result<HttpRequest> build_introspection_request(const provider::Profile& profile, const Vars& vars,
-                                                const ClientCredentials& client, const Secret& token, WallTime now,
-                                                Random& random) {
+                                                const ClientCredentials& client, const Secret& token,
+                                                WallTime now, Random& random) {
   if (profile.endpoints.introspect.url.empty()) return invalid("the provider has no introspection endpoint");
   const Expander expander(profile, vars, client.client_id);
   auto frame = make_frame(profile, expander, profile.endpoints.introspect, RequestKind::kIntrospect);
@@ -131,6 +143,15 @@ Result<HttpRequest> build_introspection_request(const provider::Profile& profile
   parameters.set("token", token.expose());
   parameters.set("token_type_hint", "access_token");
   return finish_request(std::move(*frame), std::move(parameters), &*proof, client, random);
+}
+
+std::string_view authorization_credentials(const HttpRequest& request) {
+  for (const Header& header : request.headers) {
+    if (!same_header_name(header.name, "Authorization")) continue;
+    const std::string_view value = header.value;
+    return value.substr(std::min(value.find(' ') + 1, value.size()));
+  }
+  return {};
 }
 
 std::string token_origin(const provider::Profile& profile, const Vars& vars) {

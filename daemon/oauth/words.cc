@@ -7,7 +7,7 @@
 namespace credsync::oauth {
 
 Redactor::Redactor(std::span<const std::string_view> secrets) {
-  encoded_.reserve(secrets.size() * 2);   // views into it must stay
+  encoded_.reserve(secrets.size() * 2);  // views into it must stay
   for (const std::string_view secret : secrets) {
     forms_.push_back(secret);
     for (auto* encode : {&encode_form, &encode_percent}) {

@@ -1,4 +1,5 @@
-// What a provider said, made fit to be shown: without the secrets of the request, also in the forms they travel in. Pure.
+// What a provider said, made fit to be shown: without the secrets of the request, also in the forms they
+// travel in. Pure.
 #pragma once
 
 #include <span>
@@ -19,7 +20,7 @@ class Redactor {
   std::string clean(std::string_view foreign, std::size_t limit = kForeignTextLimit) const;
 
  private:
-  std::vector<std::string_view> forms_;   // longest first, so that a part never uncovers the rest
+  std::vector<std::string_view> forms_;  // longest first, so that a part never uncovers the rest
   std::vector<WipedString> encoded_;
 };
 

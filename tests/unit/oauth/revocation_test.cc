@@ -19,7 +19,8 @@ RevocationOrder order_for(const provider::Profile& profile, const Vars& vars = {
 }
 
 // Through the stored form, as it is used.
-HttpRequest request_to_revoke(const provider::Profile& profile, TokenKind kind, std::string_view token, const Vars& vars = {}) {
+HttpRequest request_to_revoke(const provider::Profile& profile, TokenKind kind, std::string_view token,
+                              const Vars& vars = {}) {
   fakes::FakeRandom random;
   auto order = parse_revocation_order(serialise(order_for(profile, vars)));
   EXPECT_TRUE(order) << (order ? "" : order.error().message());
@@ -44,10 +45,14 @@ TEST(RevocationRequest, IsTheExampleOfRfc7009) {
 TEST(RevocationRequest, HintAndClientAreTheProfiles) {
   provider::Profile profile = plain_profile();
   EXPECT_EQ(form_of(request_to_revoke(profile, TokenKind::kAccess, "a").body.text()),
-            (Fields{{"token", "a"}, {"token_type_hint", "access_token"}, {"client_id", "s6BhdRkqt3"}, {"client_secret", "gX1fBat3bV"}}));
+            (Fields{{"token", "a"},
+                    {"token_type_hint", "access_token"},
+                    {"client_id", "s6BhdRkqt3"},
+                    {"client_secret", "gX1fBat3bV"}}));
   profile.revoke.hint = false;
   profile.revoke.auth = ClientAuth::kNone;
-  EXPECT_EQ(form_of(request_to_revoke(profile, TokenKind::kAccess, "a").body.text()), (Fields{{"token", "a"}, {"client_id", "s6BhdRkqt3"}}));
+  EXPECT_EQ(form_of(request_to_revoke(profile, TokenKind::kAccess, "a").body.text()),
+            (Fields{{"token", "a"}, {"client_id", "s6BhdRkqt3"}}));
 }
 
 TEST(RevocationRequest, GithubDeletesWithAJsonBody) {
@@ -110,7 +115,8 @@ TEST(RevocationRequest, BearerStyleCarriesTheTokenAsItIsUsed) {
   profile.delivery = {"X-Auth-Token", ""};
   EXPECT_EQ(header_of(request_to_revoke(profile, TokenKind::kAccess, "t"), "X-Auth-Token"), "t");
   fakes::FakeRandom random;
-  EXPECT_FALSE(build_revocation_request(order_for(profile), TokenKind::kAccess, Secret("a\r\nX: y"), kSent, random));
+  EXPECT_FALSE(
+      build_revocation_request(order_for(profile), TokenKind::kAccess, Secret("a\r\nX: y"), kSent, random));
 }
 
 TEST(RevocationRequest, WhatTheProviderDoesNotTakeIsRefusedBeforeItIsSent) {
@@ -121,7 +127,8 @@ TEST(RevocationRequest, WhatTheProviderDoesNotTakeIsRefusedBeforeItIsSent) {
   EXPECT_TRUE(build_revocation_request(order_for(profile), TokenKind::kAccess, Secret("a"), kSent, random));
   EXPECT_FALSE(build_revocation_request(order_for(profile), TokenKind::kAccess, Secret(), kSent, random));
   profile.revoke.how = RevokeHow::kPath;
-  EXPECT_FALSE(build_revocation_request(order_for(profile), TokenKind::kAccess, Secret("a"), kSent, random)) << "no {token}";
+  EXPECT_FALSE(build_revocation_request(order_for(profile), TokenKind::kAccess, Secret("a"), kSent, random))
+      << "no {token}";
   profile.revoke.how = RevokeHow::kNone;
   EXPECT_FALSE(make_revocation_order(profile, {}, plain_client()));
   profile = plain_profile();
@@ -133,19 +140,24 @@ TEST(RevocationRequest, WhatTheProviderDoesNotTakeIsRefusedBeforeItIsSent) {
 TEST(RevocationOrder, SurvivesItsStoredForm) {
   provider::Profile profile = plain_profile();
   profile.vars["tenant"] = {};
-  profile.endpoints.revoke = {"https://{tenant}.example/revoke", "PUT", Encoding::kMultipart, {{"X-Tenant", "{tenant}"}}};
-  profile.client = {{ClientAuth::kClientSecretJwt, ClientAuth::kPost}, provider::BasicEncoding::kRaw, "", "HS512"};
+  profile.endpoints.revoke = {
+      "https://{tenant}.example/revoke", "PUT", Encoding::kMultipart, {{"X-Tenant", "{tenant}"}}};
+  profile.client = {
+      {ClientAuth::kClientSecretJwt, ClientAuth::kPost}, provider::BasicEncoding::kRaw, "", "HS512"};
   profile.revoke.auth = ClientAuth::kPost;
   profile.revoke.access_tokens = false;
   profile.revoke.access_cascade = provider::Cascade::kNone;
   profile.revoke.refresh_cascade = provider::Cascade::kGrant;
   profile.revoke.success = {200, 204, 404};
-  profile.parameters[RequestKind::kRevoke] = {{{"who", "{tenant}"}, {"braces", "{{x}}"}}, {{"token", "t"}}, {"token_type_hint"}, false};
+  profile.parameters[RequestKind::kRevoke] = {
+      {{"who", "{tenant}"}, {"braces", "{{x}}"}}, {{"token", "t"}}, {"token_type_hint"}, false};
   profile.errors.code = {"errors.0.type"};
   profile.errors.text = {"errors.0.text"};
-  profile.errors.match = {{400, "gone", RequestKind::kRevoke, ErrorClass::kNeedsLogin}, {std::nullopt, "x", std::nullopt, ErrorClass::kClient}};
+  profile.errors.match = {{400, "gone", RequestKind::kRevoke, ErrorClass::kNeedsLogin},
+                          {std::nullopt, "x", std::nullopt, ErrorClass::kClient}};
   profile.delivery = {"X-Auth", "Token "};
-  ClientCredentials client{"the\"client", Secret(std::string_view("\xff\0secret", 8)), Secret("-----BEGIN\nKEY"), "kid"};
+  ClientCredentials client{"the\"client", Secret(std::string_view("\xff\0secret", 8)),
+                           Secret("-----BEGIN\nKEY"), "kid"};
   auto made = make_revocation_order(profile, {{"tenant", "acme"}}, client);
   ASSERT_TRUE(made);
   made->ca_file = "/etc/ca.pem";
@@ -165,7 +177,8 @@ TEST(RevocationOrder, SurvivesItsStoredForm) {
   EXPECT_EQ(rules.id, "plain");
   EXPECT_EQ(rules.client.auth, profile.client.auth);
   EXPECT_EQ(rules.client.basic_encoding, provider::BasicEncoding::kRaw);
-  EXPECT_EQ(rules.client.assertion_audience, "https://as.example/token") << "the account may be gone when it is needed";
+  EXPECT_EQ(rules.client.assertion_audience, "https://as.example/token")
+      << "the account may be gone when it is needed";
   EXPECT_EQ(rules.client.signing_algorithm, "HS512");
   EXPECT_EQ(rules.revoke.how, RevokeHow::kRfc7009);
   EXPECT_EQ(rules.revoke.auth, ClientAuth::kPost);
@@ -196,13 +209,16 @@ TEST(RevocationOrder, SurvivesItsStoredForm) {
 }
 
 TEST(RevocationOrder, WhatIsNotOneIsRefused) {
-  for (const char* text : {"", "{}", "[]", "garbage", R"({"version":"1"})", R"({"version":"1","url":"https://x.example"})"}) {
+  for (const char* text :
+       {"", "{}", "[]", "garbage", R"({"version":"1"})", R"({"version":"1","url":"https://x.example"})"}) {
     EXPECT_FALSE(parse_revocation_order(Secret(text))) << text;
   }
-  const auto newer = parse_revocation_order(Secret(R"({"version":"2","url":"https://x.example","revoke":{"how":"rfc7009"}})"));
+  const auto newer = parse_revocation_order(
+      Secret(R"({"version":"2","url":"https://x.example","revoke":{"how":"rfc7009"}})"));
   ASSERT_FALSE(newer);
   EXPECT_EQ(newer.error().code(), ErrorCode::kTooNew);
-  EXPECT_TRUE(parse_revocation_order(Secret(R"({"version":"1","url":"https://x.example","revoke":{"how":"rfc7009"},"added":[{}]})")));
+  EXPECT_TRUE(parse_revocation_order(
+      Secret(R"({"version":"1","url":"https://x.example","revoke":{"how":"rfc7009"},"added":[{}]})")));
 }
 
 struct AnswerCase {
@@ -225,20 +241,39 @@ void expect_results(const provider::Profile& profile, std::initializer_list<Answ
 // RFC 7009, 2.2: an unknown token is revoked already.
 TEST(RevocationAnswer, IsReadAsInRfc7009) {
   using enum RevocationResult;
-  expect_results(plain_profile(), {
-      {200, "", kDone}, {200, "{}", kDone}, {200, "OK", kDone}, {200, R"({"ok":true,"revoked":true})", kDone},
-      {400, R"({"error":"invalid_token"})", kDone}, {401, R"({"error":"invalid_token"})", kDone},
-      {503, "", kRetry}, {503, R"({"error":"unsupported_token_type"})", kRetry}, {429, "", kRetry}, {500, "<html>", kRetry}, {408, "", kRetry},
-      {400, R"({"error":"unsupported_token_type"})", kRefused}, {400, R"({"error":"invalid_request"})", kRefused},
-      {401, R"({"error":"invalid_client"})", kRetry}, {400, R"({"error":"unauthorized_client"})", kRetry},
-      {401, "", kRetry}, {403, "", kRetry}, {400, "", kRefused}, {404, "", kRefused}, {405, "", kRefused}, {302, "", kRefused},
-      {403, "<html>blocked</html>", kRetry}, {200, "<html>Sign in to the hotel</html>", kRetry},
-      {200, R"({"ok":false,"error":"token_revoked"})", kDone}, {200, R"({"ok":false,"error":"fatal_error"})", kRefused},
-      {200, R"({"ok":false,"error":"ratelimited"})", kRetry}, {202, "", kRetry}, {204, "", kRetry}});
+  expect_results(plain_profile(), {{200, "", kDone},
+                                   {200, "{}", kDone},
+                                   {200, "OK", kDone},
+                                   {200, R"({"ok":true,"revoked":true})", kDone},
+                                   {400, R"({"error":"invalid_token"})", kDone},
+                                   {401, R"({"error":"invalid_token"})", kDone},
+                                   {503, "", kRetry},
+                                   {503, R"({"error":"unsupported_token_type"})", kRetry},
+                                   {429, "", kRetry},
+                                   {500, "<html>", kRetry},
+                                   {408, "", kRetry},
+                                   {400, R"({"error":"unsupported_token_type"})", kRefused},
+                                   {400, R"({"error":"invalid_request"})", kRefused},
+                                   {401, R"({"error":"invalid_client"})", kRetry},
+                                   {400, R"({"error":"unauthorized_client"})", kRetry},
+                                   {401, "", kRetry},
+                                   {403, "", kRetry},
+                                   {400, "", kRefused},
+                                   {404, "", kRefused},
+                                   {405, "", kRefused},
+                                   {302, "", kRefused},
+                                   {403, "<html>blocked</html>", kRetry},
+                                   {200, "<html>Sign in to the hotel</html>", kRetry},
+                                   {200, R"({"ok":false,"error":"token_revoked"})", kDone},
+                                   {200, R"({"ok":false,"error":"fatal_error"})", kRefused},
+                                   {200, R"({"ok":false,"error":"ratelimited"})", kRetry},
+                                   {202, "", kRetry},
+                                   {204, "", kRetry}});
 }
 
 TEST(RevocationAnswer, AnInvalidClientIsTriedAgainAndNamed) {
-  const RevocationOutcome outcome = read_revocation_answer(plain_profile(), answer(401, R"({"error":"invalid_client"})"));
+  const RevocationOutcome outcome =
+      read_revocation_answer(plain_profile(), answer(401, R"({"error":"invalid_client"})"));
   EXPECT_EQ(outcome.result, RevocationResult::kRetry);
   EXPECT_EQ(outcome.failure.failure_class, FailureClass::kClient);
   EXPECT_EQ(outcome.failure.code, "invalid_client");
@@ -271,15 +306,18 @@ TEST(RevocationAnswer, OnlyARuleMadeForRevocationCallsATokenDead) {
 
 TEST(RevocationAnswer, SaysWhenToComeBackAndNoSecret) {
   const std::string_view secrets[] = {"the-old-token"};
-  const RevocationOutcome outcome = read_revocation_answer(plain_profile(),
-      answer(503, R"({"error":"busy","error_description":"the-old-token"})", {{"Retry-After", "30"}}), secrets);
+  const RevocationOutcome outcome = read_revocation_answer(
+      plain_profile(),
+      answer(503, R"({"error":"busy","error_description":"the-old-token"})", {{"Retry-After", "30"}}),
+      secrets);
   EXPECT_EQ(outcome.failure.retry_after, Duration(30s));
   EXPECT_EQ(outcome.failure.words, "busy: [redacted]");
 }
 
 // RFC 7662, 2.2.
 TEST(Introspection, IsReadAsInRfc7662) {
-  auto result = read_introspection(answer(200, R"({"active":true,"client_id":"l238j323ds-23ij4","exp":1800001000})"));
+  auto result =
+      read_introspection(answer(200, R"({"active":true,"client_id":"l238j323ds-23ij4","exp":1800001000})"));
   ASSERT_TRUE(result);
   EXPECT_TRUE(result->active);
   EXPECT_EQ(result->expires_at, kSent + 1000s);
@@ -287,7 +325,8 @@ TEST(Introspection, IsReadAsInRfc7662) {
   ASSERT_TRUE(result);
   EXPECT_FALSE(result->active);
   EXPECT_EQ(result->expires_at, std::nullopt);
-  for (const char* body : {"", "{}", R"({"active":"true"})", R"({"active":1})", "[true]", "<html>", "active=true"}) {
+  for (const char* body :
+       {"", "{}", R"({"active":"true"})", R"({"active":1})", "[true]", "<html>", "active=true"}) {
     EXPECT_FALSE(read_introspection(answer(200, body))) << body;
   }
   EXPECT_FALSE(read_introspection(answer(401, R"({"active":true})")));

@@ -18,7 +18,8 @@ provider::Profile flat() {
   profile.client.auth = {ClientAuth::kPost};
   profile.revoke.how = provider::RevokeHow::kRfc7009;
   profile.answer.keep = {"user"};
-  profile.limits = {"X-RateLimit-Remaining", "X-RateLimit-Reset", provider::ResetMeans::kEpochSeconds, std::nullopt};
+  profile.limits = {"X-RateLimit-Remaining", "X-RateLimit-Reset", provider::ResetMeans::kEpochSeconds,
+                    std::nullopt};
   return profile;
 }
 
@@ -54,15 +55,20 @@ provider::Profile example() {
 }
 
 TEST(Flat, CodeRequestIsThatOfTheDocument) {
-  const HttpRequest request = request_for(flat(), CodeInput{Secret("<authz-code>"), "https://my-website.example.com/callback", {}});
-  EXPECT_EQ(form_of(request.body.text()),
-            (std::map<std::string, std::string>{{"grant_type", "authorization_code"}, {"code", "<authz-code>"}, {"client_id", "s6BhdRkqt3"},
-                                                {"client_secret", "gX1fBat3bV"}, {"redirect_uri", "https://my-website.example.com/callback"}}));
+  const HttpRequest request =
+      request_for(flat(), CodeInput{Secret("<authz-code>"), "https://my-website.example.com/callback", {}});
+  EXPECT_EQ(form_of(request.body.text()), (std::map<std::string, std::string>{
+                                              {"grant_type", "authorization_code"},
+                                              {"code", "<authz-code>"},
+                                              {"client_id", "s6BhdRkqt3"},
+                                              {"client_secret", "gX1fBat3bV"},
+                                              {"redirect_uri", "https://my-website.example.com/callback"}}));
 }
 
 // The document's answer with the comma that it lacks.
 TEST(Flat, AnswerIsThatOfTheDocument) {
-  const auto tokens = tokens_of(read(flat(), answer(200, R"({
+  const auto tokens = tokens_of(read(flat(),
+                                     answer(200, R"({
   "type": "access",
   "token_type": "bearer",
   "access_token": "<access-token>",
@@ -72,24 +78,31 @@ TEST(Flat, AnswerIsThatOfTheDocument) {
   "appStatus": "trusted",
   "user": "<user-id>",
   "scope": "account.public_profile scores"
-})", {{"Content-Type", "application/json"}}), RequestKind::kCode));
+})",
+                                            {{"Content-Type", "application/json"}}),
+                                     RequestKind::kCode));
   EXPECT_EQ(tokens.access_token.expose(), "<access-token>");
   EXPECT_TRUE(tokens.refresh_token.empty());
   EXPECT_EQ(tokens.token_type, "Bearer");
-  EXPECT_EQ(tokens.expires_at, kSent + 86400s) << "issued_at is old: it is the provider's word, and not needed";
+  EXPECT_EQ(tokens.expires_at, kSent + 86400s)
+      << "issued_at is old: it is the provider's word, and not needed";
   EXPECT_EQ(tokens.scope, (std::vector<std::string>{"account.public_profile", "scores"}));
   EXPECT_EQ(tokens.subject, "<user-id>");
   EXPECT_EQ(tokens.extra.at("user"), "<user-id>");
 }
 
 TEST(Flat, TheDocumentsOwnTypingErrorCostsNoToken) {
-  const Failure failure = failure_of(read(flat(), answer(200, "{\"token_type\": \"bearer\"\n \"access_token\": \"<access-token>\"}")));
+  const Failure failure = failure_of(
+      read(flat(), answer(200, "{\"token_type\": \"bearer\"\n \"access_token\": \"<access-token>\"}")));
   EXPECT_EQ(failure.failure_class, FailureClass::kAmbiguous) << "a 2xx that cannot be read may have rotated";
 }
 
 TEST(Flat, LimitsAreEpochSeconds) {
-  const Failure failure = failure_of(read(flat(), answer(429, "", {{"X-RateLimit-Limit", "100"}, {"X-RateLimit-Remaining", "0"},
-      {"X-RateLimit-Reset", "1800000060"}, {"Date", "Fri, 15 Jan 2027 08:00:00 GMT"}})));
+  const Failure failure = failure_of(read(flat(), answer(429, "",
+                                                         {{"X-RateLimit-Limit", "100"},
+                                                          {"X-RateLimit-Remaining", "0"},
+                                                          {"X-RateLimit-Reset", "1800000060"},
+                                                          {"Date", "Fri, 15 Jan 2027 08:00:00 GMT"}})));
   EXPECT_TRUE(failure.rate_limited);
   EXPECT_EQ(failure.retry_after, Duration(60s));
 }
@@ -98,7 +111,8 @@ TEST(Flat, RevokesByRfc7009) {
   fakes::FakeRandom random;
   const auto order = make_revocation_order(flat(), {}, plain_client());
   ASSERT_TRUE(order);
-  const auto request = build_revocation_request(*order, TokenKind::kAccess, Secret("<access-token>"), kSent, random);
+  const auto request =
+      build_revocation_request(*order, TokenKind::kAccess, Secret("<access-token>"), kSent, random);
   ASSERT_TRUE(request);
   EXPECT_EQ(request->url, "https://api.flat.io/oauth/invalidate_token");
   EXPECT_EQ(form_of(request->body.text()).at("token"), "<access-token>");
@@ -110,16 +124,20 @@ TEST(Flume, PasswordAndRefreshGoAsJson) {
   EXPECT_EQ(request.body.text(), R"({"grant_type":"password","username":"johndoe","password":"A3ddj3w",)"
                                  R"("client_id":"s6BhdRkqt3","client_secret":"gX1fBat3bV"})");
   request = request_for(flume(), RefreshInput{Secret("r")});
-  EXPECT_EQ(request.body.text(), R"({"grant_type":"refresh_token","refresh_token":"r","client_id":"s6BhdRkqt3","client_secret":"gX1fBat3bV"})");
+  EXPECT_EQ(
+      request.body.text(),
+      R"({"grant_type":"refresh_token","refresh_token":"r","client_id":"s6BhdRkqt3","client_secret":"gX1fBat3bV"})");
 }
 
 TEST(Flume, AnswerComesInItsEnvelope) {
   const std::string token = jwt(R"({"user_id":1234,"type":"USER","iat":1800000000,"exp":1800604800})");
   const auto envelope = [&](const std::string& more) {
     return R"({"success":true,"code":602,"message":"Request OK","http_code":200,"http_message":"OK","detailed":null,"count":1,"pagination":null,)"
-           R"("data":[{"token_type":"bearer","access_token":")" + token + R"(","refresh_token":"f00")" + more + "}]}";
+           R"("data":[{"token_type":"bearer","access_token":")" +
+           token + R"(","refresh_token":"f00")" + more + "}]}";
   };
-  auto tokens = tokens_of(read(flume(), answer(200, envelope(R"(,"expires_in":604800)")), RequestKind::kPassword));
+  auto tokens =
+      tokens_of(read(flume(), answer(200, envelope(R"(,"expires_in":604800)")), RequestKind::kPassword));
   EXPECT_EQ(tokens.access_token.expose(), token);
   EXPECT_EQ(tokens.refresh_token.expose(), "f00");
   EXPECT_EQ(tokens.token_type, "Bearer");
@@ -129,16 +147,23 @@ TEST(Flume, AnswerComesInItsEnvelope) {
 }
 
 TEST(Flume, ErrorsAreInTheEnvelopeToo) {
-  Failure failure = failure_of(read(flume(), answer(400,
-      R"({"success":false,"code":605,"message":"Bad request","http_code":400,"detailed":["refresh_token is invalid"],"data":null})")));
+  Failure failure = failure_of(read(
+      flume(),
+      answer(
+          400,
+          R"({"success":false,"code":605,"message":"Bad request","http_code":400,"detailed":["refresh_token is invalid"],"data":null})")));
   EXPECT_EQ(failure.failure_class, FailureClass::kNeedsLogin);
   EXPECT_EQ(failure.words, "605: refresh_token is invalid");
-  failure = failure_of(read(flume(), answer(401, R"({"success":false,"code":603,"message":"Unauthorized","detailed":null})"), RequestKind::kPassword));
+  failure = failure_of(
+      read(flume(), answer(401, R"({"success":false,"code":603,"message":"Unauthorized","detailed":null})"),
+           RequestKind::kPassword));
   EXPECT_EQ(failure.failure_class, FailureClass::kRefused);
   EXPECT_EQ(failure.words, "603: Unauthorized");
-  failure = failure_of(read(flume(), answer(200, R"({"success":true,"code":602,"message":"Request OK","data":[]})")));
+  failure = failure_of(
+      read(flume(), answer(200, R"({"success":true,"code":602,"message":"Request OK","data":[]})")));
   EXPECT_EQ(failure.failure_class, FailureClass::kNoToken) << "its code is there on success as well";
-  failure = failure_of(read(flume(), answer(200, R"({"success":false,"code":605,"message":"no","data":[{"access_token":"a"}]})")));
+  failure = failure_of(read(
+      flume(), answer(200, R"({"success":false,"code":605,"message":"no","data":[{"access_token":"a"}]})")));
   EXPECT_EQ(failure.failure_class, FailureClass::kRefused);
 }
 
@@ -148,8 +173,10 @@ TEST(FfLogs, ClientCredentialsAreThoseOfTheDocument) {
   EXPECT_EQ(request.url, "https://www.fflogs.com/oauth/token");
   EXPECT_EQ(request.body.text(), "grant_type=client_credentials");
   EXPECT_EQ(header_of(request, "Authorization"), "Basic " + encode_base64("s6BhdRkqt3:gX1fBat3bV"));
-  EXPECT_EQ(request_for(fflogs(), ClientCredentialsInput{}, {{"host", "ja.fflogs.com"}}).url, "https://ja.fflogs.com/oauth/token");
-  EXPECT_EQ(request_for(fflogs(), ClientCredentialsInput{}, {{"host", "www.warcraftlogs.com"}}).url, "https://www.warcraftlogs.com/oauth/token");
+  EXPECT_EQ(request_for(fflogs(), ClientCredentialsInput{}, {{"host", "ja.fflogs.com"}}).url,
+            "https://ja.fflogs.com/oauth/token");
+  EXPECT_EQ(request_for(fflogs(), ClientCredentialsInput{}, {{"host", "www.warcraftlogs.com"}}).url,
+            "https://www.warcraftlogs.com/oauth/token");
 }
 
 TEST(FfLogs, MultipartIsOneWordInTheProfile) {
@@ -163,44 +190,67 @@ TEST(FfLogs, MultipartIsOneWordInTheProfile) {
 TEST(FfLogs, PublicClientSendsItsIdAndVerifier) {
   ClientCredentials client;
   client.client_id = "public";
-  const HttpRequest request = request_for(fflogs(), client, CodeInput{Secret("c"), "http://localhost/cb", Secret("verifier")});
+  const HttpRequest request =
+      request_for(fflogs(), client, CodeInput{Secret("c"), "http://localhost/cb", Secret("verifier")});
   EXPECT_TRUE(header_of(request, "Authorization").empty());
   EXPECT_EQ(form_of(request.body.text()),
-            (std::map<std::string, std::string>{{"client_id", "public"}, {"code_verifier", "verifier"}, {"redirect_uri", "http://localhost/cb"},
-                                                {"grant_type", "authorization_code"}, {"code", "c"}}));
+            (std::map<std::string, std::string>{{"client_id", "public"},
+                                                {"code_verifier", "verifier"},
+                                                {"redirect_uri", "http://localhost/cb"},
+                                                {"grant_type", "authorization_code"},
+                                                {"code", "c"}}));
 }
 
 TEST(FfLogs, A360DayTokenDoesNotOverflow) {
-  const auto tokens = tokens_of(read(fflogs(), answer(200, R"({"token_type":"Bearer","expires_in":31104000,"access_token":"eyJ0"})"),
-                                     RequestKind::kClientCredentials));
+  const auto tokens = tokens_of(
+      read(fflogs(), answer(200, R"({"token_type":"Bearer","expires_in":31104000,"access_token":"eyJ0"})"),
+           RequestKind::kClientCredentials));
   EXPECT_EQ(tokens.expires_at, kSent + days(360));
   EXPECT_TRUE(tokens.refresh_token.empty());
 }
 
 TEST(FfLogs, DeadRefreshTokensReadDifferentlyByAge) {
-  const Failure old_server = failure_of(read(fflogs(), answer(401,
-      R"({"error":"invalid_request","message":"The refresh token is invalid.","hint":"Token has been revoked"})")));
+  const Failure old_server = failure_of(read(
+      fflogs(),
+      answer(
+          401,
+          R"({"error":"invalid_request","message":"The refresh token is invalid.","hint":"Token has been revoked"})")));
   EXPECT_EQ(old_server.failure_class, FailureClass::kNeedsLogin);
   EXPECT_EQ(old_server.words, "invalid_request: The refresh token is invalid.");
-  EXPECT_EQ(failure_of(read(fflogs(), answer(400, R"({"error":"invalid_grant"})"))).failure_class, FailureClass::kNeedsLogin);
+  EXPECT_EQ(failure_of(read(fflogs(), answer(400, R"({"error":"invalid_grant"})"))).failure_class,
+            FailureClass::kNeedsLogin);
 }
 
 TEST(Example, CodeRequestHasThreeParametersOnly) {
-  const HttpRequest request = request_for(example(), CodeInput{Secret("AUTHORIZATION_CODE"), "https://example.com/callback", {}});
+  const HttpRequest request =
+      request_for(example(), CodeInput{Secret("AUTHORIZATION_CODE"), "https://example.com/callback", {}});
   EXPECT_EQ(request.url, "https://example.com/api/token.php");
   EXPECT_EQ(request.body.text(), "code=AUTHORIZATION_CODE&client_id=s6BhdRkqt3&client_secret=gX1fBat3bV");
 }
 
 TEST(Example, AnswerAndErrorsAreThoseOfTheDocument) {
-  const auto tokens = tokens_of(read(example(), answer(200, "{\n\"access_token\": \"ACCESS_TOKEN\",\n\"token_type\": \"Bearer\",\n\"expires_in\": 3600\n}",
-                                                       {{"Content-Type", "text/html; charset=UTF-8"}}), RequestKind::kCode));
+  const auto tokens = tokens_of(read(
+      example(),
+      answer(200,
+             "{\n\"access_token\": \"ACCESS_TOKEN\",\n\"token_type\": \"Bearer\",\n\"expires_in\": 3600\n}",
+             {{"Content-Type", "text/html; charset=UTF-8"}}),
+      RequestKind::kCode));
   EXPECT_EQ(tokens.access_token.expose(), "ACCESS_TOKEN");
   EXPECT_EQ(tokens.expires_at, kSent + 3600s);
-  struct Case { int status; const char* code; FailureClass expected; };
-  for (const Case& c : {Case{400, "invalid_request", FailureClass::kRefused}, Case{401, "invalid_client", FailureClass::kClient},
-                        Case{400, "invalid_code", FailureClass::kStartOver}, Case{401, "invalid_token", FailureClass::kNeedsLogin}}) {
-    const Failure failure = failure_of(read(example(), answer(c.status,
-        std::string(R"({"error":")") + c.code + R"(","error_description":"Human-readable description"})"), RequestKind::kCode));
+  struct Case {
+    int status;
+    const char* code;
+    FailureClass expected;
+  };
+  for (const Case& c : {Case{400, "invalid_request", FailureClass::kRefused},
+                        Case{401, "invalid_client", FailureClass::kClient},
+                        Case{400, "invalid_code", FailureClass::kStartOver},
+                        Case{401, "invalid_token", FailureClass::kNeedsLogin}}) {
+    const Failure failure =
+        failure_of(read(example(),
+                        answer(c.status, std::string(R"({"error":")") + c.code +
+                                             R"(","error_description":"Human-readable description"})"),
+                        RequestKind::kCode));
     EXPECT_EQ(failure.failure_class, c.expected) << c.code;
     EXPECT_EQ(failure.code, c.code);
     EXPECT_EQ(failure.words, std::string(c.code) + ": Human-readable description");

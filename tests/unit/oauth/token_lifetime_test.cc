@@ -9,20 +9,41 @@ using End = std::optional<WallTime>;
 
 End end_of(const provider::Profile& profile, const std::string& fields, std::vector<Header> headers = {},
            const std::string& token = "a") {
-  return tokens_of(read(profile, answer(200, "{\"access_token\":\"" + token + "\"" + fields + "}", std::move(headers)))).expires_at;
+  return tokens_of(read(profile, answer(200, "{\"access_token\":\"" + token + "\"" + fields + "}",
+                                        std::move(headers))))
+      .expires_at;
 }
 
-std::string with(const char* name, const char* value) { return std::string(",\"") + name + "\":" + value; }
+std::string with(const char* name, const char* value) {
+  return std::string(",\"") + name + "\":" + value;
+}
 
 TEST(Lifetime, ExpiresInComesInManyTypes) {
-  const std::pair<const char*, End> cases[] = {
-      {"3600", kSent + 3600s}, {"\"3600\"", kSent + 3600s}, {"3600.0", kSent + 3600s}, {"\" 3600 \"", kSent + 3600s},
-      {"0.5", kSent + 500ms}, {"1", kSent + 1s}, {"31104000", kSent + 31104000s}, {"3.6e3", kSent + 3600s},
-      {"0", std::nullopt}, {"-1", std::nullopt}, {"\"0\"", std::nullopt}, {"null", std::nullopt}, {"\"\"", std::nullopt},
-      {"\"soon\"", std::nullopt}, {"true", std::nullopt}, {"[3600]", std::nullopt}, {"{}", std::nullopt}, {"\"0x10\"", std::nullopt},
-      {"1e-400", std::nullopt},
-      {"9223372036854775807", kWallMax}, {"99999999999999999999999999", kWallMax}, {"1e400", kWallMax}, {"\"1e400\"", kWallMax},
-      {"-1e400", std::nullopt}, {"-99999999999999999999999999", std::nullopt}};
+  const std::pair<const char*, End> cases[] = {{"3600", kSent + 3600s},
+                                               {"\"3600\"", kSent + 3600s},
+                                               {"3600.0", kSent + 3600s},
+                                               {"\" 3600 \"", kSent + 3600s},
+                                               {"0.5", kSent + 500ms},
+                                               {"1", kSent + 1s},
+                                               {"31104000", kSent + 31104000s},
+                                               {"3.6e3", kSent + 3600s},
+                                               {"0", std::nullopt},
+                                               {"-1", std::nullopt},
+                                               {"\"0\"", std::nullopt},
+                                               {"null", std::nullopt},
+                                               {"\"\"", std::nullopt},
+                                               {"\"soon\"", std::nullopt},
+                                               {"true", std::nullopt},
+                                               {"[3600]", std::nullopt},
+                                               {"{}", std::nullopt},
+                                               {"\"0x10\"", std::nullopt},
+                                               {"1e-400", std::nullopt},
+                                               {"9223372036854775807", kWallMax},
+                                               {"99999999999999999999999999", kWallMax},
+                                               {"1e400", kWallMax},
+                                               {"\"1e400\"", kWallMax},
+                                               {"-1e400", std::nullopt},
+                                               {"-99999999999999999999999999", std::nullopt}};
   for (const auto& [written, expected] : cases) {
     EXPECT_EQ(end_of(plain_profile(), with("expires_in", written)), expected) << written;
   }
@@ -63,13 +84,22 @@ TEST(Lifetime, SourcesAreAskedInOrder) {
 TEST(Lifetime, DeclaredFieldIsAnEpochOrADate) {
   provider::Profile profile = plain_profile();
   profile.answer.expires_at = "meta.until";
-  const std::pair<const char*, End> cases[] = {
-      {"1800000200", kSent + 200s}, {"\"1800000200\"", kSent + 200s}, {"1800000200500", kSent + 200500ms},
-      {"\"2027-01-15T08:10:00Z\"", kSent + 600s}, {"\"2027-01-15T09:10:00+01:00\"", kSent + 600s},
-      {"\"2027-01-15T08:10:00.123Z\"", kSent + 600s}, {"\"2027-01-15 08:10:00Z\"", kSent + 600s},
-      {"\"2027-01-15T08:10:00\"", std::nullopt}, {"\"2027-01-15T08:10:00+2\"", std::nullopt}, {"\"tomorrow\"", std::nullopt},
-      {"\"2027-01-15T08:10:00+23:5x\"", std::nullopt}, {"0", std::nullopt}, {"-5", std::nullopt}, {"null", std::nullopt},
-      {"1799999999", std::nullopt}, {"1e300", kWallMax}};
+  const std::pair<const char*, End> cases[] = {{"1800000200", kSent + 200s},
+                                               {"\"1800000200\"", kSent + 200s},
+                                               {"1800000200500", kSent + 200500ms},
+                                               {"\"2027-01-15T08:10:00Z\"", kSent + 600s},
+                                               {"\"2027-01-15T09:10:00+01:00\"", kSent + 600s},
+                                               {"\"2027-01-15T08:10:00.123Z\"", kSent + 600s},
+                                               {"\"2027-01-15 08:10:00Z\"", kSent + 600s},
+                                               {"\"2027-01-15T08:10:00\"", std::nullopt},
+                                               {"\"2027-01-15T08:10:00+2\"", std::nullopt},
+                                               {"\"tomorrow\"", std::nullopt},
+                                               {"\"2027-01-15T08:10:00+23:5x\"", std::nullopt},
+                                               {"0", std::nullopt},
+                                               {"-5", std::nullopt},
+                                               {"null", std::nullopt},
+                                               {"1799999999", std::nullopt},
+                                               {"1e300", kWallMax}};
   for (const auto& [written, expected] : cases) {
     EXPECT_EQ(end_of(profile, ",\"meta\":{\"until\":" + std::string(written) + "}"), expected) << written;
   }
@@ -79,14 +109,18 @@ TEST(Lifetime, DeclaredFieldMayLieOutsideTheEnvelope) {
   provider::Profile profile = plain_profile();
   profile.answer.root = "body";
   profile.answer.expires_at = "until";
-  EXPECT_EQ(tokens_of(read(profile, answer(200, R"({"until":1800000200,"body":{"access_token":"a"}})"))).expires_at, kSent + 200s);
+  EXPECT_EQ(
+      tokens_of(read(profile, answer(200, R"({"until":1800000200,"body":{"access_token":"a"}})"))).expires_at,
+      kSent + 200s);
 }
 
 TEST(Lifetime, JwtEndIsCorrectedByTheAnswersDate) {
   const std::string token = jwt(R"({"exp":1800001000})");
   const auto end_at = [&](const char* date) { return end_of(plain_profile(), "", {{"Date", date}}, token); };
-  EXPECT_EQ(end_at("Fri, 15 Jan 2027 08:00:00 GMT"), kSent + 1000s) << "the clocks may agree: nothing is changed";
-  // Their clock is 100 s behind ours: the token lives until 1100 s on ours. Never later than that, at most a second earlier.
+  EXPECT_EQ(end_at("Fri, 15 Jan 2027 08:00:00 GMT"), kSent + 1000s)
+      << "the clocks may agree: nothing is changed";
+  // Their clock is 100 s behind ours: the token lives until 1100 s on ours. Never later than that, at most a
+  // second earlier.
   const WallTime behind = *end_at("Fri, 15 Jan 2027 07:58:20 GMT");
   EXPECT_LE(behind, kSent + 1100s);
   EXPECT_GE(behind, kSent + 1099s);
@@ -99,7 +133,8 @@ TEST(Lifetime, JwtEndIsCorrectedByTheAnswersDate) {
 TEST(Lifetime, AJwtThatEndedBeforeItCameTellsNothing) {
   provider::Profile profile = plain_profile();
   profile.answer.default_lifetime = 5min;
-  for (const char* payload : {R"({"exp":1})", R"({"exp":1799999999})", R"({"exp":0})", R"({"exp":-1})", R"({"exp":"x"})", R"({})", "[]"}) {
+  for (const char* payload : {R"({"exp":1})", R"({"exp":1799999999})", R"({"exp":0})", R"({"exp":-1})",
+                              R"({"exp":"x"})", R"({})", "[]"}) {
     EXPECT_EQ(end_of(profile, "", {}, jwt(payload)), kSent + 300s) << payload;
   }
 }
@@ -109,9 +144,12 @@ TEST(Lifetime, JwtExpiryReadsThePayloadOnly) {
   EXPECT_EQ(jwt_expiry(jwt(R"({"exp":1300819380123})")), WallTime(1300819380123ms));
   EXPECT_EQ(jwt_expiry(jwt(R"({"exp":1e300})")), kWallMax);
   // RFC 7519, 3.1.
-  EXPECT_EQ(jwt_expiry("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxl"
-                       "LmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"), wall_from_seconds(1300819380));
-  for (const std::string_view bad : {"", ".", "..", "a.b", "a.b.c", "a.b.c.d", "a.e30.c", "a.!!!.c", "opaque"}) {
+  EXPECT_EQ(jwt_expiry("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9."
+                       "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxl"
+                       "LmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+            wall_from_seconds(1300819380));
+  for (const std::string_view bad :
+       {"", ".", "..", "a.b", "a.b.c", "a.b.c.d", "a.e30.c", "a.!!!.c", "opaque"}) {
     EXPECT_EQ(jwt_expiry(bad), std::nullopt) << bad;
   }
 }
@@ -119,7 +157,9 @@ TEST(Lifetime, JwtExpiryReadsThePayloadOnly) {
 TEST(Lifetime, RefreshTokensHaveThreeNamesForTheirs) {
   for (const char* name : {"refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"}) {
     const auto end = [&](const char* value) {
-      return tokens_of(read(plain_profile(), answer(200, R"({"access_token":"a","refresh_token":"r")" + with(name, value) + "}"))).refresh_expires_at;
+      return tokens_of(read(plain_profile(), answer(200, R"({"access_token":"a","refresh_token":"r")" +
+                                                             with(name, value) + "}")))
+          .refresh_expires_at;
     };
     EXPECT_EQ(end("8640000"), kSent + 8640000s) << name;
     EXPECT_EQ(end("\"8640000\""), kSent + 8640000s) << name;
@@ -129,7 +169,9 @@ TEST(Lifetime, RefreshTokensHaveThreeNamesForTheirs) {
 
 TEST(Lifetime, AdviceToRefreshIsTaken) {
   const auto advice = [](const char* value) {
-    return tokens_of(read(plain_profile(), answer(200, R"({"access_token":"a")" + with("refresh_in", value) + "}"))).refresh_in;
+    return tokens_of(
+               read(plain_profile(), answer(200, R"({"access_token":"a")" + with("refresh_in", value) + "}")))
+        .refresh_in;
   };
   EXPECT_EQ(advice("43200"), Duration(12h));
   EXPECT_EQ(advice("\"43200\""), Duration(12h));
