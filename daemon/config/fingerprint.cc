@@ -69,7 +69,10 @@ const std::string& Fingerprints::of(const std::shared_ptr<const provider::Profil
   if (added && profile) {
     FieldHash hash("profile 1");
     hash.add(profile->id);
-    add_lines(hash, lines_of(*profile));
+    Lines lines = lines_of(*profile);
+    std::erase_if(
+        lines, [](const auto& line) { return line.first == "title" || line.first == "docs"; });  // for people
+    add_lines(hash, lines);
     found->second = hash.hex();
   }
   return found->second;

@@ -57,7 +57,8 @@ TEST_F(Reload, AChangedProfileChangesItsAccounts) {
   const Account after = the_account(kAccount);
   EXPECT_NE(after.fingerprint, before.fingerprint);
   EXPECT_EQ(after.identity, before.identity);
-  write("etc/providers.d/a.toml", "# nothing but a comment\n");
+  write("etc/providers.d/a.toml",
+        "# a comment and words for people\n[provider.acme]\ntitle = \"Acme Inc.\"\n");
   EXPECT_EQ(the_account(kAccount).fingerprint, before.fingerprint);
 }
 
