@@ -9,14 +9,6 @@
 namespace credsync::store {
 namespace {
 
-using std::chrono::milliseconds;
-
-// A full disk is tried again soon, for its admin waits, and then seldom, for each try writes to the log.
-constexpr milliseconds kFirstPause{1000};
-constexpr milliseconds kLongestPause{60'000};
-// How long an erased token may stay in the write-ahead log: each cut costs two syncs.
-constexpr milliseconds kCutLogAfter{5000};
-
 Committer::Moment now() { return std::chrono::steady_clock::now(); }
 
 std::optional<SlotId> slot_of(const Change& change) {
@@ -31,8 +23,8 @@ std::optional<SlotId> slot_of(const Change& change) {
 }  // namespace
 
 Committer::Committer(Database& database, StateWriter& writer, AnswerSlots& slots, const Sealer& sealer, Executor& loop,
-                     std::function<std::int64_t()> new_id, std::uint64_t next_sequence)
-    : database_(database), writer_(writer), slots_(slots), sealer_(sealer), loop_(loop), new_id_(std::move(new_id)),
+                     const CommitTimes& times, std::function<std::int64_t()> new_id, std::uint64_t next_sequence)
+    : database_(database), writer_(writer), slots_(slots), sealer_(sealer), loop_(loop), times_(times), new_id_(std::move(new_id)),
       next_sequence_(next_sequence) {}
 
 void Committer::Order::add(const Request& request) {
@@ -217,7 +209,7 @@ void Committer::settle() {
 void Committer::finish(Request& request) {
   Applied& applied = **request.outcome;
   for (const SlotId slot : applied.released) slots_.release(slot);
-  if (applied.erased && !cut_log_at_) cut_log_at_ = now() + kCutLogAfter;
+  if (applied.erased && !cut_log_at_) cut_log_at_ = now() + times_.cut_log_after;
   if (auto* intent = std::get_if<Intent>(&request.work)) {
     loop_.post([begun = std::move(request.begun), slot = intent->slot]() mutable { begun(slot); });
   } else if (!request.durable) {
@@ -253,7 +245,7 @@ void Committer::refuse_waiting() {
 // Says once that answers are stuck, and once that they are not.
 void Committer::note_trouble(const std::optional<Error>& error) {
   if (error) {
-    pause_ = trouble_ ? std::min(pause_ * 2, kLongestPause) : kFirstPause;
+    pause_ = trouble_ ? std::min(pause_ * 2, times_.longest_pause) : times_.first_pause;
     retry_at_ = now() + pause_;
     if (!trouble_) {
       log::error("the store cannot commit; answers are kept in their slots and tried again",
@@ -275,7 +267,7 @@ void Committer::tidy(bool at_once) {
   cut_log_at_.reset();
   if (const auto cut = database_.truncate_log(); !cut) {
     log::warning("the write-ahead log could not be cut; erased tokens stay in it, sealed", {{"WHY", cut.error().message()}});
-    if (!at_once) cut_log_at_ = now() + kLongestPause;
+    if (!at_once) cut_log_at_ = now() + times_.longest_pause;
   }
 }
 

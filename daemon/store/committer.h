@@ -20,12 +20,20 @@
 
 namespace credsync::store {
 
+struct CommitTimes {
+  // A full disk is tried again soon, for its admin waits, and then seldom, for each try writes to the log.
+  std::chrono::milliseconds first_pause{1000};
+  std::chrono::milliseconds longest_pause{60'000};
+  // How long an erased token may stay, sealed, in the write-ahead log: each cut costs two syncs.
+  std::chrono::milliseconds cut_log_after{5000};
+};
+
 class Committer {
  public:
   using Moment = std::chrono::steady_clock::time_point;
 
   Committer(Database& database, StateWriter& writer, AnswerSlots& slots, const Sealer& sealer, Executor& loop,
-            std::function<std::int64_t()> new_id, std::uint64_t next_sequence);
+            const CommitTimes& times, std::function<std::int64_t()> new_id, std::uint64_t next_sequence);
 
   // An answer that is durable in its slot and was acknowledged, but not committed: from an earlier run.
   void adopt(Change change);
@@ -75,6 +83,7 @@ class Committer {
   AnswerSlots& slots_;
   const Sealer& sealer_;
   Executor& loop_;
+  const CommitTimes times_;
   std::function<std::int64_t()> new_id_;
   std::uint64_t next_sequence_;
   std::deque<Request> waiting_;

@@ -4,13 +4,18 @@ namespace credsync::store {
 namespace {
 
 // Times are microseconds since 1970. Sealed columns (blobs) hold everything secret; see sealer.h for what binds them.
-// Generations and ids are never reused: an account's row outlives its tokens.
+// Generations and ids are never reused: an account's row outlives its tokens, and numbers remembers the ids.
 constexpr char kFirst[] = R"sql(
 CREATE TABLE data_keys (
   wrapped_by TEXT PRIMARY KEY,       -- 'master'; a recovery key would be another row
   key_id TEXT NOT NULL,              -- of the wrapping key
   wrapped BLOB NOT NULL
 ) STRICT;
+CREATE TABLE numbers (
+  name TEXT PRIMARY KEY,
+  value INTEGER NOT NULL             -- 'next id': no id from here on was ever given
+) STRICT;
+INSERT INTO numbers (name, value) VALUES ('next id', 1);
 CREATE TABLE accounts (
   name TEXT PRIMARY KEY,
   identity TEXT NOT NULL DEFAULT '',

@@ -10,6 +10,10 @@
 namespace credsync::store {
 namespace {
 
+// Ids set apart for one run, so that only its start writes the mark: more than it can use, and enough for 2^31 runs.
+constexpr std::int64_t kIdsOfARun = std::int64_t{1} << 32;
+constexpr std::int64_t kLastId = std::int64_t{1} << 62;
+
 std::string slot_name(SlotId slot) { return std::to_string(slot & 0xff); }
 
 void set_slot(Change& change, SlotId slot) {
@@ -42,6 +46,7 @@ class Recovery {
   Result<void> inside() {
     CREDSYNC_TRY(find_answers());
     CREDSYNC_TRY(install());
+    CREDSYNC_TRY(take_ids());
     auto state = read_state(database_, sealer_);
     if (!state) return state.error();
     state->damage.insert(state->damage.end(), damage_.begin(), damage_.end());
@@ -95,6 +100,17 @@ class Recovery {
     return {};
   }
 
+  Result<void> take_ids() {
+    const auto mark = database_.integer("SELECT value FROM numbers WHERE name = 'next id'");
+    if (!mark) return mark.error();
+    const auto highest = writer_.highest_id();
+    if (!highest) return highest.error();
+    if (std::max(*mark, *highest) > kLastId) return corrupt("the mark of used row numbers is damaged");
+    recovered_.first_id = std::max(*mark, *highest + 1);
+    return database_.execute("UPDATE numbers SET value = " + std::to_string(recovered_.first_id + kIdsOfARun) +
+                             " WHERE name = 'next id'");
+  }
+
   // An account that has something as new or newer already keeps it, and the slot is freed.
   Result<Applied> apply(Change& change) {
     const auto* install = std::get_if<Install>(&change);
@@ -118,8 +134,8 @@ class Recovery {
       recovered_.uncommitted.clear();
       return;
     }
-    log::error("answers of an earlier run could not be committed yet; they stay in their slots",
-               {{"WHY", committed.error().message()}});
+    log::error("the start could not be committed; answers of an earlier run stay in their slots",
+               {{"WHY", committed.error().message()}, {"ANSWERS", std::to_string(recovered_.uncommitted.size())}});
     if (database_.in_transaction()) [[maybe_unused]] const auto undone = database_.execute("ROLLBACK");
   }
 

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "daemon/store/committer.h"
 #include "daemon/store/database_file.h"
 #include "daemon/store/recovery.h"
 #include "daemon/store/state_directory.h"
@@ -28,13 +27,6 @@ Result<Key> prepare_files(const StateDirectory& directory, const KeySource& sour
   if (!master) return master.error();
   if (!exists) CREDSYNC_TRY(make_database(directory.database(), *master));
   return master;
-}
-
-std::int64_t highest_id(const Snapshot& state) {
-  std::int64_t highest = 0;
-  for (const Retirement& retirement : state.retirements) highest = std::max(highest, retirement.id);
-  for (const ParkedGrant& grant : state.parked) highest = std::max(highest, grant.id);
-  return highest;
 }
 
 bool holds_an_answer(const Change& change) {
@@ -72,11 +64,11 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const SqliteStoreOptions&
   auto writer = StateWriter::create(*parts->file.database, parts->file.sealer);
   if (!writer) return writer.error().within(parts->directory.database());
   parts->writer.emplace(std::move(*writer));
-  return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(parts), loop, clock));
+  return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(parts), options.times, loop, clock));
 }
 
-SqliteStore::SqliteStore(std::unique_ptr<Parts> parts, Executor& loop, const Clock& clock)
-    : parts_(std::move(parts)), loop_(loop), clock_(clock) {}
+SqliteStore::SqliteStore(std::unique_ptr<Parts> parts, const CommitTimes& times, Executor& loop, const Clock& clock)
+    : parts_(std::move(parts)), times_(times), loop_(loop), clock_(clock) {}
 
 SqliteStore::~SqliteStore() {
   parts_->queue.close();
@@ -86,15 +78,10 @@ SqliteStore::~SqliteStore() {
 Result<Snapshot> SqliteStore::load() {
   CHECK(!thread_.joinable());
   Parts& parts = *parts_;
-  const std::string& name = parts.directory.database();
   auto recovered = recover(*parts.file.database, parts.file.sealer, *parts.writer, parts.slots);
-  if (!recovered) return recovered.error().within(name);
-  const auto stored = parts.writer->highest_id();
-  if (!stored) return stored.error().within(name);
-  // The clock goes on where erased rows left no trace of their numbers.
-  const std::int64_t highest = std::max(*stored, highest_id(recovered->state));
-  next_id_ = std::max(highest + 1, std::int64_t{clock_.wall().time_since_epoch().count()});
-  parts.committer.emplace(*parts.file.database, *parts.writer, parts.slots, parts.file.sealer, loop_,
+  if (!recovered) return recovered.error().within(parts.directory.database());
+  next_id_ = recovered->first_id;
+  parts.committer.emplace(*parts.file.database, *parts.writer, parts.slots, parts.file.sealer, loop_, times_,
                           [this] { return new_id(); }, recovered->next_sequence);
   for (Change& change : recovered->uncommitted) parts.committer->adopt(std::move(change));
   free_slots_ = parts.slots.free();

@@ -14,6 +14,7 @@
 #include "base/loop.h"
 #include "base/time.h"
 #include "daemon/store/answer_slots.h"
+#include "daemon/store/committer.h"
 #include "daemon/store/master_key.h"
 #include "daemon/store/token_store.h"
 
@@ -22,7 +23,8 @@ namespace credsync::store {
 struct SqliteStoreOptions {
   std::string state_dir;
   KeySource key;
-  SlotGeometry slots;           // of a new file of slots
+  SlotGeometry slots = {};      // of a new file of slots
+  CommitTimes times = {};
 };
 
 // How the store does, for an alarm and for metrics.
@@ -50,10 +52,11 @@ class SqliteStore final : public TokenStore {
 
  private:
   struct Parts;
-  SqliteStore(std::unique_ptr<Parts> parts, Executor& loop, const Clock& clock);
+  SqliteStore(std::unique_ptr<Parts> parts, const CommitTimes& times, Executor& loop, const Clock& clock);
   void work();
 
   std::unique_ptr<Parts> parts_;
+  const CommitTimes times_;
   Executor& loop_;
   const Clock& clock_;
   std::atomic<std::int64_t> next_id_{1};

@@ -1,7 +1,9 @@
 // No secret is readable in any file of the state directory, at any moment we can look.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "tests/unit/store/store_testing.h"
 
@@ -88,6 +90,19 @@ TEST_F(CanaryScan, FindsNothing) {
 TEST_F(CanaryScan, SeesWhatIsThere) {
   write_all(folder_.state() + "/leak", std::string("x") + kCanary);
   EXPECT_NE(read_all(folder_.state() + "/leak").find(kCanary), std::string::npos);
+}
+
+// While the daemon runs on, the write-ahead log loses what was erased.
+TEST_F(CanaryScan, ErasedTokensLeaveTheLogOfARunningStore) {
+  const std::string log = folder_.state() + "/state.db-wal";
+  QueueRetirements queue;
+  queue.retire.push_back(retirement("a", 1, "old"));
+  const auto id = apply(*store_, loop_, std::move(queue));
+  ASSERT_GT(fs::file_size(log), 0u);
+  ASSERT_TRUE(apply(*store_, loop_, RetirementOver{id->at(0)}));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (fs::file_size(log) > 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_EQ(fs::file_size(log), 0u);
 }
 
 // Sealed bytes too leave the disk: whoever steals the key later finds no superseded token.

@@ -40,7 +40,7 @@ class Speed : public ::testing::Test {
 
   TestLoop loop_;
   TestClock clock_;
-  TemporaryFolder folder_;
+  TemporaryFolder folder_{Where::kDisk};
   std::unique_ptr<SqliteStore> store_;
   double opened_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -62,8 +63,10 @@ void TestLoop::run_posted() {
   for (auto& task : tasks) task();
 }
 
-TemporaryFolder::TemporaryFolder() {
-  std::string name = std::filesystem::temp_directory_path().string() + "/credsync-store-XXXXXX";
+TemporaryFolder::TemporaryFolder(Where where) {
+  const bool memory = where == Where::kMemory && ::access("/dev/shm", W_OK) == 0;
+  const std::string folder = memory ? "/dev/shm" : std::filesystem::temp_directory_path().string();
+  std::string name = folder + "/credsync-store-XXXXXX";
   if (::mkdtemp(name.data()) == nullptr) std::abort();
   path_ = name;
 }
@@ -78,6 +81,7 @@ SqliteStoreOptions options_for(const std::string& state_dir) {
   options.state_dir = state_dir;
   options.key = {KeySource::Kind::kFile, state_dir + "/credsyncd.key"};
   options.slots = {4, 16 * 1024};
+  options.times = {std::chrono::milliseconds(300), std::chrono::milliseconds(300), std::chrono::milliseconds(100)};
   return options;
 }
 

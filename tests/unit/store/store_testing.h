@@ -36,9 +36,11 @@ class TestClock final : public Clock {
   WallTime now = wall_from_seconds(1'800'000'000);
 };
 
+// In memory where that is possible: syncs then cost nothing. Speed is measured on a disk.
+enum class Where { kMemory, kDisk };
 class TemporaryFolder {
  public:
-  TemporaryFolder();
+  explicit TemporaryFolder(Where where = Where::kMemory);
   ~TemporaryFolder();
   const std::string& path() const { return path_; }
   std::string state() const { return path_ + "/state"; }
