@@ -41,8 +41,10 @@ void Reconciler::begin_account(std::shared_ptr<const config::Account> config, St
     if (s.identity == config->identity || !s.tokens) {
       known.tokens = std::move(s.tokens);
       known.standing = std::move(s.standing);
-      known.password_used = s.password_used;
-      known.kept_password = std::move(s.kept_password);
+      if (s.identity == config->identity) {  // another grant's password says nothing of this one
+        known.password_used = s.password_used;
+        known.kept_password = std::move(s.kept_password);
+      }
     } else {  // edited while the daemon was down
       leaver = {s.name, s.identity, s.generation, std::move(*s.tokens), retire::kKeptAfterIdentityChange};
     }
@@ -127,6 +129,7 @@ void Reconciler::update(account::Account& account, std::shared_ptr<const config:
   const account::Generation generation = account.generation();
   accounts_.begin_sign_in(account);
   accounts_.set_unknown(account, std::nullopt);
+  accounts_.forget_password(account);
   accounts_.set_standing(account, nobody_signed_in(clock_.wall()));
   accounts_.replace_config(account, std::move(config));
   if (tokens) {

@@ -54,7 +54,11 @@ class Accounts {
   void set_unknown(Account& account, std::optional<UnknownOutcome> unknown) { account.unknown_ = unknown; }
   // The tokens leave the account (sign-out, parking). The generation stays.
   std::optional<TokenSet> take_tokens(Account& account);
-  void forget_password(Account& account) { account.kept_password_.wipe(); }
+  // The grant that the password brought is over; the next one may use it again.
+  void forget_password(Account& account) {
+    account.kept_password_.wipe();
+    account.password_used_ = false;
+  }
 
   // A caller was told the access token is good until then.
   void promise(Account& account, WallTime until);
