@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -20,8 +21,9 @@ Result<void> write_all(int fd, std::string_view bytes, const std::string& path) 
   return {};
 }
 
-Result<void> read_all(int fd, std::string& out, std::size_t limit, const std::string& path) {
-  out.resize(limit + 1);  // one more, so that a file that grows past the limit is seen
+// `size` is what fstat said; one byte more is read, so that a file that grows meanwhile is seen, up to `limit`.
+Result<void> read_all(int fd, std::string& out, std::size_t size, std::size_t limit, const std::string& path) {
+  out.resize(std::min(size, limit) + 1);
   std::size_t have = 0;
   while (have < out.size()) {
     const ssize_t got = ::read(fd, out.data() + have, out.size() - have);
@@ -30,7 +32,7 @@ Result<void> read_all(int fd, std::string& out, std::size_t limit, const std::st
     if (got == 0) break;
     have += static_cast<std::size_t>(got);
   }
-  if (have > limit) return invalid(path + " is larger than " + std::to_string(limit) + " bytes");
+  if (have > size) return from_errno(path + " changed while it was read", EAGAIN);
   out.resize(have);
   return {};
 }
@@ -87,7 +89,7 @@ Result<WipedString> read_checked_file(const std::string& path, std::size_t limit
   if (!fd) return fd.error();
   CREDSYNC_TRY(check_ownership(status, secrecy, path));
   WipedString content;
-  CREDSYNC_TRY(read_all(fd->get(), content.text(), limit, path));
+  CREDSYNC_TRY(read_all(fd->get(), content.text(), static_cast<std::size_t>(status.st_size), limit, path));
   return content;
 }
 
@@ -96,7 +98,7 @@ Result<std::string> read_file(const std::string& path, std::size_t limit) {
   auto fd = open_regular(path, limit, status);
   if (!fd) return fd.error();
   std::string content;
-  CREDSYNC_TRY(read_all(fd->get(), content, limit, path));
+  CREDSYNC_TRY(read_all(fd->get(), content, static_cast<std::size_t>(status.st_size), limit, path));
   return content;
 }
 

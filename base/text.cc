@@ -66,21 +66,29 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string clean_foreign_text(std::string_view text, std::span<const std::string_view> secrets, std::size_t limit) {
-  const std::string redacted = redact(text, secrets);
+namespace {
+
+std::string without_treacherous(std::string_view text) {
   std::string out;
-  for (std::size_t i = 0; i < redacted.size();) {
+  for (std::size_t i = 0; i < text.size();) {
     const std::size_t start = i;
-    const std::uint32_t c = next_character(redacted, i);
-    if (c == '\n' || c == '\t' || c == '\r') {
-      if (out.size() + 1 > limit) break;
-      if (!out.empty() && out.back() != ' ') out += ' ';
-      continue;
-    }
-    if (c == kBroken || is_treacherous(c)) continue;
-    if (out.size() + (i - start) > limit) break;
-    out.append(redacted, start, i - start);
+    const std::uint32_t c = next_character(text, i);
+    const bool space = c == '\n' || c == '\t' || c == '\r';
+    if (space && !out.empty() && out.back() != ' ') out += ' ';
+    if (space || c == kBroken || is_treacherous(c)) continue;
+    out.append(text, start, i - start);
   }
+  return out;
+}
+
+}  // namespace
+
+// Secrets are searched after the odd characters have gone: one that was echoed with such a character inside is one still.
+std::string clean_foreign_text(std::string_view text, std::span<const std::string_view> secrets, std::size_t limit) {
+  std::string out = redact(without_treacherous(redact(text, secrets)), secrets);
+  std::size_t end = std::min(limit, out.size());
+  while (end > 0 && end < out.size() && (static_cast<unsigned char>(out[end]) & 0xc0) == 0x80) --end;
+  out.resize(end);
   while (out.ends_with(' ')) out.pop_back();
   return out;
 }

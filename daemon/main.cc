@@ -113,7 +113,10 @@ class Credsyncd final : public Application {
 
   credsync::config::Paths chosen_paths() const {
     credsync::config::Paths paths = default_paths(user_);
-    if (!config_.empty()) paths.config = config_;
+    if (!config_.empty()) {
+      paths.config = config_;
+      paths.config_must_exist = true;
+    }
     if (!state_.empty()) paths.state = state_;
     if (!runtime_.empty()) paths.runtime = runtime_;
     if (!providers_.empty()) paths.providers = providers_;

@@ -147,6 +147,12 @@ void SignIn::with_access_token(Account& account, Secret access_token, Done done)
   if (config.grant == Grant::kClientCredentials || config.grant == Grant::kPassword) {
     return done(not_this_way(account, "this account gets its tokens by itself", ""));
   }
+  const bool never_renews = config.grant == Grant::kStatic || config.grant == Grant::kImplicit ||
+                            config.profile->refresh.how == provider::RefreshHow::kNever;
+  if (!never_renews) {  // a bare access token would replace a grant that renews itself by one that ends
+    return done(not_this_way(account, "this account renews itself; it needs a refresh token, not an access token",
+                             " --refresh-token-stdin"));
+  }
   if (running_.contains(name)) return done(Refused{Refusal::kBusy, "a sign-in to this account is under way", ""});
   auto running = std::make_unique<Running>();
   running->config = account.shared_config();

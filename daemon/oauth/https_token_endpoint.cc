@@ -34,11 +34,16 @@ Result<ClientCredentials> read_client(const config::Account& account) {
 }
 
 // What must not be shown if the provider echoes it.
-std::vector<std::string_view> secrets_of(const ClientCredentials& client, const GrantInput& input) {
-  std::vector<std::string_view> secrets{client.secret.expose(), client.private_key.expose()};
+std::vector<std::string_view> secrets_of(const ClientCredentials& client, const GrantInput& input, const HttpRequest& request) {
+  std::vector<std::string_view> secrets{client.secret.expose(), client.private_key.expose(), authorization_credentials(request)};
   if (const auto* p = std::get_if<PasswordInput>(&input)) secrets.push_back(p->password.expose());
   if (const auto* r = std::get_if<RefreshInput>(&input)) secrets.push_back(r->refresh_token.expose());
   if (const auto* a = std::get_if<AccessRefreshInput>(&input)) secrets.push_back(a->access_token.expose());
+  if (const auto* d = std::get_if<DevicePollInput>(&input)) secrets.push_back(d->device_code.expose());
+  if (const auto* c = std::get_if<CodeInput>(&input)) {
+    secrets.push_back(c->code.expose());
+    secrets.push_back(c->verifier.expose());
+  }
   return secrets;
 }
 
@@ -51,21 +56,15 @@ ExchangeOptions options_for(const config::Account& account, const ClientCredenti
   return options;
 }
 
+// Empty where the provider has no revocation.
 Secret order_for(const provider::Profile& profile, const config::Account& account, const ClientCredentials& client) {
-  if (profile.revoke.how == provider::RevokeHow::kNone) return {};
-  RevocationOrder order;
-  auto url = provider::expand(profile.endpoints.revoke.url, profile.vars, account.vars);
-  if (!url || url->empty()) return {};
-  order.url = std::move(*url);
-  order.rules = profile;
-  order.client_id = client.client_id;
-  order.client_secret = client.secret.clone();
-  order.private_key = client.private_key.clone();
-  order.key_id = client.key_id;
-  order.ca_file = account.ca_file;
-  order.allow_http_loopback = account.allow_http_loopback;
-  order.client_certificate = account.client_certificate;
-  return serialise(order);
+  if (profile.revoke.how == provider::RevokeHow::kNone || profile.endpoints.revoke.url.empty()) return {};
+  auto order = make_revocation_order(profile, account.vars, client);
+  if (!order) return {};
+  order->ca_file = account.ca_file;
+  order->allow_http_loopback = account.allow_http_loopback;
+  order->client_certificate = account.client_certificate;
+  return serialise(*order);
 }
 
 }  // namespace
@@ -118,7 +117,7 @@ CallResult HttpsTokenEndpoint::call_now(TokenCall& call) {
   options.fresh_connection = call.fresh_connection;
   ExchangeOutcome outcome = transport_.exchange(*request, options);
   if (const auto* error = std::get_if<TransportError>(&outcome)) return {read_transport_error(*error), {}};
-  Asked asked{kind_of(call.input), account.scopes, secrets_of(*client, call.input)};
+  Asked asked{kind_of(call.input), account.scopes, secrets_of(*client, call.input, *request)};
   CallResult result{read_token_answer(profile, std::get<HttpResponse>(outcome), asked), {}};
   if (auto* tokens = std::get_if<account::TokenSet>(&result.outcome)) {
     result.order = order_for(profile, account, *client);
@@ -166,7 +165,9 @@ RevocationOutcome HttpsTokenEndpoint::revoke_now(RevokeCall& call) {
   if (const auto* error = std::get_if<TransportError>(&outcome)) {
     return {RevocationResult::kRetry, read_transport_error(*error)};
   }
-  return read_revocation_answer(order->rules, std::get<HttpResponse>(outcome));
+  const std::vector<std::string_view> secrets{call.token.expose(), order->client_secret.expose(), order->private_key.expose(),
+                                              authorization_credentials(*request)};
+  return read_revocation_answer(order->rules, std::get<HttpResponse>(outcome), secrets);
 }
 
 // Endpoints that are needed and left out are found by the issuer's metadata (RFC 8414).

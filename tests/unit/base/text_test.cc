@@ -29,6 +29,7 @@ TEST(ForeignText, DropsBrokenUtf8AndCutsAtACharacter) {
 TEST(ForeignText, StripsTheRequestsSecrets) {
   const std::array<std::string_view, 2> secrets{"hunter22", "ab"};
   EXPECT_EQ(clean_foreign_text("bad password hunter22, hunter22 ab", secrets), "bad password [redacted], [redacted] ab");
+  EXPECT_EQ(clean_foreign_text("hun\x07ter\xe2\x80\x8b" "22", secrets), "[redacted]");
 }
 
 TEST(JsonString, EscapesWhatMustBeAndKeepsTheRest) {

@@ -175,6 +175,17 @@ TEST_F(DeskTest, AnImportThatTheProviderRefusesChangesNothing) {
   EXPECT_TRUE(world.disk.intents.empty()) << "its reserved room is free again";
 }
 
+TEST_F(DeskTest, ABareAccessTokenNeverReplacesAGrantThatRenewsItself) {
+  std::optional<login::Refused> refused;
+  world.sign_in.with_access_token(*world.accounts.find("flat"), Secret("mistyped"), [&](login::Outcome outcome) {
+    refused = std::get<login::Refused>(std::move(outcome));
+  });
+  world.settle();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->next_step, "credsync login flat --refresh-token-stdin");
+  EXPECT_EQ(world.ask("flat")->token, "access-1");
+}
+
 TEST_F(DeskTest, ARefreshTokenThatAnotherAccountHoldsIsRefused) {
   world.add(make_account("other", profile), make_tokens(world.clock, "a", "shared", 1h), 1);
   std::optional<login::Refused> refused;
