@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -124,6 +125,41 @@ class Api:
         return self("POST", "/v1/reload")
 
     def close(self):
+        self.connection.close()
+
+
+class EventStream:
+    """What /v1/events says, read in a thread until close() or its end."""
+
+    def __init__(self, path, query=""):
+        self.connection = UnixConnection(path)
+        self.connection.request("GET", "/v1/events" + query)
+        self.socket = self.connection.sock   # http.client lets go of it at the answer
+        self.response = self.connection.getresponse()
+        self.data = b""
+        self.ended = False
+        self.thread = threading.Thread(target=self._read)
+        self.thread.start()
+
+    def _read(self):
+        try:
+            while got := self.response.read1(65536):
+                self.data += got
+        except (OSError, ValueError, http.client.HTTPException):
+            pass
+        self.ended = True
+
+    @property
+    def text(self):
+        return self.data.decode()
+
+    def close(self):
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.thread.join(STOP_DEADLINE)
+        self.response.close()
         self.connection.close()
 
 

@@ -5,15 +5,13 @@ retired, and answers of a hostile provider that say the secrets back. All of it 
 """
 
 import base64
-import http.client
 import os
 import secrets
 import signal
-import threading
 import unittest
 import urllib.parse
 
-from harness import DaemonTest, UnixConnection, wait_for
+from harness import DaemonTest, EventStream, wait_for
 
 LIFETIME = 6
 SHORTEST_SECRET = 12   # bytes; anything shorter could be found by chance
@@ -44,31 +42,6 @@ def files_below(directory):
             with open(os.path.join(folder, name), "rb") as f:
                 found[os.path.join(folder, name)] = f.read()
     return found
-
-
-class EventStream:
-    """Reads /v1/events until closed."""
-
-    def __init__(self, path):
-        self.connection = UnixConnection(path, timeout=60)
-        self.connection.request("GET", "/v1/events")
-        self.response = self.connection.getresponse()
-        self.data = b""
-        self.thread = threading.Thread(target=self._read)
-        self.thread.start()
-
-    def _read(self):
-        try:
-            while got := self.response.read1(65536):
-                self.data += got
-        except (OSError, ValueError, http.client.HTTPException):
-            pass
-
-    def close(self):
-        if self.connection.sock:
-            self.connection.sock.close()
-        self.thread.join(70)
-        self.connection.close()
 
 
 class Canary(DaemonTest):
