@@ -5,14 +5,13 @@
 
 #include "base/log.h"
 #include "daemon/config/config.h"
+#include "daemon/refresh/due.h"
 #include "daemon/refresh/policy.h"
 
 namespace credsync::refresh {
 
 using account::Account;
 using account::State;
-using provider::Grant;
-using provider::RefreshHow;
 using provider::Rotation;
 
 struct Refresher::Flight {
@@ -49,34 +48,6 @@ Refresher::~Refresher() = default;
 namespace {
 
 bool rotates(const provider::Profile& profile) { return profile.refresh.rotation != Rotation::kNone; }
-
-// Said of a password that the provider refused: never tried again by itself, so that no restart loop locks a user out.
-constexpr std::string_view kPasswordRefused = "password_refused";
-
-bool has_password(const Account& account, bool ordered) {
-  const auto& trouble = account.standing().trouble;
-  if (!ordered && trouble && trouble->code == kPasswordRefused) return false;
-  if (!account.kept_password().empty()) return true;
-  if (!account.config().password.present()) return false;
-  return account.config().keep_password || !account.password_used();
-}
-
-// Which input would bring a new token. Nothing: only a person can.
-enum class Way { kNone, kRefreshToken, kAccessToken, kClientCredentials, kPassword };
-
-Way way_for(const Account& account, bool ordered) {
-  const config::Account& config = account.config();
-  const State state = account.standing().state;
-  if (state == State::kSignedOut) return Way::kNone;
-  if (config.grant == Grant::kClientCredentials) return Way::kClientCredentials;
-  const RefreshHow how = config.profile->refresh.how;
-  const account::Live* live = account.live();
-  const bool dead = state == State::kNeedsLogin && !ordered;
-  if (live != nullptr && !dead && how == RefreshHow::kRefreshToken && !live->tokens.refresh_token.empty()) return Way::kRefreshToken;
-  if (live != nullptr && !dead && how == RefreshHow::kAccessToken) return Way::kAccessToken;
-  if (config.grant == Grant::kPassword && has_password(account, ordered)) return Way::kPassword;
-  return Way::kNone;
-}
 
 }  // namespace
 
@@ -409,7 +380,7 @@ void Refresher::on_due(const std::string& name) {
   Account* account = accounts_.find(name);
   if (account == nullptr) return;
   // Promises made since it was planned may have put it off.
-  const auto when = due(*account);
+  const auto when = due(*account, clock_.wall(), clock_.boot());
   const bool still_due = when && *when <= clock_.boot();
   if (!still_due || !start(*account, Reason::kPlanned)) plan(*account);
 }
@@ -417,56 +388,8 @@ void Refresher::on_due(const std::string& name) {
 void Refresher::plan(Account& account) {
   Plan& plan = *plans_.at(account.name());
   if (plan.flight) return;
-  const auto when = due(account);
+  const auto when = due(account, clock_.wall(), clock_.boot());
   when && !stopped_ ? plan.due.set(*when) : plan.due.cancel();
-}
-
-std::optional<BootTime> Refresher::due(const Account& account) const {
-  if (!can_refresh(account)) return std::nullopt;
-  const BootTime now = clock_.boot();
-  std::optional<BootTime> when;
-  if (account.live() == nullptr) {
-    when = now;  // a token was never there
-  } else if (account.attempts.failures > 0 || account.standing().state == State::kSuspended) {
-    when = account.attempts.not_before.value_or(now);
-  } else {
-    when = due_while_live(account, now);
-  }
-  if (when && account.attempts.not_before) when = std::max(*when, *account.attempts.not_before);
-  if (when && account.attempts.paused_until && *account.attempts.paused_until > now) when = std::max(*when, *account.attempts.paused_until);
-  return when;
-}
-
-std::optional<BootTime> Refresher::due_while_live(const Account& account, BootTime now) const {
-  const WallTime wall = clock_.wall();
-  const config::Account& config = account.config();
-  const account::Live& live = *account.live();
-  const provider::Refresh& rules = config.profile->refresh;
-  std::optional<BootTime> when;
-
-  // Even an unused refresh token is used before it dies of disuse.
-  if (rules.idle_life && !live.tokens.refresh_token.empty()) {
-    const auto idle = Duration(static_cast<Duration::rep>(static_cast<double>(rules.idle_life->count()) * kIdleShare));
-    when = now + std::max(Duration::zero(), live.tokens.obtained_at + idle - wall);
-  }
-  const auto lifetime = live.tokens.lifetime();
-  if (!lifetime) return when;
-  const Duration remaining = *account.remaining(wall, now);
-  const auto used_within = [&](Duration window) { return account.last_used() && wall - *account.last_used() < window; };
-  bool ahead = config.refresh == config::RefreshMode::kAhead ||
-               (config.refresh == config::RefreshMode::kWhileUsed && used_within(kWhileUsed));
-  if (is_short(*lifetime)) ahead = ahead && used_within(kUsedWithinLifetimes * *lifetime);
-  if (!ahead) return when;
-
-  const Duration margin = margin_of(*lifetime, config.margin, live.tokens.refresh_in);
-  Duration delay = until_planned(*lifetime, remaining, margin, live.tokens.jitter);
-  if (rules.access_overlap && *rules.access_overlap == Duration::zero()) {
-    // This refresh kills the token in callers' hands: it waits for the last promise, at the latest to the floor.
-    const Duration latest = std::max(Duration::zero(), remaining - floor_of(*lifetime));
-    delay = std::max(delay, std::min(live.promised_until - wall, latest));
-  }
-  const BootTime planned = now + delay;
-  return when ? std::min(*when, planned) : planned;
 }
 
 std::optional<BootTime> Refresher::next_attempt(const Account& account) const {

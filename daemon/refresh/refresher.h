@@ -90,8 +90,6 @@ class Refresher {
   void changed(account::Account& account, account::What what);
   void detach_foreign_flight(const account::Account& account, Plan& plan);
   void plan(account::Account& account);
-  std::optional<BootTime> due(const account::Account& account) const;
-  std::optional<BootTime> due_while_live(const account::Account& account, BootTime now) const;
   void on_due(const std::string& name);
   void exchanged(std::uint64_t flight_id, Exchanged exchanged);
   void complete(Flight& flight, account::TokenSet& tokens) const;
