@@ -1,5 +1,6 @@
 """Bad input: wrong configurations, keys, databases and requests. One clear message, the right status, nothing overwritten."""
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -20,10 +21,10 @@ WRONG = [
      "account.bad.client_secret", "nosuch.secret"),
     ("a secret in the file", "accounts.d/bad.toml", ACCOUNT + 'client_secret = "canary-inline-secret"\n', "7:1",
      "account.bad.client_secret", "file"),
-    ("an account defined twice", "accounts.d/bad.toml", GOOD.replace("account.bad", "account.good"), "1:2", "account.good", "good.toml"),
+    ("an account defined twice", "accounts.d/second.toml", GOOD.replace("account.bad", "account.good"), "1:10", "account.good", "good.toml:1:10"),
     ("a bad URL", "providers.d/bad.toml", '[provider.bad]\ngrants = ["client_credentials"]\n[provider.bad.endpoints]\ntoken = "https://"\n'
-     '[provider.bad.client]\nauth = ["basic"]\n', "4:1", "provider.bad.endpoints.token", "URL"),
-    ("a name that cannot be one", "accounts.d/bad.toml", GOOD.replace("account.bad", 'account."Bad Name"'), "1:2", "account.Bad Name", ""),
+     '[provider.bad.client]\nauth = ["basic"]\n', "4:1", "provider.bad.endpoints.token", "host"),
+    ("a name that cannot be one", "accounts.d/bad.toml", GOOD.replace("account.bad", 'account."Bad Name"'), "1:10", 'account."Bad Name"', "a-z"),
     ("text that is not TOML", "accounts.d/bad.toml", "[account.bad\n", "1:", "", ""),
     ("a duration without a unit", "accounts.d/bad.toml", GOOD + 'revoke_grace = "60"\n', "8:1", "account.bad.revoke_grace", "90s"),
 ]
@@ -51,13 +52,14 @@ TOO_LARGE = [
 
 
 def fingerprint(directory):
-    """{path: hash} of what is stored. The shared-memory index of SQLite and the lock are no data."""
+    """{name: hash} of what is stored. SQLite's shared-memory index, an empty write-ahead log and the lock are no data."""
     found = {}
     for folder, _, names in os.walk(directory):
         for name in names:
-            if not name.endswith(("-shm", ".lock")):
-                with open(os.path.join(folder, name), "rb") as f:
-                    found[name] = hashlib.sha256(f.read()).hexdigest()
+            with open(os.path.join(folder, name), "rb") as f:
+                data = f.read()
+            if not name.endswith(("-shm", ".lock")) and (data or not name.endswith("-wal")):
+                found[name] = hashlib.sha256(data).hexdigest()
     return found
 
 
@@ -86,11 +88,18 @@ class BadInput(DaemonTest):
 
     # --- configuration
 
+    @contextlib.contextmanager
+    def written(self, name, text):
+        path = self.daemon.write(name, text)
+        try:
+            yield path
+        finally:
+            os.unlink(path)
+
     def test_each_wrong_configuration_has_one_message_at_its_place(self):
         before = self.run_once()
         for what, name, text, place, key, words in WRONG:
-            with self.subTest(what):
-                path = self.daemon.write(name, text)
+            with self.subTest(what), self.written(name, text) as path:
                 expected = f"{path}:{place}"
                 checked = self.daemon.run("--check-config")
                 problems = checked.stderr.splitlines()
@@ -101,7 +110,6 @@ class BadInput(DaemonTest):
                 self.assertNotIn("canary", problems[0], "a value may be a secret")
                 self.assert_does_not_start(expected)
                 self.assertEqual(fingerprint(self.daemon.state), before)
-                os.unlink(path)
         self.assertEqual(self.daemon.run("--check-config").returncode, 0)
 
     def test_all_problems_are_listed_not_only_the_first(self):
