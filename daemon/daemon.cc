@@ -39,7 +39,10 @@ store::KeySource key_source(const config::SecretSource& source) {
 }
 
 ipc::http::Limits limits_of(const config::Callers& callers) {
-  return ipc::http::Limits::per_user(callers.max_connections_per_user);
+  ipc::http::Limits limits = ipc::http::Limits::per_user(callers.max_connections_per_user);
+  limits.max_waiting_per_user = callers.max_waiting_per_user;
+  limits.max_streams_per_user = callers.max_subscriptions_per_user;
+  return limits;
 }
 
 std::unique_ptr<StartFailure> failure(const Error& error, const std::string& context) {

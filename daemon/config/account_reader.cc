@@ -1,5 +1,7 @@
 #include "daemon/config/account_reader.h"
 
+#include <utility>
+
 #include <algorithm>
 
 #include "base/text.h"
@@ -55,6 +57,8 @@ void AccountReader::read_defaults(const Node& node) {
   }
   TableReader table(node, "defaults", problems_);
   read_common(table, defaults_);
+  // Shared, not copied: there may be very many accounts.
+  defaults_.default_allow = std::make_shared<const std::vector<AllowRule>>(std::exchange(defaults_.allow, {}));
   if (!defaults_.ca_file.empty()) {
     if (const auto finding = files_.certificates(defaults_.ca_file)) {
       table.wrong("ca_file", finding->words);

@@ -16,6 +16,7 @@ class AccountReader {
 
   // [defaults]: before any account.
   void read_defaults(const Node& node);
+  std::shared_ptr<const std::vector<AllowRule>> default_rules() const { return defaults_.default_allow; }
   // One [account.NAME]. Null if it cannot be used; then a problem says why.
   std::shared_ptr<const Account> read(const std::string& name, const Node& node);
 

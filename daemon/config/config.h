@@ -76,7 +76,8 @@ struct Account {
   std::optional<Duration> margin;  // unset: auto
   RevokeSuperseded revoke_superseded = RevokeSuperseded::kAuto;
   Duration revoke_grace = 60s;
-  std::vector<AllowRule> allow;  // [defaults] rules first, then the account's own
+  std::vector<AllowRule> allow;  // its own; those of [defaults] hold as well
+  std::shared_ptr<const std::vector<AllowRule>> default_allow;  // shared by all accounts; null: none
   std::string identity;          // identity of the grant: 64 hex digits, see identity_of()
   std::string fingerprint;       // of everything that matters at run time: equal = unchanged by a reload
   Place place;
@@ -104,8 +105,8 @@ struct Config {
   Store store;
   RefreshSettings refresh;
   Callers callers;
-  std::vector<AllowRule>
-      default_allow;  // of [defaults]; `admin` here also grants reload, metrics, audit and doctor
+  // Of [defaults]; `admin` there also grants reload, metrics, audit and doctor. Null: none.
+  std::shared_ptr<const std::vector<AllowRule>> default_allow;
   std::map<std::string, std::shared_ptr<const provider::Profile>> profiles;
   std::map<std::string, std::shared_ptr<const Account>> accounts;
 };

@@ -26,6 +26,7 @@ void put_settings(std::string& out, const Config& config) {
             {{"max_connections_per_user", std::to_string(callers.max_connections_per_user)},
              {"max_waiting_per_user", std::to_string(callers.max_waiting_per_user)},
              {"max_subscriptions_per_user", std::to_string(callers.max_subscriptions_per_user)}});
+  if (config.default_allow != nullptr) put_table(out, "defaults", {{"allow", toml_rules(*config.default_allow)}});
 }
 
 // Only what differs from the RFCs' defaults, and how to revoke, whose default depends on the endpoints.

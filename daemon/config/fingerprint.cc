@@ -83,8 +83,15 @@ std::string Fingerprints::of(const Account& account) {
   hash.add(account.name).add(account.identity).add(of(account.profile));
   add_lines(hash, lines_of(account));
   // The ids themselves: a user of the same name may have been made anew.
-  for (const AllowRule& rule : account.allow) {
-    hash.add(rule.user ? std::to_string(*rule.user) : "").add(rule.group ? std::to_string(*rule.group) : "");
+  const auto add_ids = [&](const std::vector<AllowRule>& rules) {
+    for (const AllowRule& rule : rules) {
+      hash.add(rule.user ? std::to_string(*rule.user) : "").add(rule.group ? std::to_string(*rule.group) : "");
+    }
+  };
+  add_ids(account.allow);
+  if (account.default_allow != nullptr) {
+    hash.add(toml_rules(*account.default_allow));
+    add_ids(*account.default_allow);
   }
   return hash.hex();
 }

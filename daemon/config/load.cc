@@ -112,6 +112,7 @@ class Loader {
     reader_ = std::make_unique<AccountReader>(profiles_, problems_);
     if (const auto defaults = settings_.fields.find("defaults"); defaults != settings_.fields.end()) {
       reader_->read_defaults(defaults->second);
+      config_.default_allow = reader_->default_rules();
     }
     for (const Node& accounts : early_accounts_)
       add_accounts(accounts);

@@ -134,6 +134,8 @@ std::string toml_actions(Actions actions) {
   return out + "]";
 }
 
+}  // namespace
+
 std::string toml_rules(const std::vector<AllowRule>& rules) {
   std::string out = "[";
   for (const AllowRule& rule : rules) {
@@ -145,6 +147,8 @@ std::string toml_rules(const std::vector<AllowRule>& rules) {
   }
   return out + "]";
 }
+
+namespace {
 
 void put_source(Lines& out, std::string_view key, const SecretSource& source) {
   if (source.present()) out.emplace_back(key, toml_source(source));

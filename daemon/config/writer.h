@@ -16,6 +16,8 @@ using Lines = std::vector<std::pair<std::string, std::string>>;
 Lines lines_of(const provider::Profile& profile);
 Lines lines_of(const Account& account);
 
+// Rules of `allow` as one inline array.
+std::string toml_rules(const std::vector<AllowRule>& rules);
 // One secret source: { file = "…" }.
 std::string toml_source(const SecretSource& source);
 

@@ -31,6 +31,15 @@ bool matches(const ipc::Caller& caller, const AllowRule& rule) {
   return (!rule.user || *rule.user == caller.uid) && (!rule.group || (*rule.group != kOverflowId && in_group(caller, *rule.group)));
 }
 
+// The rules of [defaults] first, then the account's own.
+template <typename Visit>
+void each_rule(const config::Account& account, Visit visit) {
+  if (account.default_allow != nullptr) {
+    for (const AllowRule& rule : *account.default_allow) visit(rule);
+  }
+  for (const AllowRule& rule : account.allow) visit(rule);
+}
+
 bool owns(const ipc::Caller& caller, const Owner& owner) { return owner.user_instance && caller.uid == owner.uid; }
 
 }  // namespace
@@ -41,11 +50,11 @@ Decision decide(const ipc::Caller& caller, const config::Account& account, const
   Decision decision;
   if (!is_known(caller)) return decision;
   if (owns(caller, owner)) return {kEverything, "owner"};
-  for (const AllowRule& rule : account.allow) {
-    if (!matches(caller, rule)) continue;
+  each_rule(account, [&](const AllowRule& rule) {
+    if (!matches(caller, rule)) return;
     decision.actions |= rule.actions | bit(Action::kWatch);
     if (decision.rule.empty()) decision.rule = rule.label;
-  }
+  });
   if (caller.uid == 0) {  // root is not implicit, except for admin actions and what they need to see
     decision.actions |= bit(Action::kAdmin) | bit(Action::kWatch);
     if (decision.rule.empty()) decision.rule = "root";
@@ -56,7 +65,8 @@ Decision decide(const ipc::Caller& caller, const config::Account& account, const
 bool is_admin(const ipc::Caller& caller, const config::Config& config, const Owner& owner) {
   if (!is_known(caller)) return false;
   if (caller.uid == 0 || owns(caller, owner)) return true;
-  return std::any_of(config.default_allow.begin(), config.default_allow.end(), [&](const AllowRule& rule) {
+  if (config.default_allow == nullptr) return false;
+  return std::any_of(config.default_allow->begin(), config.default_allow->end(), [&](const AllowRule& rule) {
     return allows(rule.actions, Action::kAdmin) && matches(caller, rule);
   });
 }
@@ -65,7 +75,7 @@ std::vector<ipc::WhoAmI::Rule> explain(const ipc::Caller& caller, const config::
   std::vector<ipc::WhoAmI::Rule> rules;
   if (owns(caller, owner)) rules.push_back({"owner", true, "you own this instance"});
   if (caller.uid == 0) rules.push_back({"root", true, "root may administer, but gets no token without a rule"});
-  for (const AllowRule& rule : account.allow) {
+  each_rule(account, [&](const AllowRule& rule) {
     std::string why;
     if (rule.user && *rule.user != caller.uid) why = "user is not " + rule.user_name;
     if (rule.group && !in_group(caller, *rule.group)) why += (why.empty() ? "" : "; ") + std::string("not in group ") + rule.group_name;
@@ -76,7 +86,7 @@ std::vector<ipc::WhoAmI::Rule> explain(const ipc::Caller& caller, const config::
       for (const std::string& name : names_of(rule.actions)) why += " " + name;
     }
     rules.push_back({rule.label, match, std::move(why)});
-  }
+  });
   return rules;
 }
 

@@ -133,9 +133,11 @@ actions = ["watch"]
   EXPECT_EQ(a.refresh, RefreshMode::kOnDemand);
   EXPECT_EQ(a.margin, std::nullopt);
   EXPECT_EQ(a.revoke_grace, Duration(20s));
-  ASSERT_EQ(a.allow.size(), 2u);
-  EXPECT_EQ(a.allow[0].label, "defaults.allow[0]");
-  EXPECT_EQ(a.allow[1].label, "account.a.allow[0]");
+  ASSERT_TRUE(a.default_allow != nullptr);
+  ASSERT_EQ(a.default_allow->size(), 1u);
+  EXPECT_EQ(a.default_allow->front().label, "defaults.allow[0]");
+  ASSERT_EQ(a.allow.size(), 1u);
+  EXPECT_EQ(a.allow[0].label, "account.a.allow[0]");
 }
 
 TEST_F(Load, AccountsMayStandInAnyFileButTheCatalogue) {

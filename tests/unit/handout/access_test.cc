@@ -75,7 +75,8 @@ TEST(Access, ARuleThatNamesWhatCannotBeDecidedMatchesNobody) {
 
 TEST(Access, AdministratorsAreRootTheOwnerAndWhomTheDefaultsName) {
   config::Config config;
-  config.default_allow = {rule(1000, {}, static_cast<Actions>(Action::kAdmin)), rule(1001, {}, kGet)};
+  config.default_allow = std::make_shared<const std::vector<config::AllowRule>>(
+      std::vector<config::AllowRule>{rule(1000, {}, static_cast<Actions>(Action::kAdmin)), rule(1001, {}, kGet)});
   EXPECT_TRUE(is_admin(caller(0, 0), config, kSystem));
   EXPECT_TRUE(is_admin(caller(1000, 1), config, kSystem));
   EXPECT_FALSE(is_admin(caller(1001, 1), config, kSystem));
