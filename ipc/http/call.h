@@ -11,13 +11,27 @@
 namespace credsync::ipc::http {
 
 enum class Operation {
-  kListAccounts, kStatus, kToken, kReject, kRefresh, kLogin, kSignOut, kEvents, kWhoAmI, kAudit, kReload, kHealth,
-  kProviders, kProvider, kDoctor, kMetrics,
+  kListAccounts,
+  kStatus,
+  kToken,
+  kReject,
+  kRefresh,
+  kLogin,
+  kSignOut,
+  kEvents,
+  kWhoAmI,
+  kAudit,
+  kReload,
+  kHealth,
+  kProviders,
+  kProvider,
+  kDoctor,
+  kMetrics,
 };
 
 struct Call {
   Operation operation = Operation::kHealth;
-  std::string name;                  // the account or the provider; empty when there is none
+  std::string name;  // the account or the provider; empty when there is none
   Duration min_valid{0};
   Duration wait{0};
   std::optional<WallTime> since;
@@ -28,8 +42,8 @@ struct Call {
 // Why a request gets no further than the front door.
 struct Refusal {
   Problem problem;
-  std::string allow;                 // of kMethodNotAllowed: the methods that the path knows
-  bool no_such_path = false;         // 404; `problem` says nothing then
+  std::string allow;          // of kMethodNotAllowed: the methods that the path knows
+  bool no_such_path = false;  // 404; `problem` says nothing then
 };
 
 }  // namespace credsync::ipc::http

@@ -13,16 +13,20 @@ namespace credsync::ipc::http {
 namespace {
 
 constexpr std::uint32_t kNothing = 0;
-constexpr std::uint32_t kGone = EPOLLHUP | EPOLLERR;  // both ends closed, or broken; reported whether asked for or not
+constexpr std::uint32_t kGone =
+    EPOLLHUP | EPOLLERR;  // both ends closed, or broken; reported whether asked for or not
 
-bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+bool would_block(int error) {
+  return error == EAGAIN || error == EWOULDBLOCK;
+}
 
 Problem late_request() {
   return Problem{ProblemKind::kBadRequest, "the request was not complete in time", {}, {}, {}};
 }
 
 Problem cut_request() {
-  return Problem{ProblemKind::kBadRequest, "the connection ended before the request was complete", {}, {}, {}};
+  return Problem{
+      ProblemKind::kBadRequest, "the connection ended before the request was complete", {}, {}, {}};
 }
 
 }  // namespace
@@ -33,7 +37,9 @@ Connection::Connection(Hub& hub, Descriptor socket, Caller caller, Use& use, Adm
   last_active_ = hub_.now();
 }
 
-Connection::~Connection() { shut(); }
+Connection::~Connection() {
+  shut();
+}
 
 void Connection::shut() {
   if (closed()) return;
@@ -201,7 +207,9 @@ void Connection::retire() {
       if (idle()) receive();  // a request may have come already
       if (idle()) hub_.close(*this);
       return;
-    case Phase::kPostponed: framing_.keep_alive = false; return;
+    case Phase::kPostponed:
+      framing_.keep_alive = false;
+      return;
     case Phase::kWaiting:
       end_waiting();
       pending_.reset();
@@ -214,8 +222,10 @@ void Connection::retire() {
       unsent_.append(": the daemon is stopping\n\n");
       closing_ = true;
       return deliver();
-    case Phase::kLingering: return hub_.close(*this);
-    case Phase::kClosed: return;
+    case Phase::kLingering:
+      return hub_.close(*this);
+    case Phase::kClosed:
+      return;
   }
 }
 
@@ -252,7 +262,8 @@ void Connection::settle() {
 void Connection::arrange() {
   if (closed() || phase_ == Phase::kLingering) return;
   if (!unsent_.empty()) {
-    if (phase_ != Phase::kStreaming && timer_ != Timer::kAnswer) set_timer(Timer::kAnswer, hub_.timing().answer);
+    if (phase_ != Phase::kStreaming && timer_ != Timer::kAnswer)
+      set_timer(Timer::kAnswer, hub_.timing().answer);
     return watch(EPOLLOUT);
   }
   if (unsent_.capacity() != 0) unsent_.release();

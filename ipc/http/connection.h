@@ -1,15 +1,19 @@
-// One client's connection: bytes in, requests one after the other (RFC 9112, 9.3.2: answers in the order of requests),
-// bytes out. At most one request of a connection is under way; what is pipelined behind it stays unread.
+// One client's connection: bytes in, requests one after the other (RFC 9112, 9.3.2: answers in the order of
+// requests), bytes out. At most one request of a connection is under way; what is pipelined behind it stays
+// unread.
 //
 // Reading   a request is expected, or partly there; a deadline runs from its first byte to its last
 // Postponed a request is understood, or bytes lie ready, but others have their turn first
-// Waiting   the service owes the answer; a client that closes is noticed by EPOLLHUP and its call ended. One that only
+// Waiting   the service owes the answer; a client that closes is noticed by EPOLLHUP and its call ended. One
+// that only
 //           shut down its writing side (RFC 9112, 9.6) still reads, and gets its answer
 // Streaming server-sent events until the client leaves, falls too far behind, or the daemon stops
-// Lingering all is said; what the client still sends is thrown away for a moment, so that it can read the refusal
+// Lingering all is said; what the client still sends is thrown away for a moment, so that it can read the
+// refusal
 //
-// Idle connections stay as long as their client likes: they cost its own count, a descriptor and no wake-ups, and the
-// longest idle gives way when the process runs short. Loop only. Owned by Hub, which closes it after any I/O error.
+// Idle connections stay as long as their client likes: they cost its own count, a descriptor and no wake-ups,
+// and the longest idle gives way when the process runs short. Loop only. Owned by Hub, which closes it after
+// any I/O error.
 #pragma once
 
 #include <memory>
@@ -116,19 +120,19 @@ class Connection final : public Source, public Timed {
   Timer timer_ = Timer::kNone;
   std::uint32_t watched_ = 0;
   bool in_set_ = false;
-  bool asking_ = false;         // a call of the service is on the stack
-  bool answered_ = false;       // and it has answered already
-  bool closing_ = false;        // after what is unsent
-  bool unread_input_ = false;   // the client may still be sending: linger before closing
+  bool asking_ = false;        // a call of the service is on the stack
+  bool answered_ = false;      // and it has answered already
+  bool closing_ = false;       // after what is unsent
+  bool unread_input_ = false;  // the client may still be sending: linger before closing
   bool overflowed_ = false;
-  Framing framing_;             // of the request under way
+  Framing framing_;  // of the request under way
   BootTime last_active_{};
-  std::unique_ptr<RequestReader> reader_;   // while a request is partly there
+  std::unique_ptr<RequestReader> reader_;  // while a request is partly there
   std::unique_ptr<Call> put_off_;
-  std::unique_ptr<Pending> pending_;        // the call that waits, or the subscription
-  WipedBuffer input_;                       // read, not yet parsed
+  std::unique_ptr<Pending> pending_;  // the call that waits, or the subscription
+  WipedBuffer input_;                 // read, not yet parsed
   WipedBuffer unsent_;
-  std::size_t snapshot_left_ = 0;           // of unsent_: the present states at the head of a stream
+  std::size_t snapshot_left_ = 0;  // of unsent_: the present states at the head of a stream
   std::size_t lingered_ = 0;
 };
 

@@ -13,17 +13,26 @@
 namespace credsync::ipc::http {
 namespace {
 
-Descriptor open_reserve() { return Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+Descriptor open_reserve() {
+  return Descriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
 
-Descriptor accept_from(int socket) { return Descriptor(::accept4(socket, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)); }
+Descriptor accept_from(int socket) {
+  return Descriptor(::accept4(socket, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+}
 
-bool is_the_clients(int error) { return error == EINTR || error == ECONNABORTED || error == EPERM; }
+bool is_the_clients(int error) {
+  return error == EINTR || error == ECONNABORTED || error == EPERM;
+}
 
 }  // namespace
 
-Door::Door(Hub& hub, ListeningSocket socket) : hub_(hub), socket_(std::move(socket)), reserve_(open_reserve()) {}
+Door::Door(Hub& hub, ListeningSocket socket)
+    : hub_(hub), socket_(std::move(socket)), reserve_(open_reserve()) {}
 
-Door::~Door() { close(); }
+Door::~Door() {
+  close();
+}
 
 void Door::close() {
   hub_.deadlines().clear(*this);
@@ -48,8 +57,10 @@ void Door::turn_away() {
   reserve_.reset();
   if (const Descriptor connection = accept_from(get())) {
     WipedBuffer out;
-    write_problem(out, Framing{true, false, false},
-                  Problem{ProblemKind::kUnavailable, "the daemon has no descriptors left", {}, kUnavailableRetryAfter, {}});
+    write_problem(
+        out, Framing{true, false, false},
+        Problem{
+            ProblemKind::kUnavailable, "the daemon has no descriptors left", {}, kUnavailableRetryAfter, {}});
     [[maybe_unused]] const ssize_t put =
         ::send(connection.get(), out.view().data(), out.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   }
@@ -62,6 +73,8 @@ void Door::pause() {
   hub_.deadlines().set(*this, hub_.now() + kAcceptPause);
 }
 
-void Door::on_deadline() { hub_.watch(get(), EPOLLIN, *this, true); }
+void Door::on_deadline() {
+  hub_.watch(get(), EPOLLIN, *this, true);
+}
 
 }  // namespace credsync::ipc::http

@@ -1,4 +1,5 @@
-// A listening socket in the epoll set: takes connections, some a turn, and stays calm when descriptors run out. Loop only.
+// A listening socket in the epoll set: takes connections, some a turn, and stays calm when descriptors run
+// out. Loop only.
 #pragma once
 
 #include "ipc/http/deadlines.h"
@@ -21,7 +22,7 @@ class Door final : public Source, public Timed {
   // Listens no more.
   void close();
   void on_ready(std::uint32_t events) override;
-  void on_deadline() override;      // the end of a pause
+  void on_deadline() override;  // the end of a pause
 
  private:
   void turn_away();
@@ -29,7 +30,7 @@ class Door final : public Source, public Timed {
 
   Hub& hub_;
   std::optional<ListeningSocket> socket_;
-  Descriptor reserve_;              // given up to accept one more, and tell it
+  Descriptor reserve_;  // given up to accept one more, and tell it
 };
 
 }  // namespace credsync::ipc::http

@@ -6,8 +6,12 @@
 namespace credsync::ipc::http {
 namespace {
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 int hex_value(char c) {
   if (is_digit(c)) return c - '0';
@@ -21,7 +25,8 @@ void append_utf8(std::string& out, std::uint32_t c) {
   if (c < 0x80) return byte(c);
   if (c < 0x800) return byte(0xc0 | (c >> 6)), byte(0x80 | (c & 0x3f));
   if (c < 0x10000) return byte(0xe0 | (c >> 12)), byte(0x80 | ((c >> 6) & 0x3f)), byte(0x80 | (c & 0x3f));
-  byte(0xf0 | (c >> 18)), byte(0x80 | ((c >> 12) & 0x3f)), byte(0x80 | ((c >> 6) & 0x3f)), byte(0x80 | (c & 0x3f));
+  byte(0xf0 | (c >> 18)), byte(0x80 | ((c >> 12) & 0x3f)), byte(0x80 | ((c >> 6) & 0x3f)),
+      byte(0x80 | (c & 0x3f));
 }
 
 // The length of the UTF-8 character that `text` begins with (RFC 3629), or 0.
@@ -52,7 +57,8 @@ class Reader {
   bool at_end() const { return at_ == text_.size(); }
   char peek() const { return at_end() ? '\0' : text_[at_]; }
   void skip_space() {
-    while (!at_end() && is_space(text_[at_])) ++at_;
+    while (!at_end() && is_space(text_[at_]))
+      ++at_;
   }
   bool take(char c) {
     skip_space();
@@ -130,7 +136,8 @@ Result<void> Reader::escape(std::string& out) {
 
 bool Reader::digits() {
   const std::size_t start = at_;
-  while (!at_end() && is_digit(text_[at_])) ++at_;
+  while (!at_end() && is_digit(text_[at_]))
+    ++at_;
   return at_ != start;
 }
 
@@ -193,12 +200,14 @@ Result<FlatObject> FlatObject::parse(std::string_view body) {
 }
 
 const FlatObject::Member* FlatObject::find(std::string_view key) const {
-  const auto at = std::find_if(members_.begin(), members_.end(), [&](const Member& m) { return m.key == key; });
+  const auto at =
+      std::find_if(members_.begin(), members_.end(), [&](const Member& m) { return m.key == key; });
   return at == members_.end() ? nullptr : &*at;
 }
 
 std::optional<Secret> FlatObject::take_string(std::string_view key) {
-  const auto at = std::find_if(members_.begin(), members_.end(), [&](const Member& m) { return m.key == key; });
+  const auto at =
+      std::find_if(members_.begin(), members_.end(), [&](const Member& m) { return m.key == key; });
   if (at == members_.end() || at->is_number) return std::nullopt;
   return std::move(at->text);
 }

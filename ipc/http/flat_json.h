@@ -1,5 +1,5 @@
-// Reads the bodies of requests: one JSON object (RFC 8259) whose members are strings and numbers, nothing nested.
-// Pure and strict; a refusal says in plain words what is wrong and never repeats what was sent.
+// Reads the bodies of requests: one JSON object (RFC 8259) whose members are strings and numbers, nothing
+// nested. Pure and strict; a refusal says in plain words what is wrong and never repeats what was sent.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,9 @@
-// What the connections of one server share: the nested epoll set, buffers, counts, deadlines, and the end of each turn.
-// A turn is one call from the loop; between turns nothing is half done. Owned by Server; loop only.
+// What the connections of one server share: the nested epoll set, buffers, counts, deadlines, and the end of
+// each turn. A turn is one call from the loop; between turns nothing is half done. Owned by Server; loop
+// only.
 //
-// Answers and events that the service gives between turns are only written down and sent in the next turn (wake()), so
-// that nothing here ever runs inside a loop of the service over its waiting callers.
+// Answers and events that the service gives between turns are only written down and sent in the next turn
+// (wake()), so that nothing here ever runs inside a loop of the service over its waiting callers.
 #pragma once
 
 #include <array>
@@ -41,13 +42,14 @@ class Source {
 
 class Hub final : private Timed {
  public:
-  static Result<std::unique_ptr<Hub>> create(Loop& loop, const Clock& clock, Service& service, const Timing& timing);
+  static Result<std::unique_ptr<Hub>> create(Loop& loop, const Clock& clock, Service& service,
+                                             const Timing& timing);
   ~Hub() override;
 
   Result<void> add(ListeningSocket socket);
   void stop_listening();
   void set_limits(const Limits& limits);
-  void stop(Duration at_most, UniqueFunction<void()> done);   // takes effect in the next turn
+  void stop(Duration at_most, UniqueFunction<void()> done);  // takes effect in the next turn
   Counts counts() const;
 
   // For connections.
@@ -56,7 +58,7 @@ class Hub final : private Timed {
   const Timing& timing() const { return timing_; }
   Users& users() { return users_; }
   Deadlines& deadlines() { return deadlines_; }
-  BootTime now() const { return now_; }            // when this turn began
+  BootTime now() const { return now_; }  // when this turn began
   bool stopping() const { return stopping_; }
   std::array<char, kReadSize>& read_buffer() { return read_buffer_; }
   // What the current connection has to say; empty between connections.
@@ -92,7 +94,7 @@ class Hub final : private Timed {
   bool make_room();
   void retire_all();
   void finish_stopping();
-  void on_deadline() override;                      // of stop()
+  void on_deadline() override;  // of stop()
 
   Loop& loop_;
   const Clock& clock_;
@@ -102,11 +104,11 @@ class Hub final : private Timed {
   Users users_;
   Deadlines deadlines_;
   Descriptor epoll_;
-  Descriptor bell_;                                 // an eventfd that makes the next turn come
+  Descriptor bell_;  // an eventfd that makes the next turn come
   std::unique_ptr<Loop::Watch> watch_;
   std::vector<std::unique_ptr<Door>> doors_;
   std::vector<std::unique_ptr<Connection>> connections_;
-  std::vector<std::unique_ptr<Connection>> buried_; // until the turn ends: the epoll set may have named them
+  std::vector<std::unique_ptr<Connection>> buried_;  // until the turn ends: the epoll set may have named them
   std::vector<std::unique_ptr<Door>> closed_doors_;
   std::vector<std::unique_ptr<Pending>> discarded_;
   std::vector<std::unique_ptr<RequestReader>> readers_;
@@ -119,7 +121,7 @@ class Hub final : private Timed {
   bool rung_ = false;
   bool long_answer_free_ = true;
   bool stopping_ = false;
-  bool retired_ = false;                            // every connection was told of the stop
+  bool retired_ = false;  // every connection was told of the stop
   UniqueFunction<void()> stopped_;
 };
 

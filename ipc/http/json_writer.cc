@@ -64,7 +64,8 @@ void JsonWriter::seconds(std::string_view key, std::optional<Duration> value) {
 
 void JsonWriter::texts(std::string_view key, const std::vector<std::string>& values) {
   begin_array(key);
-  for (const std::string& value : values) text(value);
+  for (const std::string& value : values)
+    text(value);
   end_array();
 }
 

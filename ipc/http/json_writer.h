@@ -1,5 +1,5 @@
-// Writes JSON, one value after the other, into a string it is given; commas are its business, nesting the caller's.
-// Pure. Strings are escaped, broken UTF-8 becomes U+FFFD, so the text is always JSON.
+// Writes JSON, one value after the other, into a string it is given; commas are its business, nesting the
+// caller's. Pure. Strings are escaped, broken UTF-8 becomes U+FFFD, so the text is always JSON.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +24,9 @@ class JsonWriter {
   void number(std::string_view key, std::uint64_t value);
   void flag(std::string_view key, bool value);
   void nothing(std::string_view key);
-  void text_or_nothing(std::string_view key, std::string_view value);        // null when empty
-  void time(std::string_view key, std::optional<WallTime> value);            // RFC 3339 in UTC, or null
-  void seconds(std::string_view key, std::optional<Duration> value);         // whole seconds, or null
+  void text_or_nothing(std::string_view key, std::string_view value);  // null when empty
+  void time(std::string_view key, std::optional<WallTime> value);      // RFC 3339 in UTC, or null
+  void seconds(std::string_view key, std::optional<Duration> value);   // whole seconds, or null
   void texts(std::string_view key, const std::vector<std::string>& values);
 
   // Elements of an array, and the outermost value.

@@ -12,7 +12,8 @@
 namespace credsync::ipc::http {
 namespace {
 
-// As many as may have connected while the loop is busy with one turn; the kernel cuts it to net.core.somaxconn.
+// As many as may have connected while the loop is busy with one turn; the kernel cuts it to
+// net.core.somaxconn.
 constexpr int kBacklog = 4096;
 constexpr mode_t kDirectoryMode = 0755;
 
@@ -20,14 +21,16 @@ Result<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.front() != '/' || path.size() >= sizeof address.sun_path) {
-    return invalid("the socket's path must be absolute and shorter than " + std::to_string(sizeof address.sun_path) +
-                   " bytes: " + path);
+    return invalid("the socket's path must be absolute and shorter than " +
+                   std::to_string(sizeof address.sun_path) + " bytes: " + path);
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;
 }
 
-const sockaddr* generic(const sockaddr_un& address) { return reinterpret_cast<const sockaddr*>(&address); }
+const sockaddr* generic(const sockaddr_un& address) {
+  return reinterpret_cast<const sockaddr*>(&address);
+}
 
 Result<Descriptor> make_socket() {
   Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -37,7 +40,7 @@ Result<Descriptor> make_socket() {
 
 // Removes what an earlier run left behind, and nothing else.
 Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
-  struct stat status{};
+  struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) {
     if (errno == ENOENT) return {};
     return from_errno("look at " + path, errno);
@@ -65,7 +68,8 @@ Result<void> bind_and_listen(int socket, const std::string& path, const sockaddr
 Result<int> socket_option(int socket, int option) {
   int value = 0;
   socklen_t size = sizeof value;
-  if (::getsockopt(socket, SOL_SOCKET, option, &value, &size) != 0) return from_errno("ask the inherited socket", errno);
+  if (::getsockopt(socket, SOL_SOCKET, option, &value, &size) != 0)
+    return from_errno("ask the inherited socket", errno);
   return value;
 }
 
@@ -81,7 +85,7 @@ Result<ListeningSocket> ListeningSocket::open(const std::string& path, mode_t mo
   auto socket = make_socket();
   if (!socket) return std::move(socket).error();
   CREDSYNC_TRY(bind_and_listen(socket->get(), path, *address, mode));
-  struct stat status{};
+  struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return from_errno("look at " + path, errno);
   ListeningSocket listening(std::move(*socket));
   listening.path_ = path;
@@ -106,12 +110,16 @@ Result<ListeningSocket> ListeningSocket::adopt(Descriptor socket) {
 }
 
 ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
-    : socket_(std::move(other.socket_)), path_(std::exchange(other.path_, {})), device_(other.device_), inode_(other.inode_) {}
+    : socket_(std::move(other.socket_)),
+      path_(std::exchange(other.path_, {})),
+      device_(other.device_),
+      inode_(other.inode_) {}
 
 ListeningSocket::~ListeningSocket() {
   if (path_.empty()) return;
-  struct stat status{};
-  const bool ours = ::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
+  struct stat status {};
+  const bool ours =
+      ::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
   if (ours) ::unlink(path_.c_str());
 }
 

@@ -1,5 +1,5 @@
-// The listening Unix socket: made at a path, or taken over from whoever started us. Owns the descriptor, and the path
-// only if it made it. Opening blocks for a moment and is done at start and reload.
+// The listening Unix socket: made at a path, or taken over from whoever started us. Owns the descriptor, and
+// the path only if it made it. Opening blocks for a moment and is done at start and reload.
 #pragma once
 
 #include <sys/stat.h>
@@ -13,9 +13,9 @@ namespace credsync::ipc::http {
 
 class ListeningSocket {
  public:
-  // Makes the socket with `mode` (0666: anyone may connect, rules decide; 0600: the user's own), and its directory
-  // (0755) if that is missing. A socket file of ours that nobody listens on is replaced; kTaken if somebody does;
-  // kInvalid for a path that is too long or is something else.
+  // Makes the socket with `mode` (0666: anyone may connect, rules decide; 0600: the user's own), and its
+  // directory (0755) if that is missing. A socket file of ours that nobody listens on is replaced; kTaken if
+  // somebody does; kInvalid for a path that is too long or is something else.
   static Result<ListeningSocket> open(const std::string& path, mode_t mode);
   // Takes a listening AF_UNIX stream socket, as systemd passes it. Its file is not ours to remove.
   static Result<ListeningSocket> adopt(Descriptor socket);
@@ -32,7 +32,7 @@ class ListeningSocket {
   explicit ListeningSocket(Descriptor socket) : socket_(std::move(socket)) {}
 
   Descriptor socket_;
-  std::string path_;      // empty when adopted
+  std::string path_;  // empty when adopted
   dev_t device_ = 0;
   ino_t inode_ = 0;
 };

@@ -215,7 +215,9 @@ std::string render(const ReloadAnswer& answer) {
   });
 }
 
-std::string render(const std::vector<Check>& checks) { return render_list("checks", checks, 0, write_check); }
+std::string render(const std::vector<Check>& checks) {
+  return render_list("checks", checks, 0, write_check);
+}
 
 std::string render(const std::vector<AuditRecord>& records) {
   constexpr std::size_t kRecordRoom = 256;

@@ -1,4 +1,5 @@
-// The JSON bodies of all answers but the token's, and the events of a stream, exactly as docs/http-api.yaml has them. Pure.
+// The JSON bodies of all answers but the token's, and the events of a stream, exactly as docs/http-api.yaml
+// has them. Pure.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// One HTTP request as it came over the wire, framing undone. Views live until the reader that gave them is reset.
+// One HTTP request as it came over the wire, framing undone. Views live until the reader that gave them is
+// reset.
 #pragma once
 
 #include <string_view>
@@ -10,7 +11,7 @@ struct Request {
   std::string_view target;
   std::string_view body;
   bool http_1_1 = true;
-  bool keep_alive = true;   // what the client asks for (RFC 9112, 9.3)
+  bool keep_alive = true;  // what the client asks for (RFC 9112, 9.3)
 };
 
 }  // namespace credsync::ipc::http

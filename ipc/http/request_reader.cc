@@ -1,7 +1,8 @@
 #include "ipc/http/request_reader.h"
 
-// An assertion of Beast's (1.74: "n >= 5" in parse_chunk_header) fails on a last chunk that comes byte by byte, where the
-// code behind it does the right thing. What a client sends must not end the daemon, whatever the build.
+// An assertion of Beast's (1.74: "n >= 5" in parse_chunk_header) fails on a last chunk that comes byte by
+// byte, where the code behind it does the right thing. What a client sends must not end the daemon, whatever
+// the build.
 #define BOOST_DISABLE_ASSERTS
 
 #include <boost/beast/http/basic_parser.hpp>
@@ -24,10 +25,16 @@ namespace beast = boost::beast;
 using beast::http::field;
 using ErrorCode = beast::error_code;
 
-Problem bad_request(std::string detail) { return Problem{ProblemKind::kBadRequest, std::move(detail), {}, {}, {}}; }
+Problem bad_request(std::string detail) {
+  return Problem{ProblemKind::kBadRequest, std::move(detail), {}, {}, {}};
+}
 
 Problem too_large(std::string_view what, std::size_t limit) {
-  return Problem{ProblemKind::kTooLarge, std::string(what) + " is larger than " + std::to_string(limit) + " bytes", {}, {}, {}};
+  return Problem{ProblemKind::kTooLarge,
+                 std::string(what) + " is larger than " + std::to_string(limit) + " bytes",
+                 {},
+                 {},
+                 {}};
 }
 
 using HttpError = beast::http::error;
@@ -50,17 +57,21 @@ constexpr Meaning kMeanings[] = {
 
 Problem translate(const ErrorCode& error) {
   if (error == HttpError::header_limit) return too_large("the header", kHeaderLimit);
-  if (error == HttpError::body_limit || error == HttpError::buffer_overflow) return too_large("the body", kBodyLimit);
+  if (error == HttpError::body_limit || error == HttpError::buffer_overflow)
+    return too_large("the body", kBodyLimit);
   for (const Meaning& meaning : kMeanings) {
     if (error == meaning.error) return bad_request(std::string(meaning.text));
   }
   return bad_request("the request is malformed");
 }
 
-std::string_view to_std(beast::string_view text) { return {text.data(), text.size()}; }
+std::string_view to_std(beast::string_view text) {
+  return {text.data(), text.size()};
+}
 
-// Beast calls back once per element; what it hands over lives only during the call. Its header_limit counts from what
-// it has not used yet, so that lines which drip in would pass in any number: the sums are kept here.
+// Beast calls back once per element; what it hands over lives only during the call. Its header_limit counts
+// from what it has not used yet, so that lines which drip in would pass in any number: the sums are kept
+// here.
 class Parser final : public beast::http::basic_parser<true> {
  public:
   Parser(std::string& method, std::string& target) : method_(method), target_(target) {
@@ -77,7 +88,8 @@ class Parser final : public beast::http::basic_parser<true> {
     const std::size_t left = bytes.size() - used;
     if (error == HttpError::need_more) error = {};
     if (error || is_done()) return used;
-    if (!is_header_done() && used_ + left > kHeaderLimit) refuse(too_large("the header", kHeaderLimit), error);
+    if (!is_header_done() && used_ + left > kHeaderLimit)
+      refuse(too_large("the header", kHeaderLimit), error);
     if (used_ + left > kRequestLimit) refuse(too_large("the request", kRequestLimit), error);
     return used;
   }
@@ -96,24 +108,31 @@ class Parser final : public beast::http::basic_parser<true> {
     header_bytes_ = method.size() + target.size();
   }
 
-  void on_field_impl(field name, beast::string_view name_text, beast::string_view value, ErrorCode& error) override {
+  void on_field_impl(field name, beast::string_view name_text, beast::string_view value,
+                     ErrorCode& error) override {
     if (is_header_done()) return refuse(bad_request("trailer fields are not taken"), error);
-    if (is_folded(to_std(name_text), to_std(value))) return refuse(bad_request("a header field is folded"), error);
+    if (is_folded(to_std(name_text), to_std(value)))
+      return refuse(bad_request("a header field is folded"), error);
     header_bytes_ += name_text.size() + value.size();
     if (header_bytes_ > kHeaderLimit) return refuse(too_large("the header", kHeaderLimit), error);
     switch (name) {
-      case field::transfer_encoding: return check_transfer_encoding(value, error);
-      case field::content_length: return check_content_length(to_std(value), error);
-      case field::expect: return check_expect(value, error);
+      case field::transfer_encoding:
+        return check_transfer_encoding(value, error);
+      case field::content_length:
+        return check_content_length(to_std(value), error);
+      case field::expect:
+        return check_expect(value, error);
       case field::host:
         if (std::exchange(has_host_, true)) refuse(bad_request("there is more than one Host"), error);
         return;
-      default: return;
+      default:
+        return;
     }
   }
 
   // Later versions of Beast hand trailers over by themselves.
-  void on_trailer_field_impl(field name, beast::string_view name_text, beast::string_view value, ErrorCode& error) {
+  void on_trailer_field_impl(field name, beast::string_view name_text, beast::string_view value,
+                             ErrorCode& error) {
     on_field_impl(name, name_text, value, error);
   }
 
@@ -155,17 +174,20 @@ class Parser final : public beast::http::basic_parser<true> {
 
   void check_transfer_encoding(beast::string_view value, ErrorCode& error) {
     if (!http_1_1) return refuse(bad_request("HTTP/1.0 has no Transfer-Encoding"), error);
-    if (!beast::iequals(value, "chunked")) refuse(bad_request("no Transfer-Encoding but chunked is known"), error);
+    if (!beast::iequals(value, "chunked"))
+      refuse(bad_request("no Transfer-Encoding but chunked is known"), error);
   }
 
   void check_content_length(std::string_view value, ErrorCode& error) {
     const bool digits = std::all_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '9'; });
-    if (std::exchange(has_length_, true) || !digits) refuse(bad_request("Content-Length is malformed or given twice"), error);
+    if (std::exchange(has_length_, true) || !digits)
+      refuse(bad_request("Content-Length is malformed or given twice"), error);
   }
 
   void check_expect(beast::string_view value, ErrorCode& error) {
     if (!http_1_1) return;  // RFC 9110, 10.1.1: to be ignored
-    if (!beast::iequals(value, "100-continue")) return refuse(bad_request("nothing but 100-continue can be expected"), error);
+    if (!beast::iequals(value, "100-continue"))
+      return refuse(bad_request("nothing but 100-continue can be expected"), error);
     expects = true;
   }
 
@@ -181,7 +203,7 @@ class Parser final : public beast::http::basic_parser<true> {
 }  // namespace
 
 struct RequestReader::Message {
-  std::string method, target;    // outlive the parser, so that their memory serves the next request too
+  std::string method, target;  // outlive the parser, so that their memory serves the next request too
   std::optional<Parser> parser;
   Request request;
   Problem refusal;
@@ -222,13 +244,20 @@ std::size_t RequestReader::feed(std::string_view bytes) {
   return message_->feed(bytes);
 }
 
-RequestReader::State RequestReader::state() const { return message_->state; }
-const Request& RequestReader::request() const { return message_->request; }
-const Problem& RequestReader::refusal() const { return message_->refusal; }
+RequestReader::State RequestReader::state() const {
+  return message_->state;
+}
+const Request& RequestReader::request() const {
+  return message_->request;
+}
+const Problem& RequestReader::refusal() const {
+  return message_->refusal;
+}
 
 bool RequestReader::take_expectation() {
   const auto& parser = message_->parser;
-  return parser && parser->is_header_done() && parser->body.empty() && std::exchange(message_->parser->expects, false);
+  return parser && parser->is_header_done() && parser->body.empty() &&
+         std::exchange(message_->parser->expects, false);
 }
 
 void RequestReader::reset() {

@@ -1,5 +1,6 @@
-// Reads one HTTP/1 request (RFC 9112) from bytes as they come, by Boost.Beast's parser, and refuses what that parser
-// lets through. Bounded: header, body, and all bytes of a request together. Loop only, one request at a time.
+// Reads one HTTP/1 request (RFC 9112) from bytes as they come, by Boost.Beast's parser, and refuses what that
+// parser lets through. Bounded: header, body, and all bytes of a request together. Loop only, one request at
+// a time.
 #pragma once
 
 #include <cstddef>
@@ -25,13 +26,13 @@ class RequestReader {
   RequestReader();
   ~RequestReader();
 
-  // Takes bytes of the current request and returns how many it used; the caller gives the others again, with more
-  // behind them. Not to be called again once the state is not kPartial.
+  // Takes bytes of the current request and returns how many it used; the caller gives the others again, with
+  // more behind them. Not to be called again once the state is not kPartial.
   std::size_t feed(std::string_view bytes);
 
   State state() const;
-  const Request& request() const;       // when kWhole; views live until reset()
-  const Problem& refusal() const;       // when kRefused
+  const Request& request() const;  // when kWhole; views live until reset()
+  const Problem& refusal() const;  // when kRefused
   // Once true: the client waits for "100 Continue" before it sends the body (RFC 9110, 10.1.1).
   bool take_expectation();
 

@@ -1,5 +1,6 @@
-// HTTP responses (RFC 9112) and problem documents (RFC 9457), written into the buffer that goes to the socket. Pure.
-// Every answer forbids caching. There is no Date: both ends read the same clock, and refusals stay the same bytes.
+// HTTP responses (RFC 9112) and problem documents (RFC 9457), written into the buffer that goes to the
+// socket. Pure. Every answer forbids caching. There is no Date: both ends read the same clock, and refusals
+// stay the same bytes.
 #pragma once
 
 #include <string_view>
@@ -13,7 +14,7 @@ namespace credsync::ipc::http {
 struct Framing {
   bool http_1_1 = true;
   bool keep_alive = true;
-  bool head_only = false;            // an answer to HEAD has no body (RFC 9110, 9.3.2)
+  bool head_only = false;  // an answer to HEAD has no body (RFC 9110, 9.3.2)
 };
 
 // Said with `busy` and `unavailable` when nobody knows better.
@@ -28,11 +29,14 @@ struct ResponseHead {
 };
 
 // Status line and header; the body's size is known.
-void write_head(WipedBuffer& out, const Framing& framing, const ResponseHead& head, std::size_t content_length);
-void write_response(WipedBuffer& out, const Framing& framing, const ResponseHead& head, std::string_view body);
+void write_head(WipedBuffer& out, const Framing& framing, const ResponseHead& head,
+                std::size_t content_length);
+void write_response(WipedBuffer& out, const Framing& framing, const ResponseHead& head,
+                    std::string_view body);
 void write_json(WipedBuffer& out, const Framing& framing, std::string_view body);
 
-void write_problem(WipedBuffer& out, const Framing& framing, const Problem& problem, std::string_view allow = {});
+void write_problem(WipedBuffer& out, const Framing& framing, const Problem& problem,
+                   std::string_view allow = {});
 // What callers are told while the daemon drains.
 Problem stopping_problem();
 // 404 for a path that nobody knows; RFC 9457, 4.2.1 ("about:blank"), for it is no problem of an account.

@@ -1,4 +1,5 @@
-// Which operation a request asks for: the table of paths, and the strict reading of parameters and bodies. Pure.
+// Which operation a request asks for: the table of paths, and the strict reading of parameters and bodies.
+// Pure.
 #pragma once
 
 #include <span>
@@ -23,7 +24,8 @@ inline constexpr std::int64_t kLongestMinValid = 365LL * 86400;
 
 std::variant<Call, Refusal> understand(const Request& request);
 
-// The one answer for an account that does not exist, that the caller may not know of, or whose name cannot be one.
+// The one answer for an account that does not exist, that the caller may not know of, or whose name cannot be
+// one.
 Problem no_such_account();
 
 }  // namespace credsync::ipc::http

@@ -4,8 +4,8 @@
 
 namespace credsync::ipc::http {
 
-Result<std::unique_ptr<Server>> Server::create(Loop& loop, const Clock& clock, Service& service, const Limits& limits,
-                                               const Timing& timing) {
+Result<std::unique_ptr<Server>> Server::create(Loop& loop, const Clock& clock, Service& service,
+                                               const Limits& limits, const Timing& timing) {
   auto hub = Hub::create(loop, clock, service, timing);
   if (!hub) return std::move(hub).error();
   (*hub)->set_limits(limits);
@@ -27,9 +27,17 @@ Result<void> Server::adopt(Descriptor listening) {
   return hub_->add(std::move(*socket));
 }
 
-void Server::stop_listening() { hub_->stop_listening(); }
-void Server::set_limits(const Limits& limits) { hub_->set_limits(limits); }
-void Server::stop(Duration at_most, UniqueFunction<void()> done) { hub_->stop(at_most, std::move(done)); }
-Counts Server::counts() const { return hub_->counts(); }
+void Server::stop_listening() {
+  hub_->stop_listening();
+}
+void Server::set_limits(const Limits& limits) {
+  hub_->set_limits(limits);
+}
+void Server::stop(Duration at_most, UniqueFunction<void()> done) {
+  hub_->stop(at_most, std::move(done));
+}
+Counts Server::counts() const {
+  return hub_->counts();
+}
 
 }  // namespace credsync::ipc::http

@@ -1,9 +1,9 @@
-// The HTTP front door: requests on Unix sockets, answered from a Service. Owns its listening sockets and connections, and
-// one nested epoll set, which is the loop's only source for all of them. Lives on the loop, has no thread;
-// loop and service must outlive it.
+// The HTTP front door: requests on Unix sockets, answered from a Service. Owns its listening sockets and
+// connections, and one nested epoll set, which is the loop's only source for all of them. Lives on the loop,
+// has no thread; loop and service must outlive it.
 //
-// A caller that misbehaves costs itself its connection and nobody else anything: see the bounds in limits.h, in
-// request_reader.h and in connection.h. Errors of one connection are never errors of the server.
+// A caller that misbehaves costs itself its connection and nobody else anything: see the bounds in limits.h,
+// in request_reader.h and in connection.h. Errors of one connection are never errors of the server.
 #pragma once
 
 #include <sys/types.h>
@@ -21,10 +21,11 @@
 
 namespace credsync::ipc::http {
 
-// From the first byte of a request to its last. On a local socket a request is there at once; only a hand at a terminal
-// needs seconds.
+// From the first byte of a request to its last. On a local socket a request is there at once; only a hand at
+// a terminal needs seconds.
 inline constexpr Duration kRequestDeadline = 5s;
-// How long an answer may lie unread. Thousands of accounts are read in milliseconds, so whoever takes longer has stopped.
+// How long an answer may lie unread. Thousands of accounts are read in milliseconds, so whoever takes longer
+// has stopped.
 inline constexpr Duration kAnswerDeadline = 60s;
 // How long a refused client is listened to, so that it reads the refusal instead of a broken pipe.
 inline constexpr Duration kLingerDeadline = 1s;
@@ -47,9 +48,10 @@ class Hub;
 
 class Server {
  public:
-  static Result<std::unique_ptr<Server>> create(Loop& loop, const Clock& clock, Service& service, const Limits& limits,
-                                                const Timing& timing = {});
-  // Closes everything at once; stop() first for an orderly end. Not to be called from a callback of this server.
+  static Result<std::unique_ptr<Server>> create(Loop& loop, const Clock& clock, Service& service,
+                                                const Limits& limits, const Timing& timing = {});
+  // Closes everything at once; stop() first for an orderly end. Not to be called from a callback of this
+  // server.
   ~Server();
 
   // Makes a socket at `path` with `mode` and listens; see ListeningSocket::open for the errors.
@@ -62,8 +64,9 @@ class Server {
   // From now on; who is over a new limit already is not cut off.
   void set_limits(const Limits& limits);
 
-  // Drains: no more connections; waiting callers are told `unavailable`, streams end with a comment, idle connections are
-  // closed, the others get what they were promised. `done` runs on the loop when all is sent, or `at_most` later.
+  // Drains: no more connections; waiting callers are told `unavailable`, streams end with a comment, idle
+  // connections are closed, the others get what they were promised. `done` runs on the loop when all is sent,
+  // or `at_most` later.
   void stop(Duration at_most, UniqueFunction<void()> done);
 
   Counts counts() const;

@@ -1,5 +1,5 @@
-// A request target (RFC 9112, 3.2) taken apart: path segments and query parameters, escapes undone. Pure and strict:
-// whatever could be read in two ways is refused.
+// A request target (RFC 9112, 3.2) taken apart: path segments and query parameters, escapes undone. Pure and
+// strict: whatever could be read in two ways is refused.
 #pragma once
 
 #include <optional>
@@ -14,12 +14,12 @@
 namespace credsync::ipc::http {
 
 struct Target {
-  std::string path;                                          // escapes not undone
-  std::vector<std::pair<std::string, std::string>> query;    // in order, each name once
+  std::string path;                                        // escapes not undone
+  std::vector<std::pair<std::string, std::string>> query;  // in order, each name once
 };
 
-// Origin form and absolute form ("http://…"). Refused: other forms, a fragment, bytes outside visible ASCII, broken
-// escapes, NUL, a parameter without a name or given twice, more than kMostParameters.
+// Origin form and absolute form ("http://…"). Refused: other forms, a fragment, bytes outside visible ASCII,
+// broken escapes, NUL, a parameter without a name or given twice, more than kMostParameters.
 Result<Target> parse_target(std::string_view target);
 inline constexpr std::size_t kMostParameters = 8;  // no path knows more than two
 

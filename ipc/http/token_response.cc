@@ -19,10 +19,12 @@ std::size_t room_for(const TokenView& view) {
                      view.header_name.size() + view.header_prefix.size() + view.state.size();
   std::size_t items = 0;
   if (view.scope != nullptr) {
-    for (const std::string& scope : *view.scope) text += scope.size(), ++items;
+    for (const std::string& scope : *view.scope)
+      text += scope.size(), ++items;
   }
   if (view.extra != nullptr) {
-    for (const auto& [name, value] : *view.extra) text += name.size() + value.size(), ++items;
+    for (const auto& [name, value] : *view.extra)
+      text += name.size() + value.size(), ++items;
   }
   constexpr std::size_t kPunctuation = 8;
   return kFixedRoom + kEscaped * text + kPunctuation * items;
@@ -50,7 +52,8 @@ WipedString render_standing(const TokenView& view) {
   json.time("expires_at", view.expires_at);
   json.begin_array("scope");
   if (view.scope != nullptr) {
-    for (const std::string& scope : *view.scope) json.text(scope);
+    for (const std::string& scope : *view.scope)
+      json.text(scope);
   }
   json.end_array();
   json.number("generation", view.generation);
@@ -58,7 +61,8 @@ WipedString render_standing(const TokenView& view) {
   write_header(json, view);
   json.begin_object("extra");
   if (view.extra != nullptr) {
-    for (const auto& [name, value] : *view.extra) json.text(name, value);
+    for (const auto& [name, value] : *view.extra)
+      json.text(name, value);
   }
   json.end_object();
   return out;

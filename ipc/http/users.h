@@ -1,4 +1,5 @@
-// What each user holds of the front door right now. An entry lives as long as one of its user's connections. Loop only.
+// What each user holds of the front door right now. An entry lives as long as one of its user's connections.
+// Loop only.
 #pragma once
 
 #include <sys/types.h>
@@ -12,7 +13,7 @@ struct Use {
   unsigned connections = 0;
   unsigned waiting = 0;
   unsigned streams = 0;
-  unsigned refused = 0;    // connections that are only told "busy" and drained
+  unsigned refused = 0;  // connections that are only told "busy" and drained
 
   bool nothing() const { return connections == 0 && refused == 0; }
 };
@@ -31,7 +32,8 @@ class Users {
   }
   void add_to(std::size_t& users, std::size_t& waiting, std::size_t& streams) const {
     users += uses_.size();
-    for (const auto& [uid, use] : uses_) waiting += use.waiting, streams += use.streams;
+    for (const auto& [uid, use] : uses_)
+      waiting += use.waiting, streams += use.streams;
   }
 
  private:

@@ -15,9 +15,16 @@ constexpr std::size_t kSmallest = 2048;  // one answer with a token
 
 void WipedBuffer::reserve(std::size_t size) {
   if (capacity_ - begin_ >= size) return;
-  const std::size_t capacity = std::max({kSmallest, size, capacity_ * 2});
-  std::unique_ptr<char[]> larger(new char[capacity]);
   const std::size_t have = this->size();
+  if (capacity_ >= size && begin_ >= have) {  // room enough in front, and each byte moves but rarely
+    std::memcpy(bytes_.get(), bytes_.get() + begin_, have);
+    wipe(bytes_.get() + begin_, have);
+    begin_ = 0;
+    end_ = have;
+    return;
+  }
+  const std::size_t capacity = std::max({kSmallest, size, have * 2});
+  std::unique_ptr<char[]> larger(new char[capacity]);
   if (have != 0) std::memcpy(larger.get(), bytes_.get() + begin_, have);
   wipe(bytes_.get() + begin_, have);
   bytes_ = std::move(larger);

@@ -1,5 +1,5 @@
-// Bytes on their way into or out of one socket. They may hold tokens, so whatever leaves the buffer, because it was
-// taken, cut off or moved to a larger place, is wiped. Owns its memory; loop only.
+// Bytes on their way into or out of one socket. They may hold tokens, so whatever leaves the buffer, because
+// it was taken, cut off or moved to a larger place, is wiped. Owns its memory; loop only.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// The floor: one epoll thread on a Unix socket that answers each read with the same bytes, whatever it read. What an HTTP
-// server costs beyond this is HTTP's.
+// The floor: one epoll thread on a Unix socket that answers each read with the same bytes, whatever it read.
+// What an HTTP server costs beyond this is HTTP's.
 //   bench_echo_server SOCKET ANSWER-FILE
 #include <signal.h>
 #include <sys/epoll.h>
@@ -23,7 +23,8 @@ int listen_at(const char* path) {
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, path, sizeof address.sun_path - 1);
   ::unlink(path);
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || ::listen(fd, 4096) != 0) return -1;
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || ::listen(fd, 4096) != 0)
+    return -1;
   return fd;
 }
 
@@ -47,7 +48,8 @@ void serve(int epoll, int listening, const std::string& answer) {
         continue;
       }
       const ssize_t got = ::recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
-      const bool goes_on = got > 0 && ::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
+      const bool goes_on =
+          got > 0 && ::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
       if (!goes_on) ::close(fd);
     }
   }

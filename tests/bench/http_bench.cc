@@ -1,5 +1,7 @@
-// Measures a server on a Unix socket against the bare echo of the same bytes, both in this run, and prints the ratios.
-//   bench_http_bench --echo BENCH_ECHO_SERVER [--seconds N] (--server COMMAND… | --socket PATH --pid PID) [--target PATH]
+// Measures a server on a Unix socket against the bare echo of the same bytes, both in this run, and prints
+// the ratios.
+//   bench_http_bench --echo BENCH_ECHO_SERVER [--seconds N] (--server COMMAND… | --socket PATH --pid PID)
+//   [--target PATH]
 // The server is either started (COMMAND gets a socket's path and prints "ready") or already there.
 #include <fcntl.h>
 #include <sched.h>
@@ -43,7 +45,7 @@ void pin(pid_t pid, int cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET(static_cast<unsigned>(cpu), &set);
-  ::sched_setaffinity(pid, sizeof set, &set);   // on one CPU only it stays where it is
+  ::sched_setaffinity(pid, sizeof set, &set);  // on one CPU only it stays where it is
 }
 
 struct Server {
@@ -56,7 +58,8 @@ Server launch(std::vector<std::string> command, const std::string& socket) {
   int out[2];
   if (::pipe2(out, O_CLOEXEC) != 0) fail("pipe");
   std::vector<char*> argv;
-  for (std::string& word : command) argv.push_back(word.data());
+  for (std::string& word : command)
+    argv.push_back(word.data());
   argv.push_back(nullptr);
   const pid_t pid = ::fork();
   if (pid < 0) fail("fork");
@@ -81,7 +84,8 @@ void end(const Server& server) {
 double cpu_seconds(pid_t pid) {
   clockid_t clock{};
   timespec used{};
-  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0) fail("the server's CPU time");
+  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0)
+    fail("the server's CPU time");
   return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
 }
 
@@ -90,7 +94,8 @@ int connect_to(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.data(), std::min(path.size(), sizeof address.sun_path - 1));
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail("connect to " + path);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    fail("connect to " + path);
   return fd;
 }
 
@@ -112,12 +117,15 @@ struct Exchange {
 void send_request(Exchange& exchange, const std::string& request) {
   exchange.begin = Clock::now();
   exchange.have = 0;
-  if (::send(exchange.fd, request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size())) fail("send");
+  if (::send(exchange.fd, request.data(), request.size(), MSG_NOSIGNAL) !=
+      static_cast<ssize_t>(request.size()))
+    fail("send");
 }
 
 // True when the answer is whole.
 bool receive_some(Exchange& exchange) {
-  const ssize_t got = ::recv(exchange.fd, exchange.buffer.data() + exchange.have, exchange.buffer.size() - exchange.have, 0);
+  const ssize_t got =
+      ::recv(exchange.fd, exchange.buffer.data() + exchange.have, exchange.buffer.size() - exchange.have, 0);
   if (got <= 0) fail("receive");
   exchange.have += static_cast<std::size_t>(got);
   const auto size = message_size({exchange.buffer.data(), exchange.have});
@@ -125,14 +133,16 @@ bool receive_some(Exchange& exchange) {
 }
 
 struct Figures {
-  double p50 = 0, p99 = 0;       // microseconds
-  double rate = 0;               // requests a second
-  double server_cpu = 0;         // microseconds a request
+  double p50 = 0, p99 = 0;  // microseconds
+  double rate = 0;          // requests a second
+  double server_cpu = 0;    // microseconds a request
 };
 
 Figures summarise(std::vector<double>& times, double seconds, double server_seconds) {
   std::sort(times.begin(), times.end());
-  const auto at = [&](double share) { return times[static_cast<std::size_t>(share * static_cast<double>(times.size() - 1))]; };
+  const auto at = [&](double share) {
+    return times[static_cast<std::size_t>(share * static_cast<double>(times.size() - 1))];
+  };
   const auto count = static_cast<double>(times.size());
   return {at(0.50), at(0.99), count / seconds, server_seconds / count * 1e6};
 }
@@ -144,7 +154,8 @@ Figures measure(const Server& server, double seconds, One one) {
   times.reserve(4'000'000);
   const auto run = [&](double span) {
     const auto end = Clock::now() + std::chrono::duration<double>(span);
-    while (Clock::now() < end) one(times);
+    while (Clock::now() < end)
+      one(times);
   };
   run(seconds / 10);
   times.clear();
@@ -160,7 +171,8 @@ Figures one_client(const Server& server, const std::string& request, double seco
   exchange.fd = connect_to(server.socket);
   const Figures figures = measure(server, seconds, [&](std::vector<double>& times) {
     send_request(exchange, request);
-    while (!receive_some(exchange)) {}
+    while (!receive_some(exchange)) {
+    }
     times.push_back(Microseconds(Clock::now() - exchange.begin).count());
   });
   ::close(exchange.fd);
@@ -173,7 +185,8 @@ Figures connection_each(const Server& server, const std::string& request, double
     const auto begin = Clock::now();
     exchange.fd = connect_to(server.socket);
     send_request(exchange, request);
-    while (!receive_some(exchange)) {}
+    while (!receive_some(exchange)) {
+    }
     ::close(exchange.fd);
     times.push_back(Microseconds(Clock::now() - begin).count());
   });
@@ -200,7 +213,8 @@ Figures many_clients(const Server& server, const std::string& request, double se
       send_request(exchange, request);
     }
   });
-  for (Exchange& exchange : exchanges) ::close(exchange.fd);
+  for (Exchange& exchange : exchanges)
+    ::close(exchange.fd);
   ::close(epoll);
   return figures;
 }
@@ -209,7 +223,8 @@ std::string fetch_answer(const Server& server, const std::string& request) {
   Exchange exchange;
   exchange.fd = connect_to(server.socket);
   send_request(exchange, request);
-  while (!receive_some(exchange)) {}
+  while (!receive_some(exchange)) {
+  }
   ::close(exchange.fd);
   std::string answer = exchange.buffer.substr(0, exchange.have);
   if (!answer.starts_with("HTTP/1.1 200")) {
@@ -224,19 +239,22 @@ struct Rounds {
   std::vector<Figures> server, echo;
   double ratio(double Figures::*what) const {
     std::vector<double> ratios;
-    for (std::size_t i = 0; i < server.size(); ++i) ratios.push_back(server[i].*what / (echo[i].*what));
+    for (std::size_t i = 0; i < server.size(); ++i)
+      ratios.push_back(server[i].*what / (echo[i].*what));
     std::sort(ratios.begin(), ratios.end());
     return ratios[ratios.size() / 2];
   }
   double middle(const std::vector<Figures>& of, double Figures::*what) const {
     std::vector<double> values;
-    for (const Figures& figures : of) values.push_back(figures.*what);
+    for (const Figures& figures : of)
+      values.push_back(figures.*what);
     std::sort(values.begin(), values.end());
     return values[values.size() / 2];
   }
 };
 
-void print(const char* what, const Rounds& rounds, double Figures::*figure, const char* bound, double limit, bool at_most) {
+void print(const char* what, const Rounds& rounds, double Figures::*figure, const char* bound, double limit,
+           bool at_most) {
   const double ratio = rounds.ratio(figure);
   const bool met = at_most ? ratio <= limit : ratio >= limit;
   std::printf("%-44s %12.1f %12.1f %7.2f x  %s%.2f x  %s\n", what, rounds.middle(rounds.server, figure),
@@ -264,10 +282,13 @@ Options parse(int argc, char** argv) {
     if (word == "--rounds") options.rounds = std::atoi(value());
     if (word == "--server") options.command.assign(argv + i + 1, argv + argc), i = argc;
   }
-  const bool complete = !options.echo.empty() && (!options.command.empty() || (!options.socket.empty() && options.pid > 0));
+  const bool complete =
+      !options.echo.empty() && (!options.command.empty() || (!options.socket.empty() && options.pid > 0));
   if (!complete || options.seconds <= 0 || options.rounds < 1) {
-    std::fputs("usage: bench_http_bench --echo PROGRAM [--seconds N] [--rounds N] [--target PATH]\n"
-               "                        (--server PROGRAM … | --socket PATH --pid PID)\n", stderr);
+    std::fputs(
+        "usage: bench_http_bench --echo PROGRAM [--seconds N] [--rounds N] [--target PATH]\n"
+        "                        (--server PROGRAM … | --socket PATH --pid PID)\n",
+        stderr);
     std::exit(2);
   }
   return options;
@@ -286,7 +307,8 @@ int main(int argc, char** argv) {
     server = launch(options.command, base + "/server.sock");
   }
   // About 100 bytes, as a library's client sends them.
-  const std::string request = "GET " + options.target + " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench/1\r\nAccept: */*\r\n\r\n";
+  const std::string request =
+      "GET " + options.target + " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench/1\r\nAccept: */*\r\n\r\n";
   const std::string answer = fetch_answer(server, request);
   std::ofstream(base + "/answer", std::ios::binary) << answer;
   const Server echo = launch({options.echo, base + "/echo.sock", base + "/answer"}, base + "/echo.sock");
@@ -302,8 +324,8 @@ int main(int argc, char** argv) {
     }
     return all;
   };
-  std::printf("request %zu bytes, answer %zu bytes, median of %d rounds of %.1f s\n\n", request.size(), answer.size(),
-              options.rounds, options.seconds);
+  std::printf("request %zu bytes, answer %zu bytes, median of %d rounds of %.1f s\n\n", request.size(),
+              answer.size(), options.rounds, options.seconds);
   std::printf("%-44s %12s %12s %9s  %s\n", "", "server", "echo", "ratio", "target");
   const Rounds one = rounds(one_client, kServerCpu);
   print("keep-alive, 1 client, same CPU: p50 us", one, &Figures::p50, "<= ", 1.75, true);
@@ -317,7 +339,8 @@ int main(int argc, char** argv) {
 
   end(echo);
   end(server);
-  for (const char* name : {"/server.sock", "/echo.sock", "/answer"}) ::unlink((base + name).c_str());
+  for (const char* name : {"/server.sock", "/echo.sock", "/answer"})
+    ::unlink((base + name).c_str());
   ::rmdir(directory);
   return 0;
 }

@@ -1,4 +1,5 @@
-// The HTTP front door on a service that answers at once, with one account, "bench", and a token of a signed JWT's size.
+// The HTTP front door on a service that answers at once, with one account, "bench", and a token of a signed
+// JWT's size.
 //   bench_http_server SOCKET
 #include <cstdio>
 
@@ -9,7 +10,7 @@
 int main(int argc, char** argv) {
   using namespace credsync;
   if (argc != 2) return 2;
-  constexpr std::size_t kTokenSize = 420;   // twice in an answer, which makes about 1,200 bytes
+  constexpr std::size_t kTokenSize = 420;  // twice in an answer, which makes about 1,200 bytes
   fakes::FakeService service;
   service.remember = false;
   service.add("bench").token = std::string(kTokenSize, 'x');

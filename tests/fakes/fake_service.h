@@ -1,5 +1,5 @@
-// A Service whose answers a test decides: accounts with a token, refusals, and calls that wait until the test answers
-// them or the front door gives them up. Loop only.
+// A Service whose answers a test decides: accounts with a token, refusals, and calls that wait until the test
+// answers them or the front door gives them up. Loop only.
 #pragma once
 
 #include <algorithm>
@@ -27,19 +27,21 @@ struct FakeAccount {
   std::uint64_t generation = 7;
   bool min_valid_met = true;
   Secret memo;
-  std::optional<ipc::Problem> problem;   // what every call for this account is answered
-  bool waits = false;                    // calls wait until answer_waiting() or refuse_waiting()
+  std::optional<ipc::Problem> problem;  // what every call for this account is answered
+  bool waits = false;                   // calls wait until answer_waiting() or refuse_waiting()
   unsigned pending_revocations = 0;
   std::optional<Duration> reject_retry_after;
-  std::optional<uid_t> only;             // the only user who may know of it
-  std::function<void(ipc::AccountStatus&)> decorate;   // has the last word on a status
+  std::optional<uid_t> only;                          // the only user who may know of it
+  std::function<void(ipc::AccountStatus&)> decorate;  // has the last word on a status
 };
 
 class FakeService final : public ipc::Service {
  public:
   ~FakeService() override {
-    for (Waiter* waiter : waiting_) waiter->service = nullptr;
-    for (Stream* stream : streams_) stream->service = nullptr;
+    for (Waiter* waiter : waiting_)
+      waiter->service = nullptr;
+    for (Stream* stream : streams_)
+      stream->service = nullptr;
   }
 
   FakeAccount& add(const std::string& name) { return accounts_[name]; }
@@ -47,13 +49,17 @@ class FakeService final : public ipc::Service {
 
   std::size_t waiting() const { return waiting_.size(); }
   std::size_t streams() const { return streams_.size(); }
-  // Answers all that wait as if they had not waited. A reply may come while others still wait: none may be lost.
+  // Answers all that wait as if they had not waited. A reply may come while others still wait: none may be
+  // lost.
   void answer_waiting() {
-    for (auto& account : accounts_) account.second.waits = false;
-    while (!waiting_.empty()) take_first()->answer();
+    for (auto& account : accounts_)
+      account.second.waits = false;
+    while (!waiting_.empty())
+      take_first()->answer();
   }
   void refuse_waiting(const ipc::Problem& problem) {
-    while (!waiting_.empty()) take_first()->refuse(problem);
+    while (!waiting_.empty())
+      take_first()->refuse(problem);
   }
   void emit(const ipc::Event& event) {
     const std::vector<Stream*> now = streams_;
@@ -73,31 +79,34 @@ class FakeService final : public ipc::Service {
     std::optional<WallTime> since;
   };
   std::vector<Asked> asked;
-  bool remember = true;                  // benchmarks and floods do without
+  bool remember = true;  // benchmarks and floods do without
   std::vector<std::pair<uid_t, std::string>> refusals;
-  std::optional<ipc::Problem> admin_problem;   // of reload, doctor, audit and metrics
+  std::optional<ipc::Problem> admin_problem;  // of reload, doctor, audit and metrics
   std::string metrics_text = "# TYPE credsync_up gauge\ncredsync_up 1\n# EOF\n";
 
   std::unique_ptr<ipc::Pending> token(const ipc::Caller& caller, const ipc::TokenQuery& query,
                                       ipc::Reply<ipc::TokenView> reply) override {
-    if (remember) note("token", query.account, caller, [&](Asked& a) { a.min_valid = query.min_valid, a.wait = query.wait; });
-    return later<ipc::TokenView>(caller, query.account, std::move(reply), [](const std::string& name, FakeAccount& a) {
-      ipc::TokenView view;
-      view.account = name;
-      view.access_token = a.token;
-      view.token_type = a.token_type;
-      view.expires_at = a.expires_at;
-      view.expires_in = a.expires_in;
-      view.scope = &a.scope;
-      view.generation = a.generation;
-      view.min_valid_met = a.min_valid_met;
-      view.state = a.state;
-      view.header_name = a.header_name;
-      view.header_prefix = a.header_prefix;
-      view.extra = &a.extra;
-      view.memo = &a.memo;
-      return view;
-    });
+    if (remember)
+      note("token", query.account, caller,
+           [&](Asked& a) { a.min_valid = query.min_valid, a.wait = query.wait; });
+    return later<ipc::TokenView>(caller, query.account, std::move(reply),
+                                 [](const std::string& name, FakeAccount& a) {
+                                   ipc::TokenView view;
+                                   view.account = name;
+                                   view.access_token = a.token;
+                                   view.token_type = a.token_type;
+                                   view.expires_at = a.expires_at;
+                                   view.expires_in = a.expires_in;
+                                   view.scope = &a.scope;
+                                   view.generation = a.generation;
+                                   view.min_valid_met = a.min_valid_met;
+                                   view.state = a.state;
+                                   view.header_name = a.header_name;
+                                   view.header_prefix = a.header_prefix;
+                                   view.extra = &a.extra;
+                                   view.memo = &a.memo;
+                                   return view;
+                                 });
   }
 
   std::unique_ptr<ipc::Pending> refresh(const ipc::Caller& caller, std::string_view account,
@@ -106,18 +115,20 @@ class FakeService final : public ipc::Service {
     return later<ipc::AccountStatus>(caller, account, std::move(reply), &FakeService::status_of);
   }
 
-  std::unique_ptr<ipc::Pending> reject(const ipc::Caller& caller, std::string_view account, ipc::Rejected rejected,
-                                       ipc::Reply<ipc::RejectAnswer> reply) override {
+  std::unique_ptr<ipc::Pending> reject(const ipc::Caller& caller, std::string_view account,
+                                       ipc::Rejected rejected, ipc::Reply<ipc::RejectAnswer> reply) override {
     note("reject", account, caller, [&](Asked& a) {
       a.generation = rejected.generation;
       a.secret = rejected.access_token.expose();
     });
-    return later<ipc::RejectAnswer>(caller, account, std::move(reply), [](const std::string& name, FakeAccount& a) {
-      return ipc::RejectAnswer{name, a.generation, a.reject_retry_after};
-    });
+    return later<ipc::RejectAnswer>(caller, account, std::move(reply),
+                                    [](const std::string& name, FakeAccount& a) {
+                                      return ipc::RejectAnswer{name, a.generation, a.reject_retry_after};
+                                    });
   }
 
-  std::unique_ptr<ipc::Pending> login(const ipc::Caller& caller, std::string_view account, ipc::LoginRequest request,
+  std::unique_ptr<ipc::Pending> login(const ipc::Caller& caller, std::string_view account,
+                                      ipc::LoginRequest request,
                                       ipc::Reply<ipc::AccountStatus> reply) override {
     note("login", account, caller, [&](Asked& a) {
       a.method = request.method;
@@ -130,9 +141,10 @@ class FakeService final : public ipc::Service {
   std::unique_ptr<ipc::Pending> sign_out(const ipc::Caller& caller, std::string_view account,
                                          ipc::Reply<ipc::SignOutAnswer> reply) override {
     note("sign_out", account, caller);
-    return later<ipc::SignOutAnswer>(caller, account, std::move(reply), [](const std::string& name, FakeAccount& a) {
-      return ipc::SignOutAnswer{name, a.pending_revocations};
-    });
+    return later<ipc::SignOutAnswer>(caller, account, std::move(reply),
+                                     [](const std::string& name, FakeAccount& a) {
+                                       return ipc::SignOutAnswer{name, a.pending_revocations};
+                                     });
   }
 
   ipc::Answer<ipc::AccountStatus> status(const ipc::Caller& caller, std::string_view account) override {
@@ -157,7 +169,8 @@ class FakeService final : public ipc::Service {
     ipc::WhoAmI who;
     who.caller = caller;
     who.user = "alice";
-    for (const gid_t gid : caller.groups) who.groups.emplace_back(gid, "group");
+    for (const gid_t gid : caller.groups)
+      who.groups.emplace_back(gid, "group");
     for (auto& [name, account] : accounts_) {
       who.accounts.push_back({name, {"get", "watch"}, {{"accounts.d/a.toml:7", true, "user alice"}}});
     }
@@ -165,14 +178,19 @@ class FakeService final : public ipc::Service {
   }
 
   std::vector<ipc::ProviderSummary> providers(const ipc::Caller&) override {
-    return {{"flat", "Flat", "https://flat.io/developers", "/usr/share/credsyncd/providers/flat.toml",
+    return {{"flat",
+             "Flat",
+             "https://flat.io/developers",
+             "/usr/share/credsyncd/providers/flat.toml",
              {"authorization_code", "static"}}};
   }
 
   ipc::Answer<ipc::ProviderDetail> provider(const ipc::Caller& caller, std::string_view id) override {
     note("provider", id, caller);
-    if (id != "flat") return ipc::Problem{ipc::ProblemKind::kBadRequest, "there is no such provider", {}, {}, {}};
-    return ipc::ProviderDetail{"flat", "Flat", {}, {{"token.url", "https://api.example/token", "flat.toml", 12, {}}}};
+    if (id != "flat")
+      return ipc::Problem{ipc::ProblemKind::kNoSuchAccount, "there is no such provider", {}, {}, {}};
+    return ipc::ProviderDetail{
+        "flat", "Flat", {}, {{"token.url", "https://api.example/token", "flat.toml", 12, {}}}};
   }
 
   ipc::Answer<ipc::ReloadAnswer> reload(const ipc::Caller& caller) override {
@@ -187,10 +205,12 @@ class FakeService final : public ipc::Service {
                                    {"clock", "warning", "the clock is not synchronised", "timedatectl"}};
   }
 
-  ipc::Answer<std::vector<ipc::AuditRecord>> audit(const ipc::Caller& caller, std::optional<WallTime> since) override {
+  ipc::Answer<std::vector<ipc::AuditRecord>> audit(const ipc::Caller& caller,
+                                                   std::optional<WallTime> since) override {
     note("audit", {}, caller, [&](Asked& a) { a.since = since; });
     if (admin_problem) return *admin_problem;
-    return std::vector<ipc::AuditRecord>{{wall_from_seconds(1'800'000'000), "get", "allowed", "flat", 7, 1000, 42, "flat.toml:9", {}}};
+    return std::vector<ipc::AuditRecord>{
+        {wall_from_seconds(1'800'000'000), "get", "allowed", "flat", 7, 1000, 42, "flat.toml:9", {}}};
   }
 
   ipc::Answer<std::string> metrics(const ipc::Caller&) override {
@@ -198,8 +218,9 @@ class FakeService final : public ipc::Service {
     return metrics_text;
   }
 
-  ipc::Answer<std::unique_ptr<ipc::Pending>> subscribe(const ipc::Caller& caller, std::string_view account,
-                                                       std::function<void(const ipc::Event&)> on_event) override {
+  ipc::Answer<std::unique_ptr<ipc::Pending>> subscribe(
+      const ipc::Caller& caller, std::string_view account,
+      std::function<void(const ipc::Event&)> on_event) override {
     note("subscribe", account, caller);
     if (!account.empty() && find(caller, account) == nullptr) return missing();
     for (auto& [name, known] : accounts_) {
@@ -213,10 +234,13 @@ class FakeService final : public ipc::Service {
     return std::unique_ptr<ipc::Pending>(std::move(stream));
   }
 
-  void refused(const ipc::Caller& caller, std::string_view why) override { refusals.emplace_back(caller.uid, why); }
+  void refused(const ipc::Caller& caller, std::string_view why) override {
+    refusals.emplace_back(caller.uid, why);
+  }
 
   static ipc::Event state_of(const std::string& name, const FakeAccount& a) {
-    return {ipc::Event::Kind::kState, name, a.state, wall_from_seconds(1'800'000'000), a.generation, a.expires_at};
+    return {ipc::Event::Kind::kState,         name,         a.state,
+            wall_from_seconds(1'800'000'000), a.generation, a.expires_at};
   }
 
   static ipc::AccountStatus status_of(const std::string& name, FakeAccount& a) {
@@ -282,7 +306,8 @@ class FakeService final : public ipc::Service {
   }
 
   template <typename T, typename Make>
-  std::unique_ptr<ipc::Pending> later(const ipc::Caller& caller, std::string_view name, ipc::Reply<T> reply, Make make) {
+  std::unique_ptr<ipc::Pending> later(const ipc::Caller& caller, std::string_view name, ipc::Reply<T> reply,
+                                      Make make) {
     const auto at = accounts_.find(name);
     if (at == accounts_.end() || !may_know(caller, at->second)) return reply(missing()), nullptr;
     FakeAccount& account = at->second;

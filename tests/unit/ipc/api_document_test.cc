@@ -1,5 +1,5 @@
-// Holds the server to docs/http-api.yaml: the same paths and methods, and for each status that the document lists a
-// request that is answered so, with the content type, the headers and the body that the document has.
+// Holds the server to docs/http-api.yaml: the same paths and methods, and for each status that the document
+// lists a request that is answered so, with the content type, the headers and the body that the document has.
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -16,12 +16,14 @@ using Json = nlohmann::json;
 
 // The document as JSON, by way of PyYAML, so that it is read as everybody else reads it.
 Json read_document() {
-  const std::string command = "python3 -c 'import json,sys,yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)' "
-                              "'" CREDSYNC_HTTP_API "'";
+  const std::string command =
+      "python3 -c 'import json,sys,yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)' "
+      "'" CREDSYNC_HTTP_API "'";
   std::FILE* pipe = ::popen(command.c_str(), "r");
   std::string text;
   char buffer[4096];
-  for (std::size_t got = 0; (got = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) text.append(buffer, got);
+  for (std::size_t got = 0; (got = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;)
+    text.append(buffer, got);
   ::pclose(pipe);
   return Json::parse(text, nullptr, false);
 }
@@ -32,7 +34,7 @@ const Json& document() {
 }
 
 struct Operation_ {
-  std::string path, method;   // "/v1/accounts/{account}", "get"
+  std::string path, method;  // "/v1/accounts/{account}", "get"
   const Json* about = nullptr;
 };
 
@@ -67,10 +69,11 @@ class ApiDocumentTest : public HttpTest {
     start();
   }
 
-  static std::string target_of(const Operation_& operation, std::string_view name = "flat-me") {
+  static std::string target_of(const Operation_& operation, std::string name = {}) {
+    if (name.empty()) name = operation.path.find("provider") == std::string::npos ? "flat-me" : "flat";
     std::string path = pattern_of(operation.path);
     const std::size_t place = path.find("{}");
-    if (place != std::string::npos) path.replace(place, 2, operation.path.find("provider") != std::string::npos ? "flat" : name);
+    if (place != std::string::npos) path.replace(place, 2, name);
     return path;
   }
 
@@ -101,22 +104,37 @@ class ApiDocumentTest : public HttpTest {
   Response provoke(const Operation_& operation, int status) {
     const std::string target = target_of(operation);
     switch (status) {
-      case 200: return ask_for(operation, target);
-      case 202: service_.account("flat-me").pending_revocations = 1; return ask_for(operation, target);
-      case 400: return ask_for(operation, target + "?not_a_parameter=1");
-      case 403: refuse_with(ProblemKind::kNotAllowed); return ask_for(operation, target);
-      case 404: return ask_for(operation, operation.path == "/v1/events" ? target + "?account=none" : target_of(operation, "none"));
-      case 409: refuse_with(ProblemKind::kNeedsLogin); return ask_for(operation, target);
-      case 413: return ask_with(operation, target, std::string(70'000, ' '));
+      case 200:
+        return ask_for(operation, target);
+      case 202:
+        service_.account("flat-me").pending_revocations = 1;
+        return ask_for(operation, target);
+      case 400:
+        return ask_for(operation, target + "?not_a_parameter=1");
+      case 403:
+        refuse_with(ProblemKind::kNotAllowed);
+        return ask_for(operation, target);
+      case 404:
+        return ask_for(operation, operation.path == "/v1/events" ? target + "?account=none"
+                                                                 : target_of(operation, "none"));
+      case 409:
+        refuse_with(ProblemKind::kNeedsLogin);
+        return ask_for(operation, target);
+      case 413:
+        return ask_with(operation, target, std::string(70'000, ' '));
       case 429:
         service_.account("flat-me").waits = true;
         server_->set_limits(Limits{64, 0, 0, 4096});
         return ask_for(operation, target);
       case 503:
-        if (operation.path != "/v1/events") return refuse_with(ProblemKind::kUnavailable), ask_for(operation, target);
+        if (operation.path != "/v1/events")
+          return refuse_with(ProblemKind::kUnavailable), ask_for(operation, target);
         return ask_while_stopping(operation, target);
-      case 504: refuse_with(ProblemKind::kTimeout); return ask_for(operation, target);
-      default: return {};
+      case 504:
+        refuse_with(ProblemKind::kTimeout);
+        return ask_for(operation, target);
+      default:
+        return {};
     }
   }
 
@@ -149,8 +167,10 @@ class ApiDocumentTest : public HttpTest {
 
 TEST_F(ApiDocumentTest, HasThePathsAndMethodsOfTheServer) {
   std::set<std::pair<std::string, std::string>> documented, served;
-  for (const Operation_& operation : operations()) documented.emplace(upper(operation.method), pattern_of(operation.path));
-  for (const Route& route : routes()) served.emplace(route.method, route.pattern);
+  for (const Operation_& operation : operations())
+    documented.emplace(upper(operation.method), pattern_of(operation.path));
+  for (const Route& route : routes())
+    served.emplace(route.method, route.pattern);
   EXPECT_EQ(documented, served);
 }
 
@@ -198,14 +218,16 @@ TEST_F(ApiDocumentTest, ATokenWithoutAnEndFitsToo) {
   service_.account("flat-me").expires_in.reset();
   JsonSchema schemas(document());
   const Json token = Json::parse(get("/v1/accounts/flat-me/token").body);
-  EXPECT_EQ(schemas.check(document().at("components").at("schemas").at("Token"), token), std::vector<std::string>{});
+  EXPECT_EQ(schemas.check(document().at("components").at("schemas").at("Token"), token),
+            std::vector<std::string>{});
 }
 
 TEST_F(ApiDocumentTest, ARefusedReloadFits) {
   service_.admin_problem = Problem{ProblemKind::kBadRequest, "not loaded", {}, {}, {"a.toml:1:2: x"}};
   JsonSchema schemas(document());
   const Json problem = Json::parse(post("/v1/reload", "").body);
-  EXPECT_EQ(schemas.check(document().at("components").at("schemas").at("Problem"), problem), std::vector<std::string>{});
+  EXPECT_EQ(schemas.check(document().at("components").at("schemas").at("Problem"), problem),
+            std::vector<std::string>{});
 }
 
 TEST_F(ApiDocumentTest, EventsFit) {
@@ -213,14 +235,16 @@ TEST_F(ApiDocumentTest, EventsFit) {
   send(client, request("GET", "/v1/events"));
   ASSERT_TRUE(until([&] { return service_.streams() == 1; }));
   service_.emit({Event::Kind::kToken, "flat-me", "ok", wall_from_seconds(1), 8, std::nullopt});
-  ASSERT_TRUE(until([&] { return client.read_available(), client.received.find("event: token") != std::string::npos; }));
+  ASSERT_TRUE(until(
+      [&] { return client.read_available(), client.received.find("event: token") != std::string::npos; }));
   JsonSchema schemas(document());
   std::set<std::string> kinds;
   for (std::size_t at = 0; (at = client.received.find("event: ", at)) != std::string::npos;) {
     const std::size_t data = client.received.find("\ndata: ", at);
     const std::string kind = client.received.substr(at + 7, data - at - 7);
     const std::size_t end = client.received.find("\n\n", data);
-    const Json& schema = document().at("components").at("schemas").at(kind == "token" ? "TokenEvent" : "StateEvent");
+    const Json& schema =
+        document().at("components").at("schemas").at(kind == "token" ? "TokenEvent" : "StateEvent");
     const Json value = Json::parse(client.received.substr(data + 7, end - data - 7));
     EXPECT_EQ(schemas.check(schema, value), std::vector<std::string>{});
     kinds.insert(kind);
@@ -237,13 +261,15 @@ TEST_F(ApiDocumentTest, ParametersAreTakenWithinTheirBoundsAndNotBeyond) {
       const std::string target = target_of(operation) + "?" + parameter.at("name").get<std::string>() + "=";
       const Json& schema = parameter.at("schema");
       if (schema.at("type") == "integer") {
-        const auto least = schema.at("minimum").get<std::int64_t>(), most = schema.at("maximum").get<std::int64_t>();
+        const auto least = schema.at("minimum").get<std::int64_t>(),
+                   most = schema.at("maximum").get<std::int64_t>();
         EXPECT_EQ(ask_for(operation, target + std::to_string(least)).status, 200);
         EXPECT_EQ(ask_for(operation, target + std::to_string(most)).status, 200);
         EXPECT_EQ(ask_for(operation, target + std::to_string(least - 1)).status, 400);
         EXPECT_EQ(ask_for(operation, target + std::to_string(most + 1)).status, 400);
       } else {
-        for (const std::string value : schema.at("examples")) EXPECT_EQ(ask_for(operation, target + value).status, 200);
+        for (const std::string value : schema.at("examples"))
+          EXPECT_EQ(ask_for(operation, target + value).status, 200);
       }
     }
   }

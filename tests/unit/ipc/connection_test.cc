@@ -67,8 +67,10 @@ TEST_F(ConnectionTest, TakesARequestByteByByte) {
   Client client = connect();
   const std::string body = R"({"access_token":"abc"})";
   const std::string chunked = request("POST", "/v1/accounts/a/reject", {}, "Transfer-Encoding: chunked\r\n") +
-                              "a\r\n" + body.substr(0, 10) + "\r\n0C;x=\"y\"\r\n" + body.substr(10) + "\r\n0\r\n\r\n";
-  for (const std::string& bytes : {"\r\n" + token_, request("POST", "/v1/accounts/a/reject", body), chunked}) {
+                              "a\r\n" + body.substr(0, 10) + "\r\n0C;x=\"y\"\r\n" + body.substr(10) +
+                              "\r\n0\r\n\r\n";
+  for (const std::string& bytes :
+       {"\r\n" + token_, request("POST", "/v1/accounts/a/reject", body), chunked}) {
     for (const char byte : bytes) {
       send(client, std::string_view(&byte, 1));
       settle();
@@ -80,7 +82,7 @@ TEST_F(ConnectionTest, TakesARequestByteByByte) {
 }
 
 TEST_F(ConnectionTest, AnswersPipelinedRequestsInTheirOrder) {
-  constexpr int kMany = 500;   // more than one turn answers, more than one read holds
+  constexpr int kMany = 500;  // more than one turn answers, more than one read holds
   std::string bytes;
   for (int i = 0; i < kMany; ++i) {
     service_.add("n" + std::to_string(i));
@@ -99,16 +101,19 @@ TEST_F(ConnectionTest, LongAnswersOfOneTakeTurnsWithOthers) {
   Client greedy = connect();
   Client modest = connect();
   std::string bytes;
-  for (int i = 0; i < 20; ++i) bytes += request("GET", "/v1/accounts");
+  for (int i = 0; i < 20; ++i)
+    bytes += request("GET", "/v1/accounts");
   send(greedy, bytes);
   send(modest, token_);
   ASSERT_TRUE(until([&] {
     modest.read_available();
     return !modest.received.empty();
   }));
-  const auto lists = std::count_if(service_.asked.begin(), service_.asked.end(), [](const auto& a) { return a.operation == "list"; });
+  const auto lists = std::count_if(service_.asked.begin(), service_.asked.end(),
+                                   [](const auto& a) { return a.operation == "list"; });
   EXPECT_LE(lists, 3);
-  for (int i = 0; i < 20; ++i) EXPECT_EQ(read(greedy).status, 200);
+  for (int i = 0; i < 20; ++i)
+    EXPECT_EQ(read(greedy).status, 200);
 }
 
 TEST_F(ConnectionTest, PipelinedRequestsWaitBehindOneThatWaits) {
@@ -125,18 +130,20 @@ TEST_F(ConnectionTest, PipelinedRequestsWaitBehindOneThatWaits) {
 
 TEST_F(ConnectionTest, SaysContinueWhenTheClientWaitsForIt) {
   const std::string body = R"({"generation":3})";
-  const std::string head = request("POST", "/v1/accounts/a/reject", {},
-                                   "Expect: 100-continue\r\nContent-Length: " + std::to_string(body.size()) + "\r\n");
+  const std::string head =
+      request("POST", "/v1/accounts/a/reject", {},
+              "Expect: 100-continue\r\nContent-Length: " + std::to_string(body.size()) + "\r\n");
   Client client = connect();
   send(client, head);
   EXPECT_EQ(read(client).head, "HTTP/1.1 100 Continue\r\n\r\n");
   send(client, body);
   EXPECT_EQ(read(client).status, 200);
 
-  send(client, head + body);   // it did not wait: no need
+  send(client, head + body);  // it did not wait: no need
   EXPECT_EQ(read(client).status, 200);
 
-  send(client, request("POST", "/v1/accounts/a/reject", {}, "Expect: 100-continue\r\nContent-Length: 70000\r\n"));
+  send(client,
+       request("POST", "/v1/accounts/a/reject", {}, "Expect: 100-continue\r\nContent-Length: 70000\r\n"));
   EXPECT_EQ(read(client).status, 413);
 }
 
@@ -147,7 +154,7 @@ TEST_F(ConnectionTest, ARequestHasAFixedTimeHoweverItDrips) {
   auto next = begin;
   ASSERT_TRUE(until([&] {
     if (std::chrono::steady_clock::now() >= next) {
-      client.send_some("a");   // always progress, never a request
+      client.send_some("a");  // always progress, never a request
       next += milliseconds(5);
     }
     client.read_available();
@@ -166,7 +173,8 @@ TEST_F(ConnectionTest, TheTimeCountsFromTheFirstByteOfEachRequest) {
   start(generous(), Timing{.request = 200ms, .answer = 60s, .linger = 50ms});
   Client client = connect();
   const auto end = std::chrono::steady_clock::now() + milliseconds(500);
-  while (std::chrono::steady_clock::now() < end) turn(milliseconds(50));   // idle: no time runs
+  while (std::chrono::steady_clock::now() < end)
+    turn(milliseconds(50));  // idle: no time runs
   send(client, token_ + "GET ");
   EXPECT_EQ(read(client).status, 200);
   EXPECT_EQ(read(client).status, 400);
@@ -217,7 +225,8 @@ TEST_F(ConnectionTest, AClientThatOnlyShutItsWritingSideGetsItsAnswer) {
   send(client, token_);
   client.shut_writing();
   ASSERT_TRUE(until([&] { return service_.waiting() == 1; }));
-  for (int i = 0; i < 20; ++i) turn(milliseconds(2));
+  for (int i = 0; i < 20; ++i)
+    turn(milliseconds(2));
   EXPECT_EQ(service_.waiting(), 1U) << "half closed is not gone";
   service_.answer_waiting();
   EXPECT_EQ(read(client).status, 200);
@@ -240,10 +249,12 @@ TEST_F(ConnectionTest, AHalfClosedClientThatWaitsCostsNoTurns) {
 TEST_F(ConnectionTest, AHalfClosedClientGetsAllItAskedFor) {
   Client client = connect();
   std::string bytes;
-  for (int i = 0; i < 100; ++i) bytes += token_;
+  for (int i = 0; i < 100; ++i)
+    bytes += token_;
   send(client, bytes);
   client.shut_writing();
-  for (int i = 0; i < 100; ++i) ASSERT_EQ(read(client).status, 200);
+  for (int i = 0; i < 100; ++i)
+    ASSERT_EQ(read(client).status, 200);
   EXPECT_TRUE(ends(client));
 }
 
@@ -266,7 +277,8 @@ TEST_F(ConnectionTest, AWaitingCallerLearnsOfARefusal) {
 
 TEST_F(ConnectionTest, AnUnreadAnswerIsGivenUpInTheEnd) {
   start(generous(), Timing{.request = 5s, .answer = 200ms, .linger = 50ms});
-  for (int i = 0; i < 2000; ++i) service_.add("account-" + std::to_string(i));
+  for (int i = 0; i < 2000; ++i)
+    service_.add("account-" + std::to_string(i));
   Client client = connect();
   send(client, request("GET", "/v1/accounts"));
   ASSERT_TRUE(until([&] { return server_->counts().connections == 1; }));
@@ -274,7 +286,8 @@ TEST_F(ConnectionTest, AnUnreadAnswerIsGivenUpInTheEnd) {
 }
 
 TEST_F(ConnectionTest, ALongAnswerArrivesWholeAndTheNextAfterIt) {
-  for (int i = 0; i < 2000; ++i) service_.add("account-" + std::to_string(i));
+  for (int i = 0; i < 2000; ++i)
+    service_.add("account-" + std::to_string(i));
   Client client = connect();
   send(client, request("GET", "/v1/accounts") + token_ + request("GET", "/v1/accounts"));
   EXPECT_EQ(Json::parse(read(client).body).at("accounts").size(), 2001U);
@@ -284,14 +297,18 @@ TEST_F(ConnectionTest, ALongAnswerArrivesWholeAndTheNextAfterIt) {
 
 TEST_F(ConnectionTest, NoMoreIsReadWhileAnswersLieUnread) {
   constexpr std::size_t kRequests = 60;
-  for (int i = 0; i < 300; ++i) service_.add("account-" + std::to_string(i));   // some 140 KB an answer
+  for (int i = 0; i < 300; ++i)
+    service_.add("account-" + std::to_string(i));  // some 140 KB an answer
   Client client = connect();
   std::string bytes;
-  for (std::size_t i = 0; i < kRequests; ++i) bytes += request("GET", "/v1/accounts");
+  for (std::size_t i = 0; i < kRequests; ++i)
+    bytes += request("GET", "/v1/accounts");
   send(client, bytes);
-  for (int i = 0; i < 100; ++i) turn(milliseconds(1));
+  for (int i = 0; i < 100; ++i)
+    turn(milliseconds(1));
   EXPECT_LT(service_.asked.size(), 10U);
-  for (std::size_t i = 0; i < kRequests; ++i) ASSERT_EQ(read(client).status, 200);
+  for (std::size_t i = 0; i < kRequests; ++i)
+    ASSERT_EQ(read(client).status, 200);
   EXPECT_EQ(service_.asked.size(), kRequests);
 }
 

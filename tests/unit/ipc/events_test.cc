@@ -26,14 +26,18 @@ class EventsTest : public HttpTest {
   // The next event's name and data.
   std::pair<std::string, Json> next(Client& client) {
     std::size_t end = 0;
-    if (!until([&] { return client.read_available(), (end = client.received.find("\n\n")) != std::string::npos; })) return {};
+    if (!until([&] {
+          return client.read_available(), (end = client.received.find("\n\n")) != std::string::npos;
+        }))
+      return {};
     const std::string event = client.received.substr(0, end);
     client.received.erase(0, end + 2);
     const std::size_t data = event.find("\ndata: ");
     return {event.substr(7, data - 7), Json::parse(event.substr(data + 7))};
   }
   ipc::Event token_event(const std::string& account) {
-    return {ipc::Event::Kind::kToken, account, "ok", wall_from_seconds(1'800'000'000), 8, wall_from_seconds(1'800'003'600)};
+    return {ipc::Event::Kind::kToken,         account, "ok",
+            wall_from_seconds(1'800'000'000), 8,       wall_from_seconds(1'800'003'600)};
   }
 };
 
@@ -46,7 +50,10 @@ TEST_F(EventsTest, BeginsWithThePresentStates) {
   for (const std::string name : {"a", "b"}) {
     const auto [kind, data] = next(client);
     EXPECT_EQ(kind, "state");
-    EXPECT_EQ(data, (Json{{"account", name}, {"state", "ok"}, {"since", "2027-01-15T08:00:00Z"}, {"generation", 7},
+    EXPECT_EQ(data, (Json{{"account", name},
+                          {"state", "ok"},
+                          {"since", "2027-01-15T08:00:00Z"},
+                          {"generation", 7},
                           {"expires_at", "2030-03-17T17:46:40Z"}}));
   }
 }
@@ -96,7 +103,7 @@ TEST_F(EventsTest, AStreamThatIsNotReadIsClosedAndOthersGoOn) {
   Client reader = subscribe("/v1/events");
   read(reader), next(reader), next(reader);
   std::size_t sent = 0;
-  const std::size_t size = 64;   // an event is longer
+  const std::size_t size = 64;  // an event is longer
   while (service_.streams() == 2 && sent * size < 10 * kMostUnreadEvents) {
     service_.emit(token_event("a"));
     ++sent;
@@ -114,19 +121,22 @@ TEST_F(EventsTest, AStreamThatIsNotReadIsClosedAndOthersGoOn) {
 
 TEST_F(EventsTest, AStreamThatOverflowsWithinOneTurnIsClosedAfterIt) {
   Client deaf = subscribe("/v1/events");
-  for (int i = 0; i < 5000; ++i) service_.emit(token_event("a"));
+  for (int i = 0; i < 5000; ++i)
+    service_.emit(token_event("a"));
   EXPECT_EQ(service_.streams(), 1U) << "never while the service tells its subscribers";
   EXPECT_TRUE(until([&] { return service_.streams() == 0; }));
 }
 
 TEST_F(EventsTest, ManyPresentStatesAreNoOverflow) {
-  for (int i = 0; i < 3000; ++i) service_.add("account-" + std::to_string(i));   // some 400 KB
+  for (int i = 0; i < 3000; ++i)
+    service_.add("account-" + std::to_string(i));  // some 400 KB
   Client client = subscribe("/v1/events");
   service_.emit(token_event("a"));
   settle();
   EXPECT_EQ(service_.streams(), 1U);
   read(client);
-  for (int i = 0; i < 3002; ++i) ASSERT_EQ(next(client).first, "state");
+  for (int i = 0; i < 3002; ++i)
+    ASSERT_EQ(next(client).first, "state");
   EXPECT_EQ(next(client).first, "token");
 }
 

@@ -22,11 +22,13 @@ std::string lower(std::string text) {
 
 }  // namespace
 
-Client::Client(const std::string& path) : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+Client::Client(const std::string& path)
+    : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.data(), path.size());
-  if (::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) socket_.reset();
+  if (::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    socket_.reset();
 }
 
 std::size_t Client::send_some(std::string_view bytes) {
@@ -48,7 +50,9 @@ void Client::read_available() {
   }
 }
 
-void Client::shut_writing() { ::shutdown(socket_.get(), SHUT_WR); }
+void Client::shut_writing() {
+  ::shutdown(socket_.get(), SHUT_WR);
+}
 
 HttpTest::HttpTest() {
   char name[] = "/tmp/credsync-http-XXXXXX";
@@ -64,7 +68,9 @@ HttpTest::~HttpTest() {
   std::filesystem::remove_all(directory_);
 }
 
-Limits HttpTest::generous() { return Limits{64, 64, 16, 4096}; }
+Limits HttpTest::generous() {
+  return Limits{64, 64, 16, 4096};
+}
 
 void HttpTest::start(const Limits& limits, const Timing& timing) {
   auto server = Server::create(*loop_, clock_, service_, limits, timing);
@@ -88,7 +94,8 @@ bool HttpTest::until(const std::function<bool()>& condition, std::chrono::millis
 }
 
 void HttpTest::settle() {
-  while (::sd_event_run(loop_->native(), 0) > 0) {}
+  while (::sd_event_run(loop_->native(), 0) > 0) {
+  }
 }
 
 Client HttpTest::connect() {
@@ -119,8 +126,12 @@ Response HttpTest::ask(std::string_view bytes) {
   return read(client);
 }
 
-Response HttpTest::get(std::string_view target) { return ask(request("GET", target)); }
-Response HttpTest::post(std::string_view target, std::string_view body) { return ask(request("POST", target, body)); }
+Response HttpTest::get(std::string_view target) {
+  return ask(request("GET", target));
+}
+Response HttpTest::post(std::string_view target, std::string_view body) {
+  return ask(request("POST", target, body));
+}
 
 bool HttpTest::ends(Client& client) {
   return until([&] {
@@ -150,7 +161,8 @@ std::optional<Response> take_response(std::string& bytes) {
   return response;
 }
 
-std::string request(std::string_view method, std::string_view target, std::string_view body, std::string_view more) {
+std::string request(std::string_view method, std::string_view target, std::string_view body,
+                    std::string_view more) {
   std::string text(method);
   text.append(" ").append(target).append(" HTTP/1.1\r\nHost: credsync\r\n").append(more);
   if (!body.empty()) text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");

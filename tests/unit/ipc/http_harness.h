@@ -1,5 +1,5 @@
-// A server on a real loop and clients on real sockets, in one thread: clients never block, the loop is turned until what
-// a test waits for has come, or its patience (kPatience) is over.
+// A server on a real loop and clients on real sockets, in one thread: clients never block, the loop is turned
+// until what a test waits for has come, or its patience (kPatience) is over.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -22,8 +22,8 @@ inline constexpr std::chrono::seconds kPatience{10};
 
 struct Response {
   int status = 0;
-  std::string head;                              // status line and header as they came
-  std::map<std::string, std::string> headers;    // names in lower case
+  std::string head;                            // status line and header as they came
+  std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
 };
 
@@ -32,6 +32,7 @@ class Client {
  public:
   explicit Client(const std::string& path);
   Client(Client&&) = default;
+  Client& operator=(Client&&) = default;
 
   // Sends what the socket takes now and returns how much that was.
   std::size_t send_some(std::string_view bytes);
@@ -42,8 +43,8 @@ class Client {
   bool connected() const { return static_cast<bool>(socket_); }
 
   std::string received;
-  bool ended = false;      // the server closed, orderly or not, and all it sent is read
-  bool broken = false;     // it takes no more bytes
+  bool ended = false;   // the server closed, orderly or not, and all it sent is read
+  bool broken = false;  // it takes no more bytes
 
  private:
   Descriptor socket_;
@@ -84,6 +85,7 @@ class HttpTest : public ::testing::Test {
 // Takes one complete response off the front of `bytes`; nothing while it is incomplete.
 std::optional<Response> take_response(std::string& bytes);
 
-std::string request(std::string_view method, std::string_view target, std::string_view body = {}, std::string_view more = {});
+std::string request(std::string_view method, std::string_view target, std::string_view body = {},
+                    std::string_view more = {});
 
 }  // namespace credsync::ipc::http

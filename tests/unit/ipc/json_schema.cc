@@ -28,8 +28,8 @@ bool is_time(const Json& value) {
   return !value.is_string() || std::regex_match(value.get<std::string>(), kTime);
 }
 
-const std::set<std::string> kWords{"description", "examples", "default"};                    // say nothing about a value
-const std::set<std::string> kOfObjects{"properties", "required", "additionalProperties"};   // seen to together
+const std::set<std::string> kWords{"description", "examples", "default"};  // say nothing about a value
+const std::set<std::string> kOfObjects{"properties", "required", "additionalProperties"};  // seen to together
 
 }  // namespace
 
@@ -51,16 +51,19 @@ void JsonSchema::expect(bool holds, const std::string& where, const std::string&
 
 void JsonSchema::check(const Json& schema_or_reference, const Json& value, const std::string& where) {
   const Json& schema = resolve(schema_or_reference);
-  for (const auto& [keyword, ignored] : schema.items()) check_keyword(keyword, schema, value, where);
+  for (const auto& [keyword, ignored] : schema.items())
+    check_keyword(keyword, schema, value, where);
   if (value.is_object()) check_object(schema, value, where);
 }
 
-void JsonSchema::check_keyword(const std::string& keyword, const Json& schema, const Json& value, const std::string& where) {
+void JsonSchema::check_keyword(const std::string& keyword, const Json& schema, const Json& value,
+                               const std::string& where) {
   const Json& wanted = schema.at(keyword);
   if (keyword == "type") {
     expect(is_one_of(wanted, value), where, "is not " + wanted.dump());
   } else if (keyword == "enum") {
-    expect(std::find(wanted.begin(), wanted.end(), value) != wanted.end(), where, value.dump() + " is not listed");
+    expect(std::find(wanted.begin(), wanted.end(), value) != wanted.end(), where,
+           value.dump() + " is not listed");
   } else if (keyword == "const") {
     expect(value == wanted, where, "is not " + wanted.dump());
   } else if (keyword == "minimum") {
@@ -70,12 +73,15 @@ void JsonSchema::check_keyword(const std::string& keyword, const Json& schema, c
   } else if (keyword == "format") {
     expect(wanted == "date-time" && is_time(value), where, "is no time");
   } else if (keyword == "pattern") {
-    expect(!value.is_string() || std::regex_match(value.get<std::string>(), std::regex(wanted.get<std::string>())), where,
-           "does not match " + wanted.dump());
+    expect(!value.is_string() ||
+               std::regex_match(value.get<std::string>(), std::regex(wanted.get<std::string>())),
+           where, "does not match " + wanted.dump());
   } else if (keyword == "items") {
-    for (std::size_t i = 0; value.is_array() && i < value.size(); ++i) check(wanted, value[i], where + "/" + std::to_string(i));
+    for (std::size_t i = 0; value.is_array() && i < value.size(); ++i)
+      check(wanted, value[i], where + "/" + std::to_string(i));
   } else {
-    expect(kWords.contains(keyword) || kOfObjects.contains(keyword), where, "the schema's " + keyword + " is not understood");
+    expect(kWords.contains(keyword) || kOfObjects.contains(keyword), where,
+           "the schema's " + keyword + " is not understood");
   }
 }
 

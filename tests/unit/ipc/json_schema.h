@@ -1,4 +1,5 @@
-// As much of JSON Schema 2020-12 as docs/http-api.yaml uses. A keyword it does not know is a failure, not a silence.
+// As much of JSON Schema 2020-12 as docs/http-api.yaml uses. A keyword it does not know is a failure, not a
+// silence.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -34,7 +34,7 @@ TEST_F(LimitsTest, AConnectionOverTheLimitIsToldAndClosed) {
     EXPECT_EQ(read(held.back()).status, 200);
   }
   Client third = connect();
-  expect_busy(read(third));   // at once: no request is needed
+  expect_busy(read(third));  // at once: no request is needed
   EXPECT_TRUE(ends(third));
   ASSERT_EQ(service_.refusals.size(), 1U);
   EXPECT_EQ(service_.refusals[0], std::pair(::geteuid(), std::string("too many connections")));
@@ -61,7 +61,8 @@ TEST_F(LimitsTest, AFloodOfRefusedConnectionsHoldsNothing) {
   send(held, token_);
   EXPECT_EQ(read(held).status, 200);
   std::vector<Client> flood;
-  for (int i = 0; i < 500; ++i) flood.push_back(connect());
+  for (int i = 0; i < 500; ++i)
+    flood.push_back(connect());
   settle();
   EXPECT_LE(server_->counts().connections, 1U + 8U);
   send(held, token_);
@@ -88,10 +89,12 @@ TEST_F(LimitsTest, WaitingRequestsAreLimited) {
   start(Limits{64, 2, 16, 4096});
   service_.add("slow").waits = true;
   std::vector<Client> waiting;
-  for (int i = 0; i < 2; ++i) send(waiting.emplace_back(connect()), request("GET", "/v1/accounts/slow/token"));
+  for (int i = 0; i < 2; ++i)
+    send(waiting.emplace_back(connect()), request("GET", "/v1/accounts/slow/token"));
   ASSERT_TRUE(until([&] { return server_->counts().waiting == 2; }));
   Client over = connect();
-  for (const auto& [method, path] : {std::pair("GET", "/v1/accounts/slow/token"), std::pair("POST", "/v1/accounts/slow/refresh")}) {
+  for (const auto& [method, path] :
+       {std::pair("GET", "/v1/accounts/slow/token"), std::pair("POST", "/v1/accounts/slow/refresh")}) {
     send(over, request(method, path));
     expect_busy(read(over));
   }
@@ -100,7 +103,8 @@ TEST_F(LimitsTest, WaitingRequestsAreLimited) {
   send(over, token_);
   EXPECT_EQ(read(over).status, 200) << "what needs no wait is answered";
   service_.answer_waiting();
-  for (Client& client : waiting) EXPECT_EQ(read(client).status, 200);
+  for (Client& client : waiting)
+    EXPECT_EQ(read(client).status, 200);
   EXPECT_EQ(server_->counts().waiting, 0U);
 }
 
@@ -136,7 +140,8 @@ TEST_F(LimitsTest, WithoutAnIdleConnectionNewOnesAreTurnedAway) {
   start(Limits{64, 64, 16, 2});
   service_.account("a").waits = true;
   std::vector<Client> clients;
-  for (int i = 0; i < 2; ++i) send(clients.emplace_back(connect()), token_);
+  for (int i = 0; i < 2; ++i)
+    send(clients.emplace_back(connect()), token_);
   ASSERT_TRUE(until([&] { return service_.waiting() == 2; }));
   Client over = connect();
   expect_busy(read(over), 503, "unavailable");
@@ -164,13 +169,15 @@ TEST_F(LimitsTest, WithoutDescriptorsClientsAreToldAndTheLoopStaysCalm) {
   send(first, token_);
   EXPECT_EQ(read(first).status, 200);
   std::vector<Client> clients;
-  for (int i = 0; i < 10; ++i) clients.push_back(connect());
+  for (int i = 0; i < 10; ++i)
+    clients.push_back(connect());
   int refused = 0;
   {
     const DescriptorShortage shortage(4);
     unsigned turns = 0;
     const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(350);
-    for (; std::chrono::steady_clock::now() < end; ++turns) turn(std::chrono::milliseconds(50));
+    for (; std::chrono::steady_clock::now() < end; ++turns)
+      turn(std::chrono::milliseconds(50));
     EXPECT_LT(turns, 100U);
     send(first, token_);
     EXPECT_EQ(read(first).status, 200);
@@ -202,9 +209,12 @@ TEST_F(LimitsTest, TwoThousandConnectionsAtOnce) {
   }
   ASSERT_TRUE(until([&] { return server_->counts().waiting == kMany; }));
   service_.answer_waiting();
-  for (Client& client : clients) ASSERT_EQ(read(client).status, 200);
-  for (Client& client : clients) send(client, token_);
-  for (Client& client : clients) ASSERT_EQ(read(client).status, 200);
+  for (Client& client : clients)
+    ASSERT_EQ(read(client).status, 200);
+  for (Client& client : clients)
+    send(client, token_);
+  for (Client& client : clients)
+    ASSERT_EQ(read(client).status, 200);
   clients.clear();
   EXPECT_TRUE(until([&] { return server_->counts().connections == 0; }));
   EXPECT_EQ(server_->counts().users, 0U);
@@ -218,7 +228,8 @@ pid_t crowd(const std::string& path, std::size_t count, uid_t uid, int ready, co
   ::close(gate[1]);
   if (::setgid(uid) != 0 || ::setuid(uid) != 0) ::_exit(1);
   std::vector<Client> clients;
-  for (std::size_t i = 0; i < count; ++i) clients.emplace_back(path);
+  for (std::size_t i = 0; i < count; ++i)
+    clients.emplace_back(path);
   const char byte = 'r';
   if (::write(ready, &byte, 1) != 1) ::_exit(2);
   char go = 0;
@@ -238,14 +249,17 @@ TEST_F(LimitsTest, OneUserOverItsLimitIsNotNoticedByAnother) {
   char byte = 0;
   ASSERT_TRUE(until([&] { return ::read(ready[0], &byte, 1) == 1; }));
   settle();
-  for (int i = 0; i < 4; ++i) EXPECT_EQ(ask(token_).status, 200);
+  for (int i = 0; i < 4; ++i)
+    EXPECT_EQ(ask(token_).status, 200);
   EXPECT_EQ(server_->counts().users, 2U);
-  for (const auto& [uid, why] : service_.refusals) EXPECT_EQ(uid, kOther);
+  for (const auto& [uid, why] : service_.refusals)
+    EXPECT_EQ(uid, kOther);
   EXPECT_EQ(service_.refusals.size(), 96U);
   ::close(gate[1]);
   ::waitpid(child, nullptr, 0);
   EXPECT_TRUE(until([&] { return server_->counts().connections == 0; }));
-  for (const int fd : {ready[0], ready[1], gate[0]}) ::close(fd);
+  for (const int fd : {ready[0], ready[1], gate[0]})
+    ::close(fd);
 }
 
 }  // namespace

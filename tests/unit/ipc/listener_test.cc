@@ -16,11 +16,11 @@ namespace {
 class ListenerTest : public HttpTest {
  protected:
   mode_t mode_of(const std::string& path) {
-    struct stat status{};
+    struct stat status {};
     return ::stat(path.c_str(), &status) == 0 ? status.st_mode & 07777 : 0;
   }
   bool exists(const std::string& path) {
-    struct stat status{};
+    struct stat status {};
     return ::lstat(path.c_str(), &status) == 0;
   }
 };
@@ -67,7 +67,7 @@ TEST_F(ListenerTest, ReplacesAStaleSocket) {
   const std::string kept = path_ + ".kept";
   ASSERT_EQ(::link(path_.c_str(), kept.c_str()), 0);
   { const auto gone = std::move(*first); }
-  ASSERT_EQ(::rename(kept.c_str(), path_.c_str()), 0);   // as a crash would leave it
+  ASSERT_EQ(::rename(kept.c_str(), path_.c_str()), 0);  // as a crash would leave it
   EXPECT_FALSE(Client(path_).connected());
   const auto second = ListeningSocket::open(path_, 0600);
   ASSERT_TRUE(second) << second.error().message();
@@ -92,7 +92,8 @@ TEST_F(ListenerTest, LeavesOtherFilesAlone) {
 }
 
 TEST_F(ListenerTest, RefusesPathsThatDoNotFit) {
-  for (const std::string& path : {std::string(), std::string("relative.sock"), directory_ + "/" + std::string(108, 'x')}) {
+  for (const std::string& path :
+       {std::string(), std::string("relative.sock"), directory_ + "/" + std::string(108, 'x')}) {
     const auto socket = ListeningSocket::open(path, 0600);
     ASSERT_FALSE(socket);
     EXPECT_EQ(socket.error().code(), ErrorCode::kInvalid);
@@ -149,9 +150,11 @@ TEST(PeerTest, ManyGroupsAreNotCut) {
   const pid_t child = ::fork();
   if (child == 0) {
     std::vector<gid_t> groups;
-    for (gid_t gid = 1000; gid < 1500; ++gid) groups.push_back(gid);
+    for (gid_t gid = 1000; gid < 1500; ++gid)
+      groups.push_back(gid);
     int pair[2];
-    const bool ready = ::setgroups(groups.size(), groups.data()) == 0 && ::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0;
+    const bool ready =
+        ::setgroups(groups.size(), groups.data()) == 0 && ::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0;
     const auto caller = ready ? peer_of(pair[0]) : Result<Caller>(invalid("no"));
     ::_exit(caller && caller->groups == groups ? 0 : 1);
   }

@@ -1,4 +1,5 @@
-// Requests that must not get through: each is answered by its problem document, and nothing reaches the service.
+// Requests that must not get through: each is answered by its problem document, and nothing reaches the
+// service.
 #include <nlohmann/json.hpp>
 
 #include "ipc/http/request_reader.h"
@@ -14,16 +15,20 @@ struct Case {
   std::string bytes;
   int status = 400;
   std::string type = "bad-request";
-  bool closes = false;     // what follows on this connection cannot be told apart any more
+  bool closes = false;  // what follows on this connection cannot be told apart any more
 };
 
-void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.name;
+}
 
 std::string head(std::string_view first_line, std::string_view fields = {}) {
   return std::string(first_line) + "\r\nHost: x\r\n" + std::string(fields) + "\r\n";
 }
 
-std::string with_body(std::string_view target, std::string_view body) { return request("POST", target, body); }
+std::string with_body(std::string_view target, std::string_view body) {
+  return request("POST", target, body);
+}
 
 const std::string kToken = "/v1/accounts/flat-me/token";
 const std::string kReject = "/v1/accounts/flat-me/reject";
@@ -54,47 +59,70 @@ std::vector<Case> broken_messages() {
       {"folded field", head("GET /v1/health HTTP/1.1", "A: b\r\n c\r\n")},
       {"folded field, first line empty", head("GET /v1/health HTTP/1.1", "A:\r\n c\r\n")},
       {"folded field, by a tab", head("GET /v1/health HTTP/1.1", "A: b\r\n\tc\r\n")},
-      {"folded transfer encoding", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding:\r\n chunked\r\n") + "0\r\n\r\n"},
+      {"folded transfer encoding",
+       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding:\r\n chunked\r\n") + "0\r\n\r\n"},
       {"no Host", "GET /v1/health HTTP/1.1\r\n\r\n"},
       {"two Hosts", head("GET /v1/health HTTP/1.1", "Host: y\r\n")},
       {"two lengths", head("POST /v1/reload HTTP/1.1", "Content-Length: 2\r\nContent-Length: 2\r\n") + "{}"},
-      {"two different lengths", head("POST /v1/reload HTTP/1.1", "Content-Length: 2\r\nContent-Length: 3\r\n") + "{}"},
+      {"two different lengths",
+       head("POST /v1/reload HTTP/1.1", "Content-Length: 2\r\nContent-Length: 3\r\n") + "{}"},
       {"a list of lengths", head("POST /v1/reload HTTP/1.1", "Content-Length: 2, 2\r\n") + "{}"},
       {"a signed length", head("POST /v1/reload HTTP/1.1", "Content-Length: +2\r\n") + "{}"},
       {"a negative length", head("POST /v1/reload HTTP/1.1", "Content-Length: -2\r\n") + "{}"},
       {"a hexadecimal length", head("POST /v1/reload HTTP/1.1", "Content-Length: 0x2\r\n") + "{}"},
       {"an empty length", head("POST /v1/reload HTTP/1.1", "Content-Length:\r\n") + "{}"},
-      {"a length beyond 2^64", head("POST /v1/reload HTTP/1.1", "Content-Length: 18446744073709551616\r\n") + "{}"},
-      {"length and chunks", head("POST /v1/reload HTTP/1.1", "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
-      {"chunks and length", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n") + "0\r\n\r\n"},
+      {"a length beyond 2^64",
+       head("POST /v1/reload HTTP/1.1", "Content-Length: 18446744073709551616\r\n") + "{}"},
+      {"length and chunks",
+       head("POST /v1/reload HTTP/1.1", "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
+      {"chunks and length",
+       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n") + "0\r\n\r\n"},
       {"gzip", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: gzip\r\n") + "{}"},
-      {"gzip, chunked", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: gzip, chunked\r\n") + "0\r\n\r\n"},
-      {"chunked, chunked", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked, chunked\r\n") + "0\r\n\r\n"},
-      {"chunked twice", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
+      {"gzip, chunked",
+       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: gzip, chunked\r\n") + "0\r\n\r\n"},
+      {"chunked, chunked",
+       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked, chunked\r\n") + "0\r\n\r\n"},
+      {"chunked twice",
+       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n") +
+           "0\r\n\r\n"},
       {"xchunked", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: xchunked\r\n") + "0\r\n\r\n"},
-      {"identity", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: identity\r\nContent-Length: 2\r\n") + "{}"},
-      {"chunks in HTTP/1.0", head("POST /v1/reload HTTP/1.0", "Transfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
-      {"a chunk size that is none", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "zz\r\n{}\r\n0\r\n\r\n"},
-      {"a chunk size beyond 2^64", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "11111111111111111\r\n"},
-      {"a chunk longer than its size", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "1\r\n{}\r\n0\r\n\r\n"},
+      {"identity",
+       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: identity\r\nContent-Length: 2\r\n") + "{}"},
+      {"chunks in HTTP/1.0",
+       head("POST /v1/reload HTTP/1.0", "Transfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
+      {"a chunk size that is none",
+       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "zz\r\n{}\r\n0\r\n\r\n"},
+      {"a chunk size beyond 2^64",
+       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "11111111111111111\r\n"},
+      {"a chunk longer than its size",
+       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "1\r\n{}\r\n0\r\n\r\n"},
       {"a trailer", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "0\r\nA: b\r\n\r\n"},
-      {"another expectation", head("POST /v1/reload HTTP/1.1", "Expect: 200-ok\r\nContent-Length: 2\r\n") + "{}"},
+      {"another expectation",
+       head("POST /v1/reload HTTP/1.1", "Expect: 200-ok\r\nContent-Length: 2\r\n") + "{}"},
       {"broken Connection", head("GET /v1/health HTTP/1.1", "Connection: a b c,\"\r\n")},
       {"target too long", head("GET /" + std::string(kHeaderLimit, 'a') + " HTTP/1.1"), 413, "too-large"},
-      {"one field too long", head("GET /v1/health HTTP/1.1", "A: " + std::string(kHeaderLimit, 'b') + "\r\n"), 413, "too-large"},
-      {"a name without an end", "GET /v1/health HTTP/1.1\r\nHost: x\r\n" + std::string(kHeaderLimit, 'a'), 413, "too-large"},
+      {"one field too long", head("GET /v1/health HTTP/1.1", "A: " + std::string(kHeaderLimit, 'b') + "\r\n"),
+       413, "too-large"},
+      {"a name without an end", "GET /v1/health HTTP/1.1\r\nHost: x\r\n" + std::string(kHeaderLimit, 'a'),
+       413, "too-large"},
       {"body too long", head("POST " + kReject + " HTTP/1.1", "Content-Length: 65537\r\n"), 413, "too-large"},
-      {"chunk too long", head("POST " + kReject + " HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "10001\r\n", 413, "too-large"},
+      {"chunk too long",
+       head("POST " + kReject + " HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "10001\r\n", 413,
+       "too-large"},
   };
   std::string many;
-  for (int i = 0; i < 1000; ++i) many += "A: 0123456789\r\n";
+  for (int i = 0; i < 1000; ++i)
+    many += "A: 0123456789\r\n";
   cases.push_back({"many fields", head("GET /v1/health HTTP/1.1", many), 413, "too-large"});
   std::string chunks = head("POST " + kReject + " HTTP/1.1", "Transfer-Encoding: chunked\r\n");
-  for (int i = 0; i < 5; ++i) chunks += "4000\r\n" + std::string(0x4000, 'a') + "\r\n";
+  for (int i = 0; i < 5; ++i)
+    chunks += "4000\r\n" + std::string(0x4000, 'a') + "\r\n";
   cases.push_back({"chunks too long together", chunks, 413, "too-large"});
   std::string extended = head("POST " + kReject + " HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "1;a=";
-  cases.push_back({"an extension without an end", extended + std::string(kRequestLimit, 'b'), 413, "too-large"});
-  for (Case& c : cases) c.closes = true;
+  cases.push_back(
+      {"an extension without an end", extended + std::string(kRequestLimit, 'b'), 413, "too-large"});
+  for (Case& c : cases)
+    c.closes = true;
   return cases;
 }
 
@@ -210,7 +238,7 @@ TEST_P(MalformedTest, IsAnsweredTheSameInManyPieces) {
   // Lines that end in a bare LF never come to an end: those are refused when their time is over.
   start(generous(), Timing{.request = 2s, .answer = 60s, .linger = 1s});
   Client client = connect();
-  const std::size_t piece = 1 + GetParam().bytes.size() / 500;   // single bytes, unless it is long
+  const std::size_t piece = 1 + GetParam().bytes.size() / 500;  // single bytes, unless it is long
   for (std::size_t at = 0; at < GetParam().bytes.size() && client.received.empty(); at += piece) {
     send(client, std::string_view(GetParam().bytes).substr(at, piece));
     settle();
@@ -221,7 +249,8 @@ TEST_P(MalformedTest, IsAnsweredTheSameInManyPieces) {
 
 std::string name_of(const ::testing::TestParamInfo<Case>& info) {
   std::string name;
-  for (const char c : info.param.name) name += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  for (const char c : info.param.name)
+    name += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
   return name;
 }
 
@@ -241,7 +270,8 @@ TEST_F(MethodsTest, AnAnswerToHeadHasNoBody) {
   ASSERT_TRUE(until([&] {
     client.read_available();
     std::size_t ends = 0;
-    for (std::size_t at = 0; (at = client.received.find("\r\n\r\n", at)) != std::string::npos; at += 4) ++ends;
+    for (std::size_t at = 0; (at = client.received.find("\r\n\r\n", at)) != std::string::npos; at += 4)
+      ++ends;
     return ends == 3;
   }));
   EXPECT_EQ(client.received.find('{'), std::string::npos);

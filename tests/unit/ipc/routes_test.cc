@@ -130,9 +130,13 @@ TEST_F(RoutesTest, Refreshes) {
 }
 
 TEST_F(RoutesTest, TakesASecretToSignInWith) {
-  const struct { std::string_view name; LoginMethod method; } methods[] = {
-      {"auto", LoginMethod::kAuto}, {"refresh_token", LoginMethod::kRefreshToken}, {"token", LoginMethod::kToken},
-      {"password", LoginMethod::kPassword}};
+  const struct {
+    std::string_view name;
+    LoginMethod method;
+  } methods[] = {{"auto", LoginMethod::kAuto},
+                 {"refresh_token", LoginMethod::kRefreshToken},
+                 {"token", LoginMethod::kToken},
+                 {"password", LoginMethod::kPassword}};
   for (const auto& [name, method] : methods) {
     const std::string body = R"({"method":")" + std::string(name) + R"(","secret":"s3cret","username":"u"})";
     EXPECT_EQ(post("/v1/accounts/flat-me/login", body).status, 200);
@@ -165,7 +169,8 @@ TEST_F(RoutesTest, TellsACallerWhoItIs) {
 
 TEST_F(RoutesTest, AnswersTheAdministrator) {
   EXPECT_EQ(Json::parse(post("/v1/reload", "").body),
-            Json::parse(R"({"reloaded":true,"changed":["a"],"added":["b"],"removed":["c"],"warnings":["careful"]})"));
+            Json::parse(
+                R"({"reloaded":true,"changed":["a"],"added":["b"],"removed":["c"],"warnings":["careful"]})"));
   EXPECT_EQ(Json::parse(get("/v1/doctor").body).at("checks")[1].at("next_step"), "timedatectl");
   EXPECT_EQ(Json::parse(get("/v1/audit").body).at("records")[0].at("rule"), "flat.toml:9");
   EXPECT_FALSE(last().since);
@@ -181,7 +186,8 @@ TEST_F(RoutesTest, AnswersTheAdministrator) {
 TEST_F(RoutesTest, ShowsTheProviders) {
   EXPECT_EQ(Json::parse(get("/v1/providers").body).at("providers")[0].at("grants")[1], "static");
   EXPECT_EQ(Json::parse(get("/v1/providers/flat").body).at("facts")[0].at("line"), 12);
-  EXPECT_EQ(get("/v1/providers/none").status, 400);
+  EXPECT_EQ(get("/v1/providers/none").status, 404);
+  EXPECT_EQ(Json::parse(get("/v1/providers/none").body).at("detail"), "there is no such provider");
 }
 
 TEST_F(RoutesTest, IsAlive) {
@@ -190,8 +196,8 @@ TEST_F(RoutesTest, IsAlive) {
 
 TEST_F(RoutesTest, AMissingAForbiddenAndAnImpossibleAccountAreTheSameBytes) {
   service_.add("others").only = ::geteuid() + 1;
-  const std::vector<std::string> names{"missing", "others", "Not-A-Name", "%2e%2e", "a%20b", std::string(65, 'a'), "%ff",
-                                       "a%2fb", "-a"};
+  const std::vector<std::string> names{
+      "missing", "others", "Not-A-Name", "%2e%2e", "a%20b", std::string(65, 'a'), "%ff", "a%2fb", "-a"};
   for (const auto& [method, ending] : std::vector<std::pair<std::string, std::string>>{
            {"GET", ""}, {"GET", "/token"}, {"POST", "/refresh"}, {"DELETE", "/grant"}}) {
     const std::string wanted = ask(request(method, "/v1/accounts/missing" + ending)).body;
@@ -212,13 +218,22 @@ TEST_F(RoutesTest, AMissingAForbiddenAndAnImpossibleAccountAreTheSameBytes) {
 }
 
 TEST_F(RoutesTest, SaysEveryProblemOfTheServiceAsADocument) {
-  const struct { ProblemKind kind; int status; std::string_view name; } problems[] = {
-      {ProblemKind::kBadRequest, 400, "bad-request"}, {ProblemKind::kNotAllowed, 403, "not-allowed"},
-      {ProblemKind::kNoSuchAccount, 404, "no-such-account"}, {ProblemKind::kNeedsLogin, 409, "needs-login"},
-      {ProblemKind::kSuspended, 409, "suspended"}, {ProblemKind::kLoginInProgress, 409, "login-in-progress"},
-      {ProblemKind::kLoginOver, 410, "login-over"}, {ProblemKind::kMethodNotAllowed, 405, "method-not-allowed"},
-      {ProblemKind::kTooLarge, 413, "too-large"}, {ProblemKind::kBusy, 429, "busy"},
-      {ProblemKind::kUnavailable, 503, "unavailable"}, {ProblemKind::kTimeout, 504, "timeout"}};
+  const struct {
+    ProblemKind kind;
+    int status;
+    std::string_view name;
+  } problems[] = {{ProblemKind::kBadRequest, 400, "bad-request"},
+                  {ProblemKind::kNotAllowed, 403, "not-allowed"},
+                  {ProblemKind::kNoSuchAccount, 404, "no-such-account"},
+                  {ProblemKind::kNeedsLogin, 409, "needs-login"},
+                  {ProblemKind::kSuspended, 409, "suspended"},
+                  {ProblemKind::kLoginInProgress, 409, "login-in-progress"},
+                  {ProblemKind::kLoginOver, 410, "login-over"},
+                  {ProblemKind::kMethodNotAllowed, 405, "method-not-allowed"},
+                  {ProblemKind::kTooLarge, 413, "too-large"},
+                  {ProblemKind::kBusy, 429, "busy"},
+                  {ProblemKind::kUnavailable, 503, "unavailable"},
+                  {ProblemKind::kTimeout, 504, "timeout"}};
   for (const auto& [kind, status, name] : problems) {
     service_.account("flat-me").problem = Problem{kind, "why", "credsync login flat-me", {}, {}};
     const Response response = get("/v1/accounts/flat-me/token");
@@ -238,7 +253,8 @@ TEST_F(RoutesTest, SaysEveryProblemOfTheServiceAsADocument) {
 }
 
 TEST_F(RoutesTest, ARefusedReloadListsAllThatIsWrong) {
-  service_.admin_problem = Problem{ProblemKind::kBadRequest, "not loaded", {}, {}, {"a.toml:1:2: x", "b.toml:3:4: y"}};
+  service_.admin_problem =
+      Problem{ProblemKind::kBadRequest, "not loaded", {}, {}, {"a.toml:1:2: x", "b.toml:3:4: y"}};
   const Response response = post("/v1/reload", "{}");
   EXPECT_EQ(response.status, 400);
   EXPECT_EQ(Json::parse(response.body).at("problems"), Json({"a.toml:1:2: x", "b.toml:3:4: y"}));

@@ -26,7 +26,7 @@ TEST_F(StopTest, IsDoneAtOnceWhenNobodyIsThere) {
   EXPECT_FALSE(stopped_) << "never within the call";
   EXPECT_TRUE(until([&] { return stopped_; }));
   EXPECT_FALSE(connect().connected());
-  struct stat status{};
+  struct stat status {};
   EXPECT_NE(::stat(path_.c_str(), &status), 0) << "the socket is gone";
 }
 
@@ -102,7 +102,8 @@ TEST_F(StopTest, EndsStreamsWithAComment) {
 }
 
 TEST_F(StopTest, WaitsForAnAnswerThatIsBeingRead) {
-  for (int i = 0; i < 2000; ++i) service_.add("account-" + std::to_string(i));
+  for (int i = 0; i < 2000; ++i)
+    service_.add("account-" + std::to_string(i));
   Client client = connect();
   send(client, request("GET", "/v1/accounts"));
   settle();
@@ -114,7 +115,8 @@ TEST_F(StopTest, WaitsForAnAnswerThatIsBeingRead) {
 }
 
 TEST_F(StopTest, DoesNotWaitForeverForWhoeverDoesNotRead) {
-  for (int i = 0; i < 2000; ++i) service_.add("account-" + std::to_string(i));
+  for (int i = 0; i < 2000; ++i)
+    service_.add("account-" + std::to_string(i));
   Client client = connect();
   send(client, request("GET", "/v1/accounts"));
   settle();
