@@ -14,9 +14,12 @@ class Reader {
   Reader(Database& database, const Sealer& sealer) : database_(database), sealer_(sealer) {}
 
   Result<Snapshot> read() {
+    const auto count = database_.integer("SELECT COUNT(*) FROM accounts");
+    if (!count) return count.error();
+    found_.accounts.reserve(static_cast<std::size_t>(*count));
     CREDSYNC_TRY(each(
         "SELECT name, identity, generation, tokens, state, since, trouble_class, trouble_code, trouble_words, trouble_at,"
-        " password_used, kept_password, kept_generation, last_used FROM accounts ORDER BY name",
+        " password_used, kept_password, kept_generation, last_used FROM accounts",
         [this](const Statement& row) { account(row); }));
     CREDSYNC_TRY(each(
         "SELECT id, account, identity, generation, tokens, revocation, retire_at FROM parked ORDER BY id",

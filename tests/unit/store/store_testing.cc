@@ -8,6 +8,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <sstream>
 #include <utility>
 
@@ -179,7 +180,10 @@ std::string describe(const account::TokenSet& t) {
 
 std::string describe(const Snapshot& snapshot) {
   std::ostringstream out;
-  for (const StoredAccount& a : snapshot.accounts) {
+  std::map<std::string, const StoredAccount*> by_name;
+  for (const StoredAccount& a : snapshot.accounts) by_name[a.name] = &a;
+  for (const auto& [name, account] : by_name) {
+    const StoredAccount& a = *account;
     out << "account " << a.name << ' ' << a.identity << ' ' << a.generation << ' '
         << (a.tokens ? describe(*a.tokens) : "no tokens") << ' ' << text(a.standing) << " password_used "
         << a.password_used << " kept " << text(a.kept_password) << " used " << text(a.last_used)
