@@ -127,7 +127,6 @@ void Reconciler::update(account::Account& account, std::shared_ptr<const config:
   // Another grant from now on.
   auto tokens = accounts_.take_tokens(account);
   const account::Generation generation = account.generation();
-  accounts_.begin_sign_in(account);
   accounts_.set_unknown(account, std::nullopt);
   accounts_.forget_password(account);
   accounts_.set_standing(account, nobody_signed_in(clock_.wall()));

@@ -103,11 +103,11 @@ Outcome<void> ResponseReader::take_head(std::string_view& bytes) {
 Outcome<void> ResponseReader::read_status_line(std::string_view line) {
   // HTTP/1.1 SP 200 [SP reason] (RFC 9112, 4); the last space is often missing.
   const bool version = line.starts_with("HTTP/1.1 ") || line.starts_with("HTTP/1.0 ");
-  const auto status = version ? parse_size(line.substr(9, 3), 10) : std::nullopt;
+  const std::uint64_t status = version ? parse_size(line.substr(9, 3), 10).value_or(0) : 0;
   const bool ended = line.size() == 12 || (line.size() > 12 && line[12] == ' ');
-  if (!status || !ended || *status < 100 || *status > 599 || !is_header_value(line)) return malformed("status line");
+  if (!ended || status < 100 || status > 599 || !is_header_value(line)) return malformed("status line");
   http_1_1_ = line[7] == '1';
-  response_.status = static_cast<int>(*status);
+  response_.status = static_cast<int>(status);
   in_status_line_ = false;
   return {};
 }

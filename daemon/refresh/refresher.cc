@@ -83,7 +83,7 @@ bool Refresher::under_way(const Account& account) const {
 
 bool Refresher::start(Account& account, Reason reason) {
   if (stopped_) return false;
-  if (under_way(account)) return true;
+  if (under_way(account) || attach_own_flight(account)) return true;
   const BootTime now = clock_.boot();
   const bool ordered = reason == Reason::kOrdered;
   if (!ordered && account.attempts.not_before && *account.attempts.not_before > now) return false;
@@ -374,6 +374,19 @@ void Refresher::detach_foreign_flight(const Account& account, Plan& plan) {
   auto waiting = std::move(plan.waiting);
   plan.waiting.clear();
   for (auto& [number, on_end] : waiting) on_end(Ended{false, "the account changed"});
+}
+
+// The configuration changed to another grant and back while a refresh of this one was under way: it is ours again, and
+// its refresh token must not be sent a second time.
+bool Refresher::attach_own_flight(const Account& account) {
+  for (const auto& [id, flight] : flights_) {
+    const bool ours = flight->config->name == account.name() && flight->config->identity == account.config().identity &&
+                      flight->sign_in == account.sign_in() && flight->generation == account.generation();
+    if (!ours) continue;
+    plans_.at(account.name())->flight = id;
+    return true;
+  }
+  return false;
 }
 
 void Refresher::on_due(const std::string& name) {

@@ -89,6 +89,7 @@ class Refresher {
   std::optional<ExchangeOrder> make_order(const account::Account& account, bool ordered) const;
   void changed(account::Account& account, account::What what);
   void detach_foreign_flight(const account::Account& account, Plan& plan);
+  bool attach_own_flight(const account::Account& account);
   void plan(account::Account& account);
   void on_due(const std::string& name);
   void exchanged(std::uint64_t flight_id, Exchanged exchanged);

@@ -1,0 +1,164 @@
+// A configuration that changes, and a store that remembers: nobody is signed out by an edit.
+#include "daemon/reconcile.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/fakes/core_world.h"
+
+namespace credsync {
+namespace {
+
+using account::State;
+using fakes::CoreWorld;
+using fakes::make_account;
+using fakes::make_profile;
+using fakes::make_tokens;
+
+class ReconcileTest : public testing::Test {
+ protected:
+  using AccountConfig = std::shared_ptr<const config::Account>;
+
+  static config::Config with(std::vector<AccountConfig> accounts) {
+    config::Config config;
+    for (AccountConfig& account : accounts) config.accounts.emplace(account->name, std::move(account));
+    return config;
+  }
+  AccountConfig account(const std::string& identity = "identity one") {
+    auto made = make_account("flat", profile);
+    made->identity = identity;
+    made->fingerprint = "of " + identity;
+    made->refresh = config::RefreshMode::kOnDemand;
+    return made;
+  }
+  // The account as the store knows it, and the daemon started on `config`.
+  void begin(const config::Config& config) {
+    store::Install install;
+    install.account = "flat";
+    install.identity = "identity one";
+    install.generation = 7;
+    install.tokens = make_tokens(world.clock, "access-7", "refresh-7", 1h);
+    install.standing = {State::kOk, world.clock.wall(), std::nullopt};
+    world.store.apply(std::move(install), [](Result<store::Ids>) {});
+    world.settle();
+    reconciler.begin(*world.store.load(), config);
+    world.settle();
+  }
+  void change(const config::Config& before, const config::Config& after) {
+    reconciler.change(before, after);
+    world.settle();
+  }
+  account::Account& flat() { return *world.accounts.find("flat"); }
+
+  CoreWorld world;
+  std::shared_ptr<provider::Profile> profile = make_profile();
+  Reconciler reconciler{world.accounts, world.refresher, world.parking, world.retirer, world.store, world.clock};
+  config::Config here = with({account()});
+  config::Config gone = with({});
+  config::Config other = with({account("identity two")});
+};
+
+TEST_F(ReconcileTest, AStartFindsWhatTheStoreKnows) {
+  begin(here);
+  EXPECT_EQ(flat().generation(), 7U);
+  EXPECT_EQ(world.ask("flat")->token, "access-7");
+  EXPECT_EQ(world.endpoint.calls_made, 0U);
+}
+
+TEST_F(ReconcileTest, AReloadThatChangesNothingTouchesNothing) {
+  begin(here);
+  change(here, with({account()}));
+  EXPECT_EQ(flat().generation(), 7U);
+  EXPECT_EQ(world.endpoint.calls_made, 0U);
+  EXPECT_EQ(world.parking.size(), 0U);
+}
+
+TEST_F(ReconcileTest, ARemovedAccountComesBackWithItsTokens) {
+  begin(here);
+  change(here, gone);
+  EXPECT_EQ(world.accounts.find("flat"), nullptr);
+  EXPECT_EQ(world.disk.parked.size(), 1U);
+  change(gone, here);
+  EXPECT_EQ(world.ask("flat")->token, "access-7");
+  EXPECT_TRUE(world.disk.parked.empty());
+  EXPECT_TRUE(world.disk.accounts.at("flat").tokens.has_value());
+}
+
+TEST_F(ReconcileTest, AChangedIdentityParksAndComesBackWithTheSetting) {
+  begin(here);
+  change(here, other);
+  EXPECT_EQ(flat().live(), nullptr);
+  EXPECT_EQ(flat().standing().state, State::kNeedsLogin);
+  change(other, here);
+  EXPECT_EQ(world.ask("flat")->token, "access-7");
+}
+
+TEST_F(ReconcileTest, AnEditWhileTheDaemonWasDownParksToo) {
+  begin(other);
+  EXPECT_EQ(flat().live(), nullptr);
+  EXPECT_EQ(flat().generation(), 7U) << "a generation never goes back";
+  EXPECT_EQ(world.disk.parked.size(), 1U);
+  change(other, here);
+  EXPECT_EQ(world.ask("flat")->token, "access-7");
+}
+
+TEST_F(ReconcileTest, WhatIsParkedIsRetiredAfterItsTime) {
+  begin(here);
+  change(here, gone);
+  world.advance(days(29));
+  EXPECT_EQ(world.parking.size(), 1U);
+  world.advance(days(2));
+  EXPECT_EQ(world.parking.size(), 0U);
+  EXPECT_TRUE(world.disk.parked.empty());
+}
+
+TEST_F(ReconcileTest, AnAccountThatIsSwitchedOffKeepsItsGrantForGood) {
+  begin(here);
+  auto off = std::make_shared<config::Account>(*account());
+  off->enabled = false;
+  const config::Config switched_off = with({off});
+  change(here, switched_off);
+  EXPECT_EQ(world.accounts.find("flat"), nullptr);
+  world.advance(days(400));
+  change(switched_off, here);
+  EXPECT_EQ(flat().generation(), 7U);
+  ASSERT_NE(flat().live(), nullptr);
+}
+
+TEST_F(ReconcileTest, AnAnswerForAParkedGrantIsKeptWithIt) {
+  begin(here);
+  world.refresher.start(flat(), refresh::Reason::kOrdered);
+  world.settle();
+  change(here, other);
+  world.endpoint.answer(make_tokens(world.clock, "access-8", "refresh-8", 1h));
+  world.settle();
+  EXPECT_EQ(flat().live(), nullptr);
+  change(other, here);
+  EXPECT_EQ(world.ask("flat")->token, "access-8");
+  EXPECT_EQ(flat().live()->tokens.refresh_token.expose(), "refresh-8");
+}
+
+TEST_F(ReconcileTest, AnEditTakenBackDuringARefreshDoesNotSendItsTokenTwice) {
+  begin(here);
+  world.refresher.start(flat(), refresh::Reason::kOrdered);
+  world.settle();
+  change(here, other);
+  change(other, here);
+  world.refresher.start(flat(), refresh::Reason::kOrdered);
+  world.settle();
+  EXPECT_EQ(world.endpoint.calls_made, 1U) << "a reuse detector would revoke the family";
+  world.endpoint.answer(make_tokens(world.clock, "access-8", "refresh-8", 1h));
+  world.settle();
+  EXPECT_EQ(world.ask("flat")->token, "access-8");
+  EXPECT_EQ(flat().generation(), 8U);
+}
+
+TEST_F(ReconcileTest, AnIntentOfALostSignInLeavesTheGrantInUseAlone) {
+  world.store.begin_rotation({"flat", "identity one", 8, 0, world.clock.wall(), 0}, [](Result<store::SlotId>) {});
+  begin(here);
+  EXPECT_FALSE(flat().unknown().has_value());
+  EXPECT_TRUE(world.disk.intents.empty());
+  EXPECT_EQ(world.ask("flat")->token, "access-7");
+}
+
+}  // namespace
+}  // namespace credsync
