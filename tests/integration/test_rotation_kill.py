@@ -18,7 +18,7 @@ import unittest
 import on_disk
 from harness import DaemonTest, wait_for
 
-ROUNDS = int(os.environ.get("CREDSYNC_ROUNDS", "200"))
+ROUNDS = int(os.environ.get("CREDSYNC_ROUNDS", "500"))
 SEED = int(os.environ.get("CREDSYNC_SEED", "0")) or random.randrange(1, 2**31)
 ACCOUNTS = [f"account-{i}" for i in range(6)]
 WINDOW = 0.12          # seconds over which random kills are spread
