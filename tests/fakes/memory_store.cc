@@ -178,7 +178,26 @@ class Rows {
   MemoryDisk& disk_;
 };
 
-Result<Ids> apply_to(MemoryDisk& disk, const Change& change) { return std::visit(Rows(disk), change); }
+// Two rows of one id are refused, as by a primary key.
+bool ids_clash(const MemoryDisk& disk, const Change& change) {
+  return std::visit(
+      [&](const auto& c) {
+        std::set<std::int64_t> seen;
+        if constexpr (requires { c.grant; }) return disk.parked.contains(c.grant.id);
+        if constexpr (requires { c.retire; }) {
+          return std::any_of(c.retire.begin(), c.retire.end(), [&](const Retirement& r) {
+            return disk.retirements.contains(r.id) || !seen.insert(r.id).second;
+          });
+        }
+        return false;
+      },
+      change);
+}
+
+Result<Ids> apply_to(MemoryDisk& disk, const Change& change) {
+  if (ids_clash(disk, change)) return invalid("an id is taken");
+  return std::visit(Rows(disk), change);
+}
 
 constexpr const char* kNames[] = {"Install", "SetStanding", "Forget", "SignOut", "Park", "SetParkedOrder", "Restore",
                                   "RetireParked", "UpdateParked", "QueueRetirements", "RetirementTried", "RetirementOver", "DropIntent",

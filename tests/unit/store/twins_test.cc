@@ -1,0 +1,105 @@
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tests/unit/store/houses.h"
+
+namespace credsync::store {
+namespace {
+
+using namespace credsync::store::testing;
+
+// Both stores get the same random history, with restarts in between, and must say the same of it.
+class Twins {
+ public:
+  explicit Twins(unsigned seed) : random_(seed) { open(); }
+  ~Twins() {
+    real_.close();
+    model_.close();
+  }
+
+  void step() {
+    switch (pick(12)) {
+      case 0: case 1: case 2: return both([&] { return Change{next_install()}; });
+      case 3: return both([&] { return Change{SetStanding{name_, turn_ % 2 != 0 ? standing() : troubled()}}; });
+      case 4: return both([&] { return Change{Forget{name_}}; });
+      case 5: return both([&] { return Change{sign_out()}; });
+      case 6: return both([&] { return Change{Park{park()}}; });
+      case 7: return both([&] { return Change{Restore{any(parked_), standing()}}; });
+      case 8: return both([&] { return Change{RetireParked{any(parked_), {}}}; });
+      case 9: return both([&] { return Change{RetirementTried{any(retired_), turn_ % 9, wall_from_seconds(99)}}; });
+      case 10: return both([&] { return Change{RetirementOver{any(retired_)}}; });
+      default: return open();
+    }
+  }
+
+ private:
+  unsigned pick(unsigned below) { return std::uniform_int_distribution<unsigned>(0, below - 1)(random_); }
+  std::int64_t any(const std::vector<std::int64_t>& ids) { return ids.empty() ? 77 : ids[turn_ % ids.size()]; }
+  Install next_install() {
+    Install change = install(name_, generation_ + 1);
+    for (Retirement& r : change.retire) r.id = id_++, retired_.push_back(r.id);
+    return change;
+  }
+  SignOut sign_out() {
+    SignOut change{name_, {}, standing(State::kSignedOut)};
+    change.retire.push_back(retirement(name_, generation_, "out"));
+    change.retire[0].id = id_++;
+    return change;
+  }
+  ParkedGrant park() {
+    ParkedGrant grant = parked(name_, generation_);
+    grant.id = id_++;
+    parked_.push_back(grant.id);
+    return grant;
+  }
+
+  template <typename Make>
+  void both(Make&& make) {
+    name_ = "account-" + std::to_string(pick(3));
+    turn_ = pick(1000);
+    generation_ = pick(6) == 0 ? 1 : ++last_;
+    const std::int64_t id = id_;
+    const auto parked_before = parked_;
+    const auto retired_before = retired_;
+    const auto one = apply(real_.store(), real_.loop, make());
+    id_ = id;  // the same change once more
+    parked_ = parked_before;
+    retired_ = retired_before;
+    const auto other = apply(model_.store(), model_.loop, make());
+    ASSERT_EQ(one.has_value(), other.has_value()) << (one ? other : one).error().message();
+    if (one) {
+      ASSERT_EQ(*one, *other);
+    } else {
+      ASSERT_EQ(one.error().code(), other.error().code());
+    }
+  }
+
+  void open() {
+    const auto one = real_.open();
+    const auto other = model_.open();
+    ASSERT_TRUE(one && other);
+    ASSERT_EQ(describe(*one), describe(*other));
+  }
+
+  std::mt19937 random_;
+  SqliteHouse real_;
+  MemoryHouse model_;
+  std::string name_;
+  unsigned turn_ = 0;
+  Generation generation_ = 0;
+  Generation last_ = 0;
+  std::int64_t id_ = 1000;
+  std::vector<std::int64_t> parked_, retired_;
+};
+
+TEST(Twins, AgreeOnRandomHistories) {
+  for (unsigned seed = 1; seed <= 8; ++seed) {
+    SCOPED_TRACE(seed);
+    Twins twins(seed);
+    for (int i = 0; i < 60 && !::testing::Test::HasFatalFailure(); ++i) twins.step();
+  }
+}
+
+}  // namespace
+}  // namespace credsync::store
