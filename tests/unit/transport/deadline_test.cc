@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <future>
+#include <optional>
 #include <set>
 
 #include "tests/unit/transport/transport_fixture.h"
@@ -59,7 +60,7 @@ TEST_F(DeadlineTest, RequestThatIsNotRead) {
       },
       tls());
   // More than the socket buffers of both ends hold.
-  EXPECT_FAULT(timed(https_url(server), std::string(32 * 1024 * 1024, 'x')), TransportFault::kDeadline, true);
+  EXPECT_FAULT(timed(https_url(server), std::string(16 * 1024 * 1024, 'x')), TransportFault::kDeadline, true);
   EXPECT_EQ(server.requests(), 0);
 }
 
@@ -135,7 +136,14 @@ TEST_F(LookupTest, TooManyHangingLookupsFailAtOnceAndRecover) {
     waiting.emplace_back([&] { EXPECT_FAULT(timed(https_url(server), transport), TransportFault::kDeadline, false); });
   }
   for (std::thread& thread : waiting) thread.join();
-  EXPECT_FAULT(transport.exchange(post(https_url(server)), options()), TransportFault::kResolve, false);
+  // On a busy machine a deadline may pass before its look-up has begun: then one more is left behind here.
+  std::optional<TransportFault> fault;
+  for (int i = 0; i < oauth::kMaxAbandonedLookups && fault != TransportFault::kResolve; ++i) {
+    const auto outcome = transport.exchange(post(https_url(server)), hurried());
+    ASSERT_NE(error_of(outcome), nullptr);
+    fault = error_of(outcome)->fault;
+  }
+  EXPECT_EQ(fault, TransportFault::kResolve);
   let_go();
   EXPECT_TRUE(eventually([&] {
     return std::holds_alternative<HttpResponse>(transport.exchange(post(https_url(server)), options()));
