@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/log.h"
 #include "ipc/http/connection.h"
 #include "ipc/http/door.h"
 #include "ipc/peer.h"
@@ -224,7 +225,7 @@ void Hub::close(Connection& connection) {
 
 void Hub::admit(Descriptor socket) {
   auto caller = peer_of(socket.get());
-  if (!caller) return;
+  if (!caller) return log::warning("a peer cannot be identified", {{"ERROR", caller.error().message()}});
   const bool over_limit = users_.of(caller->uid).connections >= limits_.max_connections_per_user;
   const bool taken = !over_limit && (connections_.size() < limits_.max_connections || make_room());
   if (!taken)
@@ -256,7 +257,6 @@ bool Hub::make_room() {
 void Hub::stop(Duration at_most, UniqueFunction<void()> done) {
   stopping_ = true;
   stopped_ = std::move(done);
-  stop_listening();
   deadlines_.set(*this, clock_.boot() + at_most);
   if (!in_turn_) deadlines_.arm();
   wake();
@@ -264,12 +264,16 @@ void Hub::stop(Duration at_most, UniqueFunction<void()> done) {
 
 void Hub::retire_all() {
   retired_ = true;
+  for (const auto& door : doors_)
+    door->on_ready(EPOLLIN);  // who has connected already was let in
+  stop_listening();
   for (std::size_t i = connections_.size(); i-- > 0;)
     connections_[i]->retire();
 }
 
 void Hub::on_deadline() {
   retired_ = true;
+  stop_listening();
   while (!connections_.empty())
     close(*connections_.back());
 }

@@ -30,6 +30,7 @@ std::string_view without_authority(std::string_view target) {
 }
 
 Result<std::string> decode(std::string_view text) {
+  if (text.find('%') == std::string_view::npos) return std::string(text);
   // A plus stays a plus: this is a query of ours, not a form, and times hold it.
   auto decoded = decode_percent(text, false);
   if (!decoded) return invalid("the request target has a broken escape");
@@ -135,6 +136,7 @@ Result<Target> parse_target(std::string_view text) {
 
 std::optional<std::string> decode_segment(std::string_view segment) {
   if (segment.empty()) return std::nullopt;
+  if (segment.find('%') == std::string_view::npos) return std::string(segment);
   return decode_percent(segment, false);
 }
 

@@ -141,7 +141,7 @@ TEST(PeerTest, IsWhoConnectedWithAllItsGroups) {
   EXPECT_EQ(caller->gid, ::getegid());
   EXPECT_EQ(caller->pid, ::getpid());
   std::vector<gid_t> groups(static_cast<std::size_t>(::getgroups(0, nullptr)));
-  ::getgroups(static_cast<int>(groups.size()), groups.data());
+  ASSERT_EQ(::getgroups(static_cast<int>(groups.size()), groups.data()), static_cast<int>(groups.size()));
   EXPECT_EQ(caller->groups, groups);
 }
 

@@ -236,7 +236,7 @@ TEST_P(MalformedTest, IsAnsweredByItsProblem) {
 
 TEST_P(MalformedTest, IsAnsweredTheSameInManyPieces) {
   // Lines that end in a bare LF never come to an end: those are refused when their time is over.
-  start(generous(), Timing{.request = 2s, .answer = 60s, .linger = 1s});
+  start(generous(), Timing{.request = 1s, .answer = 60s, .linger = 1s});
   Client client = connect();
   const std::size_t piece = 1 + GetParam().bytes.size() / 500;  // single bytes, unless it is long
   for (std::size_t at = 0; at < GetParam().bytes.size() && client.received.empty(); at += piece) {

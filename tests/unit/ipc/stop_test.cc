@@ -67,6 +67,15 @@ TEST_F(StopTest, AnswersWhatHasComeAlready) {
   EXPECT_TRUE(until([&] { return stopped_; }));
 }
 
+TEST_F(StopTest, AnswersWhoHasConnectedAlready) {
+  start();
+  Client client = connect();
+  client.send_some(token_);
+  stop();
+  EXPECT_EQ(read(client).status, 200);
+  EXPECT_TRUE(until([&] { return stopped_; }));
+}
+
 TEST_F(StopTest, ARequestThatIsPartlyThereMayBeFinished) {
   Client client = connect();
   send(client, token_.substr(0, 20));

@@ -165,7 +165,7 @@ TEST_F(ClientStormTest, ManyClientsOfAllKindsLeaveNothingBehind) {
 }
 
 TEST_F(ClientStormTest, AStopInTheMiddleOfAStormIsOrderly) {
-  for (unsigned seed = 0; seed < 20; ++seed) {
+  for (unsigned seed = 0; seed < 10; ++seed) {
     Chance chance(seed);
     service_.add("slow").waits = true;
     service_.add("a");
@@ -183,7 +183,7 @@ TEST_F(ClientStormTest, AStopInTheMiddleOfAStormIsOrderly) {
       if (below(chance, 3) == 0) settle();
     }
     bool stopped = false;
-    server_->stop(300ms, [&] { stopped = true; });
+    server_->stop(100ms, [&] { stopped = true; });
     ASSERT_TRUE(until([&] {
       for (Client& client : clients)
         client.read_available();
