@@ -67,7 +67,8 @@ Result<std::vector<Address>> resolve_by_system(const std::string& host, std::uin
   if (problem == EAI_SYSTEM) return from_errno("name look-up", errno);
   if (problem != 0) return unavailable("name look-up: " + std::string(::gai_strerror(problem)));
   std::vector<Address> found;
-  for (const addrinfo* entry = list; entry != nullptr && found.size() < kMaxAddresses; entry = entry->ai_next) {
+  for (const addrinfo* entry = list; entry != nullptr && found.size() < kMaxAddresses;
+       entry = entry->ai_next) {
     if (entry->ai_addrlen > sizeof(sockaddr_storage)) continue;
     Address address;
     std::memcpy(&address.storage, entry->ai_addr, entry->ai_addrlen);
@@ -82,16 +83,9 @@ AddressLookup::AddressLookup(Resolve resolve) : shared_(std::make_shared<Shared>
   shared_->resolve = resolve ? std::move(resolve) : resolve_by_system;
 }
 
-Outcome<std::vector<Address>> AddressLookup::find(const std::string& host, std::uint16_t port,
-                                                  const std::string& name, const Patience& patience) const {
-  if (auto literal = literal_address(host, port)) return std::vector<Address>{*literal};
-  const std::string doing = "looking up " + name;
-  if (auto going = patience.check(doing); !going) return tl::unexpected(going.error());
-  if (shared_->abandoned.load() >= kMaxAbandonedLookups) {
-    return failed(TransportFault::kResolve, name + ": too many look-ups hang already");
-  }
+std::shared_ptr<AddressLookup::Job> AddressLookup::start(const std::string& host, std::uint16_t port) const {
   auto job = std::make_shared<Job>();
-  if (!job->done_event) return failed(TransportFault::kResolve, from_errno(name, errno).message());
+  if (!job->done_event) return nullptr;
   try {
     std::thread([job, shared = shared_, host, port] {
       auto found = shared->resolve(host, port);
@@ -104,10 +98,23 @@ Outcome<std::vector<Address>> AddressLookup::find(const std::string& host, std::
       job->done = true;
       ::eventfd_write(job->done_event.get(), 1);
     }).detach();
-  } catch (const std::system_error& error) {
-    return failed(TransportFault::kResolve, name + ": " + error.code().message());
+  } catch (const std::system_error&) {
+    return nullptr;
   }
-  auto waited = patience.wait(job->done_event.get(), POLLIN, doing);
+  return job;
+}
+
+Outcome<std::vector<Address>> AddressLookup::find(const std::string& host, std::uint16_t port,
+                                                  const std::string& name, const Patience& patience) const {
+  if (auto literal = literal_address(host, port)) return std::vector<Address>{*literal};
+  const std::string doing = "looking up " + name;
+  if (auto going = patience.check(doing); !going) return tl::unexpected(going.error());
+  if (shared_->abandoned.load() >= kMaxAbandonedLookups) {
+    return failed(TransportFault::kResolve, name + ": too many look-ups hang already");
+  }
+  const auto job = start(host, port);
+  if (!job) return failed(TransportFault::kResolve, name + ": no thread left to look it up");
+  const auto waited = patience.wait(job->done_event.get(), POLLIN, doing);
   const std::lock_guard lock(job->mutex);
   if (!job->done) {
     job->abandoned = true;

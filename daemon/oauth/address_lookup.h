@@ -1,5 +1,6 @@
-// Turns host names into addresses without ever blocking longer than the exchange may: getaddrinfo can hang for 10 s and
-// more and cannot be cancelled, so it runs on a thread of its own that may be left behind. Thread-safe.
+// Turns host names into addresses without ever blocking longer than the exchange may: getaddrinfo can hang
+// for 10 s and more and cannot be cancelled, so it runs on a thread of its own that may be left behind.
+// Thread-safe.
 #pragma once
 
 #include <sys/socket.h>
@@ -16,7 +17,8 @@
 
 namespace credsync::oauth {
 
-// Look-ups that nobody waits for any more but that have not come back. With so many the resolver is ill: fail at once.
+// Look-ups that nobody waits for any more but that have not come back. With so many the resolver is ill: fail
+// at once.
 constexpr int kMaxAbandonedLookups = 16;
 // Addresses tried of one host; more would not be reached within the deadline anyway (250 ms apart).
 constexpr std::size_t kMaxAddresses = 16;
@@ -25,7 +27,7 @@ struct Address {
   sockaddr_storage storage{};
   socklen_t size = 0;
 
-  bool is_loopback() const;   // 127.0.0.0/8, ::1 and its IPv4-mapped form
+  bool is_loopback() const;  // 127.0.0.0/8, ::1 and its IPv4-mapped form
 };
 
 // An IPv4 or IPv6 literal (without brackets), as an address.
@@ -39,14 +41,16 @@ class AddressLookup {
  public:
   explicit AddressLookup(Resolve resolve);
 
-  // Fails with kResolve, with kDeadline, or when stopped. At least one address otherwise, at most kMaxAddresses.
-  // `name` is for words.
+  // Fails with kResolve, with kDeadline, or when stopped. At least one address otherwise, at most
+  // kMaxAddresses. `name` is for words.
   Outcome<std::vector<Address>> find(const std::string& host, std::uint16_t port, const std::string& name,
                                      const Patience& patience) const;
 
  private:
   struct Shared;
   struct Job;
+  // Null when there is no thread or descriptor left.
+  std::shared_ptr<Job> start(const std::string& host, std::uint16_t port) const;
   // Shared with the threads left behind, which may outlive this object.
   std::shared_ptr<Shared> shared_;
 };

@@ -17,13 +17,14 @@ ConnectionCache::Entries ConnectionCache::take_out_old() {
 }
 
 std::unique_ptr<Connection> ConnectionCache::take(const ConnectionKey& key) {
-  Entries closing;   // closed when this returns, after the lock
+  Entries closing;  // closed when this returns, after the lock
   while (true) {
     std::unique_ptr<Connection> connection;
     {
       const std::lock_guard lock(mutex_);
       closing.splice(closing.end(), take_out_old());
-      const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.key == key; });
+      const auto found =
+          std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.key == key; });
       if (found == entries_.end()) return nullptr;
       connection = std::move(found->connection);
       entries_.erase(found);

@@ -1,4 +1,5 @@
-// Connections that have answered and may carry another request for a while. Thread-safe. Whoever takes one has it alone.
+// Connections that have answered and may carry another request for a while. Thread-safe. Whoever takes one
+// has it alone.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +13,9 @@
 
 namespace credsync::oauth {
 
-constexpr std::size_t kMaxKeptPerOrigin = 8;    // as many as are likely to be wanted at once again
-constexpr std::size_t kMaxKept = 64;            // an idle TLS connection costs some 20 KiB and a descriptor
-constexpr Duration kKeptIdle = 15s;             // servers close at 5 to 75 s; a shorter time loses fewer races with them
+constexpr std::size_t kMaxKeptPerOrigin = 8;  // as many as are likely to be wanted at once again
+constexpr std::size_t kMaxKept = 64;          // an idle TLS connection costs some 20 KiB and a descriptor
+constexpr Duration kKeptIdle = 15s;  // servers close at 5 to 75 s; a shorter time loses fewer races with them
 
 // What a connection is good for: the origin, and the very TLS settings it was verified with.
 struct ConnectionKey {
@@ -38,11 +39,11 @@ class ConnectionCache {
     BootTime since;
   };
   using Entries = std::list<Entry>;
-  Entries take_out_old();   // with mutex_ held; to be closed without it
+  Entries take_out_old();  // with mutex_ held; to be closed without it
 
   const Clock& clock_;
   std::mutex mutex_;
-  Entries entries_;         // the one used last in front
+  Entries entries_;  // the one used last in front
 };
 
 }  // namespace credsync::oauth

@@ -8,10 +8,12 @@
 namespace credsync::oauth {
 namespace {
 
-constexpr std::size_t kMaxHost = 253;    // RFC 1035 2.3.4, without the final dot
+constexpr std::size_t kMaxHost = 253;  // RFC 1035 2.3.4, without the final dot
 constexpr std::size_t kMaxUrl = 16 * 1024;
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 bool is_host_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
@@ -25,7 +27,8 @@ bool starts_with_scheme(std::string_view url, std::string_view scheme) {
 Result<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (problem != std::errc{} || end != text.data() + text.size() || port == 0) return invalid("bad port in URL");
+  if (problem != std::errc{} || end != text.data() + text.size() || port == 0)
+    return invalid("bad port in URL");
   return port;
 }
 
@@ -71,9 +74,12 @@ bool EndpointUrl::host_is_loopback() const {
 
 Result<EndpointUrl> parse_endpoint_url(std::string_view url) {
   EndpointUrl result;
-  if (starts_with_scheme(url, "https://")) result.tls = true;
-  else if (starts_with_scheme(url, "http://")) result.tls = false;
-  else return invalid("URL is neither https:// nor http://");
+  if (starts_with_scheme(url, "https://"))
+    result.tls = true;
+  else if (starts_with_scheme(url, "http://"))
+    result.tls = false;
+  else
+    return invalid("URL is neither https:// nor http://");
   if (url.size() > kMaxUrl) return invalid("URL is too long");
   url.remove_prefix(result.tls ? 8 : 7);
   const std::size_t authority_end = std::min(url.find_first_of("/?#"), url.size());
@@ -85,8 +91,11 @@ Result<EndpointUrl> parse_endpoint_url(std::string_view url) {
   result.port = parts->port;
   result.host_is_ip = literal_address(result.host, 0).has_value();
   const std::string_view target = url.substr(authority_end);
-  const auto visible = [](char c) { return c > 0x20 && c < 0x7f && c != '#'; };   // RFC 9112, 3.2.1: no fragment
-  if (!std::all_of(target.begin(), target.end(), visible)) return invalid("URL has bytes that must be escaped");
+  const auto visible = [](char c) {
+    return c > 0x20 && c < 0x7f && c != '#';
+  };  // RFC 9112, 3.2.1: no fragment
+  if (!std::all_of(target.begin(), target.end(), visible))
+    return invalid("URL has bytes that must be escaped");
   result.target.text().reserve(target.size() + 1);
   if (!target.starts_with('/')) result.target.text() += '/';
   result.target.text() += target;

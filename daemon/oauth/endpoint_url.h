@@ -1,5 +1,5 @@
-// An absolute http(s) URL taken apart for the transport. Pure. Poco::URI is not used: it keeps copies of the query, which
-// may carry a token, and puts what it does not like into exceptions.
+// An absolute http(s) URL taken apart for the transport. Pure. Poco::URI is not used: it keeps copies of the
+// query, which may carry a token, and puts what it does not like into exceptions.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,10 @@ namespace credsync::oauth {
 
 struct EndpointUrl {
   bool tls = true;
-  std::string host;          // lower case, no brackets, no trailing dot
+  std::string host;  // lower case, no brackets, no trailing dot
   bool host_is_ip = false;
   std::uint16_t port = 443;
-  WipedString target;        // path and query as they are sent; at least "/"
+  WipedString target;  // path and query as they are sent; at least "/"
 
   // For the Host header and for words: "flat.io", "localhost:8443", "[::1]:8443".
   std::string authority() const;
@@ -24,11 +24,12 @@ struct EndpointUrl {
   bool host_is_loopback() const;
 };
 
-// Refuses what is not http or https, user information, fragments, odd hosts and ports, and bytes that do not belong into
-// a request line. Messages never repeat the URL.
+// Refuses what is not http or https, user information, fragments, odd hosts and ports, and bytes that do not
+// belong into a request line. Messages never repeat the URL.
 Result<EndpointUrl> parse_endpoint_url(std::string_view url);
 
-// Splits "host", "host:port", "[v6]", "[v6]:port"; the host without brackets. kInvalid when it is none of these.
+// Splits "host", "host:port", "[v6]", "[v6]:port"; the host without brackets. kInvalid when it is none of
+// these.
 struct HostPort {
   std::string host;
   std::uint16_t port = 0;

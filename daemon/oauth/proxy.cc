@@ -12,7 +12,7 @@
 namespace credsync::oauth {
 namespace {
 
-constexpr std::uint16_t kProxyPort = 80;   // the default of http://; who means 3128 or 8080 says so
+constexpr std::uint16_t kProxyPort = 80;  // the default of http://; who means 3128 or 8080 says so
 
 // The lower-case name first: it is the older and the one curl prefers.
 std::string_view environment(const char* lower, const char* upper) {
@@ -47,7 +47,8 @@ Proxy Proxy::from_environment() {
 
 std::optional<Proxy::Exception> Proxy::parse_exception(std::string_view text) {
   if (text == "*") return Exception{.host = "*"};
-  if (literal_address(std::string(text), 0)) return Exception{.host = std::string(text)};   // a bare IPv6 address
+  if (literal_address(std::string(text), 0))
+    return Exception{.host = std::string(text)};  // a bare IPv6 address
   if (text.starts_with("*.")) text.remove_prefix(1);
   if (text.starts_with('.')) text.remove_prefix(1);
   auto parts = parse_host_port(text, 1);
@@ -56,39 +57,48 @@ std::optional<Proxy::Exception> Proxy::parse_exception(std::string_view text) {
   return Exception{.host = std::move(parts->host), .port = has_port ? parts->port : std::uint16_t{0}};
 }
 
-Proxy Proxy::parse(std::string_view proxy, std::string_view no_proxy) {
-  Proxy result;
-  if (proxy.empty()) return result;
-  result.set_ = true;
-  while (!no_proxy.empty()) {
+void Proxy::read_exceptions(std::string_view no_proxy) {
+  while (!no_proxy.empty() && exceptions_.size() < kMaxNoProxyEntries) {
     const std::size_t end = std::min(no_proxy.find_first_of(", \t"), no_proxy.size());
-    const bool room = result.exceptions_.size() < kMaxNoProxyEntries;
-    if (auto exception = parse_exception(no_proxy.substr(0, end)); exception && room) {
-      result.exceptions_.push_back(std::move(*exception));
-    }
+    if (auto exception = parse_exception(no_proxy.substr(0, end)))
+      exceptions_.push_back(std::move(*exception));
     no_proxy.remove_prefix(std::min(end + 1, no_proxy.size()));
   }
+}
+
+void Proxy::read_address(std::string_view proxy) {
   if (const std::size_t scheme = proxy.find("://"); scheme != std::string_view::npos) {
     if (proxy.substr(0, scheme) != "http") {
-      result.problem_ = "https_proxy: only http:// proxies are supported";
-      return result;
+      problem_ = "https_proxy: only http:// proxies are supported";
+      return;
     }
     proxy.remove_prefix(scheme + 3);
   }
   proxy = proxy.substr(0, proxy.find('/'));
   if (const std::size_t at = proxy.rfind('@'); at != std::string_view::npos) {
     auto credentials = basic_credentials(proxy.substr(0, at));
-    if (!credentials) result.problem_ = "https_proxy: its user name or password is not percent-encoded properly";
-    else result.credentials_ = std::move(*credentials);
+    if (!credentials) {
+      problem_ = "https_proxy: its user name or password is not percent-encoded properly";
+      return;
+    }
+    credentials_ = std::move(*credentials);
     proxy.remove_prefix(at + 1);
   }
   auto parts = parse_host_port(proxy, kProxyPort);
   if (!parts) {
-    result.problem_ = "https_proxy: not a host and port";
-    return result;
+    problem_ = "https_proxy: not a host and port";
+    return;
   }
-  result.host_ = std::move(parts->host);
-  result.port_ = parts->port;
+  host_ = std::move(parts->host);
+  port_ = parts->port;
+}
+
+Proxy Proxy::parse(std::string_view proxy, std::string_view no_proxy) {
+  Proxy result;
+  if (proxy.empty()) return result;
+  result.set_ = true;
+  result.read_exceptions(no_proxy);
+  result.read_address(proxy);
   return result;
 }
 
@@ -105,15 +115,23 @@ bool Proxy::applies_to(const EndpointUrl& url) const {
   return set_ && url.tls && !url.host_is_loopback() && !is_excepted(url);
 }
 
-std::string Proxy::name() const { return "proxy " + host_ + ":" + std::to_string(port_); }
+std::string Proxy::name() const {
+  return "proxy " + host_ + ":" + std::to_string(port_);
+}
 
-Outcome<void> Proxy::open_tunnel(Connection& connection, const EndpointUrl& url, const Patience& patience) const {
+Outcome<void> Proxy::open_tunnel(Connection& connection, const EndpointUrl& url,
+                                 const Patience& patience) const {
   // The port is always said here, even 443.
   const std::string host = url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]";
   const std::string target = host + ":" + std::to_string(url.port);
   WipedString message;
   message.text().reserve(256 + 2 * target.size() + credentials_.size());
-  message.text().append("CONNECT ").append(target).append(" HTTP/1.1\r\nHost: ").append(target).append("\r\n");
+  message.text()
+      .append("CONNECT ")
+      .append(target)
+      .append(" HTTP/1.1\r\nHost: ")
+      .append(target)
+      .append("\r\n");
   if (!credentials_.empty()) {
     message.text().append("Proxy-Authorization: Basic ").append(credentials_.expose()).append("\r\n");
   }
@@ -136,7 +154,8 @@ Outcome<void> Proxy::open_tunnel(Connection& connection, const EndpointUrl& url,
   const int status = reader.take().status;
   if (status == 407) return failed(TransportFault::kProxy, name() + ": wants other credentials (407)");
   if (status < 200 || status > 299) {
-    return failed(TransportFault::kProxy, name() + ": refused the connection (" + std::to_string(status) + ")");
+    return failed(TransportFault::kProxy,
+                  name() + ": refused the connection (" + std::to_string(status) + ")");
   }
   return {};
 }

@@ -6,9 +6,11 @@
 namespace credsync::oauth {
 namespace {
 
-// Set here and nowhere else: two of one kind would make the message's end ambiguous, and a coded answer is not read.
-constexpr std::array<std::string_view, 8> kOurs = {"host",       "content-length", "transfer-encoding", "connection",
-                                                   "keep-alive", "te",             "accept-encoding",   "expect"};
+// Set here and nowhere else: two of one kind would make the message's end ambiguous, and a coded answer is
+// not read.
+constexpr std::array<std::string_view, 8> kOurs = {
+    "host",  "content-length", "transfer-encoding", "connection", "keep-alive", "te", "accept-encoding",
+    "expect"};
 
 bool has_header(const HttpRequest& request, std::string_view name) {
   return std::any_of(request.headers.begin(), request.headers.end(),
@@ -19,7 +21,8 @@ bool has_header(const HttpRequest& request, std::string_view name) {
 std::size_t size_bound(const HttpRequest& request, const EndpointUrl& url) {
   constexpr std::size_t kFixedParts = 512;
   std::size_t size = kFixedParts + request.method.size() + url.target.text().size() + url.host.size();
-  for (const Header& header : request.headers) size += header.name.size() + header.value.size() + 4;
+  for (const Header& header : request.headers)
+    size += header.name.size() + header.value.size() + 4;
   return size + request.body.text().size();
 }
 
@@ -30,7 +33,8 @@ Result<WipedString> write_request(const HttpRequest& request, const EndpointUrl&
   for (const Header& header : request.headers) {
     const bool ours = std::any_of(kOurs.begin(), kOurs.end(),
                                   [&](std::string_view name) { return same_header_name(header.name, name); });
-    if (ours || !is_header_name(header.name) || !is_header_value(header.value)) return invalid("bad request header");
+    if (ours || !is_header_name(header.name) || !is_header_value(header.value))
+      return invalid("bad request header");
   }
   WipedString message;
   std::string& text = message.text();
@@ -43,7 +47,8 @@ Result<WipedString> write_request(const HttpRequest& request, const EndpointUrl&
   }
   const std::string& body = request.body.text();
   const bool may_have_body = request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
-  if (!body.empty() || may_have_body) text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");
+  if (!body.empty() || may_have_body)
+    text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");
   text.append("\r\n").append(body);
   return message;
 }

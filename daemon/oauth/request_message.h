@@ -7,9 +7,9 @@
 
 namespace credsync::oauth {
 
-// Head and body in one piece, so that they leave in one write. Host, Content-Length, Accept-Encoding: identity and (if
-// there is none) User-Agent are added. Refuses a method or header that would break out of its line, and the headers
-// that are the transport's own.
+// Head and body in one piece, so that they leave in one write. Host, Content-Length, Accept-Encoding:
+// identity and (if there is none) User-Agent are added. Refuses a method or header that would break out of
+// its line, and the headers that are the transport's own.
 Result<WipedString> write_request(const HttpRequest& request, const EndpointUrl& url);
 
 }  // namespace credsync::oauth

@@ -10,8 +10,10 @@ namespace credsync::oauth {
 namespace {
 
 std::string_view trim(std::string_view text) {
-  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
-  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
+  while (text.starts_with(' ') || text.starts_with('\t'))
+    text.remove_prefix(1);
+  while (text.ends_with(' ') || text.ends_with('\t'))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -33,11 +35,13 @@ std::optional<std::size_t> parse_size(std::string_view text, int base) {
 
 }  // namespace
 
-ResponseReader::ResponseReader(std::string_view method) : bodyless_(method == "HEAD" || method == "CONNECT") {}
+ResponseReader::ResponseReader(std::string_view method)
+    : bodyless_(method == "HEAD" || method == "CONNECT") {}
 
 ResponseReader::~ResponseReader() {
   wipe(line_);
-  for (Header& header : response_.headers) wipe(header.value);   // a Location may carry a token
+  for (Header& header : response_.headers)
+    wipe(header.value);  // a Location may carry a token
 }
 
 Outcome<void> ResponseReader::feed(std::string_view bytes) {
@@ -45,12 +49,20 @@ Outcome<void> ResponseReader::feed(std::string_view bytes) {
     Outcome<void> step;
     switch (state_) {
       case State::kHead:
-      case State::kTrailer: step = take_head(bytes); break;
+      case State::kTrailer:
+        step = take_head(bytes);
+        break;
       case State::kLength:
-      case State::kChunkData: step = take_body(bytes, remaining_); break;
-      case State::kUntilEnd: step = take_body(bytes, bytes.size()); break;
+      case State::kChunkData:
+        step = take_body(bytes, remaining_);
+        break;
+      case State::kUntilEnd:
+        step = take_body(bytes, bytes.size());
+        break;
       case State::kChunkSize:
-      case State::kChunkEnd: step = take_chunk_line(bytes); break;
+      case State::kChunkEnd:
+        step = take_chunk_line(bytes);
+        break;
       case State::kDone:
         leftover_ = true;
         return {};
@@ -63,7 +75,8 @@ Outcome<void> ResponseReader::feed(std::string_view bytes) {
 Outcome<void> ResponseReader::end_of_stream() {
   if (state_ == State::kUntilEnd) state_ = State::kDone;
   if (state_ == State::kDone) return {};
-  return failed(TransportFault::kReset, begun() ? "the answer breaks off" : "the connection was closed without an answer");
+  return failed(TransportFault::kReset,
+                begun() ? "the answer breaks off" : "the connection was closed without an answer");
 }
 
 bool ResponseReader::take_line(std::string_view& bytes) {
@@ -72,7 +85,7 @@ bool ResponseReader::take_line(std::string_view& bytes) {
   line_.append(bytes.substr(0, taken));
   bytes.remove_prefix(taken);
   if (feed_at == std::string_view::npos) return false;
-  line_.pop_back();                                    // a lone LF ends a line too (RFC 9112, 2.2)
+  line_.pop_back();  // a lone LF ends a line too (RFC 9112, 2.2)
   if (line_.ends_with('\r')) line_.pop_back();
   return true;
 }
@@ -88,7 +101,7 @@ Outcome<void> ResponseReader::take_head(std::string_view& bytes) {
   if (!whole) return {};
   Outcome<void> read;
   if (state_ == State::kTrailer) {
-    if (line_.empty()) state_ = State::kDone;          // trailers are dropped
+    if (line_.empty()) state_ = State::kDone;  // trailers are dropped
   } else if (in_status_line_) {
     read = read_status_line(line_);
   } else if (line_.empty()) {
@@ -114,7 +127,7 @@ Outcome<void> ResponseReader::read_status_line(std::string_view line) {
 
 Outcome<void> ResponseReader::read_field(std::string_view line) {
   if (!is_header_value(line)) return malformed("control character in a header");
-  if (line.front() == ' ' || line.front() == '\t') {   // obs-fold: becomes a space (RFC 9112, 5.2)
+  if (line.front() == ' ' || line.front() == '\t') {  // obs-fold: becomes a space (RFC 9112, 5.2)
     if (response_.headers.empty()) return malformed("header");
     response_.headers.back().value.append(" ").append(trim(line));
     return {};
@@ -122,13 +135,14 @@ Outcome<void> ResponseReader::read_field(std::string_view line) {
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos || !is_header_name(line.substr(0, colon))) return malformed("header");
   if (response_.headers.size() == kMaxHeaderFields) return too_large("number of headers");
-  response_.headers.push_back({std::string(line.substr(0, colon)), std::string(trim(line.substr(colon + 1)))});
+  response_.headers.push_back(
+      {std::string(line.substr(0, colon)), std::string(trim(line.substr(colon + 1)))});
   return {};
 }
 
 Outcome<void> ResponseReader::end_head() {
   if (response_.status == 101) return malformed("it changes the protocol");
-  if (response_.status < 200) {                        // 100 Continue, 103 Early Hints …: the real one follows
+  if (response_.status < 200) {  // 100 Continue, 103 Early Hints …: the real one follows
     response_.headers.clear();
     in_status_line_ = true;
     return {};
@@ -155,7 +169,8 @@ Outcome<void> ResponseReader::choose_body() {
   std::optional<std::size_t> length;
   bool chunked = false;
   for (const Header& header : response_.headers) {
-    if (same_header_name(header.name, "Content-Encoding") && !header.value.empty() && !same_header_name(header.value, "identity")) {
+    if (same_header_name(header.name, "Content-Encoding") && !header.value.empty() &&
+        !same_header_name(header.value, "identity")) {
       return malformed("an encoding that was not asked for");
     }
     if (same_header_name(header.name, "Transfer-Encoding")) {
@@ -197,7 +212,8 @@ Outcome<void> ResponseReader::take_body(std::string_view& bytes, std::size_t lim
 
 Outcome<void> ResponseReader::take_chunk_line(std::string_view& bytes) {
   const std::size_t before = bytes.size();
-  std::string_view rest = bytes.substr(0, std::min(before, kMaxChunkLine - std::min(line_.size(), kMaxChunkLine) + 1));
+  std::string_view rest =
+      bytes.substr(0, std::min(before, kMaxChunkLine - std::min(line_.size(), kMaxChunkLine) + 1));
   const std::size_t offered = rest.size();
   const bool whole = take_line(rest);
   const std::size_t taken = offered - rest.size();
@@ -229,6 +245,8 @@ bool ResponseReader::keeps_alive() const {
   return done() && http_1_1_ && delimited_ && !leftover_ && !lists("Connection", "close");
 }
 
-HttpResponse ResponseReader::take() { return std::move(response_); }
+HttpResponse ResponseReader::take() {
+  return std::move(response_);
+}
 
 }  // namespace credsync::oauth

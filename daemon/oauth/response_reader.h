@@ -1,6 +1,7 @@
-// Reads one HTTP/1.x answer (RFC 9112) from bytes as they come, within bounds, and knows whether it is whole. Pure: no
-// I/O, every input is hostile. Poco's session is not used for this: it swallows errors in bodies, takes a chunked body
-// that breaks off for a whole one, has no bound on repeated 100 Continue, and leaves copies of bodies in pooled buffers.
+// Reads one HTTP/1.x answer (RFC 9112) from bytes as they come, within bounds, and knows whether it is whole.
+// Pure: no I/O, every input is hostile. Poco's session is not used for this: it swallows errors in bodies,
+// takes a chunked body that breaks off for a whole one, has no bound on repeated 100 Continue, and leaves
+// copies of bodies in pooled buffers.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +14,8 @@
 
 namespace credsync::oauth {
 
-constexpr std::size_t kMaxHeaderFields = 100;     // real answers have 10 to 40
-constexpr std::size_t kMaxChunkLine = 256;        // a size and extensions nobody uses
+constexpr std::size_t kMaxHeaderFields = 100;  // real answers have 10 to 40
+constexpr std::size_t kMaxChunkLine = 256;     // a size and extensions nobody uses
 // Sizes and line ends of chunks: a server that sends every byte as its own chunk needs 5 more bytes for each.
 constexpr std::size_t kMaxChunkFraming = 8 * 64 * 1024;
 
@@ -58,12 +59,12 @@ class ResponseReader {
   State state_ = State::kHead;
   bool bodyless_ = false;
   bool http_1_1_ = false;
-  bool delimited_ = true;          // by a length or chunks, not by the end of the stream
+  bool delimited_ = true;  // by a length or chunks, not by the end of the stream
   bool leftover_ = false;
   bool in_status_line_ = true;
-  std::size_t header_bytes_ = 0;   // over all 1xx answers and trailers
+  std::size_t header_bytes_ = 0;  // over all 1xx answers and trailers
   std::size_t framing_bytes_ = 0;
-  std::size_t remaining_ = 0;      // of the body or the chunk
+  std::size_t remaining_ = 0;  // of the body or the chunk
   std::string line_;
   HttpResponse response_;
 };

@@ -12,7 +12,9 @@ namespace credsync::oauth {
 // RFC 8305, section 8: the recommended Connection Attempt Delay.
 constexpr Duration kConnectStagger = 250ms;
 
-// A connected, non-blocking socket, or kConnect with the last reason, kDeadline, or stopped. `name` is for words.
-Outcome<Descriptor> connect_any(std::span<const Address> addresses, const std::string& name, const Patience& patience);
+// A connected, non-blocking socket, or kConnect with the last reason, kDeadline, or stopped. `name` is for
+// words.
+Outcome<Descriptor> connect_any(std::span<const Address> addresses, const std::string& name,
+                                const Patience& patience);
 
 }  // namespace credsync::oauth

@@ -27,7 +27,9 @@ tl::unexpected<TransportError> failed(TransportFault fault, std::string words) {
   return tl::unexpected(TransportError{.fault = fault, .sent = false, .words = std::move(words)});
 }
 
-StopSignal::StopSignal() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) { CHECK(event_); }
+StopSignal::StopSignal() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  CHECK(event_);
+}
 
 void StopSignal::raise() {
   raised_.store(true, std::memory_order_relaxed);
@@ -61,11 +63,13 @@ Outcome<void> Patience::wait(std::span<pollfd> sockets, BootTime until, std::str
     const Duration left = std::min(until, deadline_) - clock_.boot();
     const timespec timeout = as_timespec(std::max(left, Duration::zero()));
     const int ready = ::ppoll(all.data(), all.size(), &timeout, nullptr);
-    if (ready < 0 && errno != EINTR) return failed(TransportFault::kConnect, from_errno("poll", errno).message());
+    if (ready < 0 && errno != EINTR)
+      return failed(TransportFault::kConnect, from_errno("poll", errno).message());
     if (ready > 0 && all.back().revents == 0) break;
     if (clock_.boot() >= until && until < deadline_) break;
   }
-  for (std::size_t i = 0; i < sockets.size(); ++i) sockets[i].revents = all[i].revents;
+  for (std::size_t i = 0; i < sockets.size(); ++i)
+    sockets[i].revents = all[i].revents;
   return {};
 }
 
@@ -79,7 +83,7 @@ SigpipeGuard::SigpipeGuard() {
 }
 
 SigpipeGuard::~SigpipeGuard() {
-  if (was_blocked_) return;   // the thread lives with it blocked: a pending one harms nobody
+  if (was_blocked_) return;  // the thread lives with it blocked: a pending one harms nobody
   sigset_t sigpipe;
   ::sigemptyset(&sigpipe);
   ::sigaddset(&sigpipe, SIGPIPE);

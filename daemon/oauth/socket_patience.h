@@ -1,5 +1,5 @@
-// How long one exchange may still wait, and what ends the wait sooner. A Patience lives on its worker's stack for one
-// exchange; a StopSignal is shared by all of them.
+// How long one exchange may still wait, and what ends the wait sooner. A Patience lives on its worker's stack
+// for one exchange; a StopSignal is shared by all of them.
 #pragma once
 
 #include <poll.h>
@@ -30,7 +30,7 @@ class StopSignal {
   StopSignal();
   void raise();
   bool raised() const { return raised_.load(std::memory_order_relaxed); }
-  int fd() const { return event_.get(); }   // readable once raised
+  int fd() const { return event_.get(); }  // readable once raised
 
  private:
   std::atomic<bool> raised_{false};
@@ -42,7 +42,8 @@ class Patience {
   Patience(const Clock& clock, Duration total, const StopSignal& stop)
       : clock_(clock), stop_(stop), deadline_(clock.boot() + total), total_(total) {}
 
-  // Fails when the deadline has passed or a stop was asked for; `doing` names the step: "connecting to flat.io".
+  // Fails when the deadline has passed or a stop was asked for; `doing` names the step: "connecting to
+  // flat.io".
   Outcome<void> check(std::string_view doing) const;
   // Waits until `fd` shows one of `events` (or hangs up).
   Outcome<void> wait(int fd, short events, std::string_view doing) const;
@@ -61,8 +62,8 @@ class Patience {
   bool heeds_stop_ = true;
 };
 
-// Keeps SIGPIPE away from this thread while it lives: OpenSSL's socket BIO writes without MSG_NOSIGNAL. What became
-// pending meanwhile is taken out again, so that nobody else meets it.
+// Keeps SIGPIPE away from this thread while it lives: OpenSSL's socket BIO writes without MSG_NOSIGNAL. What
+// became pending meanwhile is taken out again, so that nobody else meets it.
 class SigpipeGuard {
  public:
   SigpipeGuard();

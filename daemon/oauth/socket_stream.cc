@@ -20,7 +20,8 @@
 namespace credsync::oauth {
 namespace {
 
-// "error:0A000438:SSL routines::tlsv1 alert internal error" -> its last part. OpenSSL's words, no bytes of the peer.
+// "error:0A000438:SSL routines::tlsv1 alert internal error" -> its last part. OpenSSL's words, no bytes of
+// the peer.
 std::string last_part(const Poco::Exception& error) {
   const std::string text = error.displayText();
   const std::size_t colon = text.rfind(':');
@@ -36,14 +37,14 @@ void forget_old_errors() {
 
 }  // namespace
 
-// Poco's TLS socket on a non-blocking descriptor. Poco's connect() is never used: it checks the host only if the
-// handshake is over when it looks.
+// Poco's TLS socket on a non-blocking descriptor. Poco's connect() is never used: it checks the host only if
+// the handshake is over when it looks.
 class Connection::TlsSocket final : public Poco::Net::SecureStreamSocketImpl {
  public:
   TlsSocket(Poco::Net::StreamSocketImpl* plain, const TlsContext& context)
       : SecureStreamSocketImpl(plain, context.poco) {
     setLazyHandshake(true);
-    if (!context.host_is_ip) setPeerHostName(context.host);   // SNI is for names only (RFC 6066, 3)
+    if (!context.host_is_ip) setPeerHostName(context.host);  // SNI is for names only (RFC 6066, 3)
     connectSSL();
   }
 
@@ -52,9 +53,9 @@ class Connection::TlsSocket final : public Poco::Net::SecureStreamSocketImpl {
 };
 
 struct Connection::Step {
-  int count = -1;            // bytes; 0 when reading: the end
-  short wait_for = 0;        // POLLIN or POLLOUT: not yet
-  std::string problem;       // why it failed for good
+  int count = -1;       // bytes; 0 when reading: the end
+  short wait_for = 0;   // POLLIN or POLLOUT: not yet
+  std::string problem;  // why it failed for good
 };
 
 namespace {
@@ -66,10 +67,14 @@ Step tls_step(Call call) {
   Step step;
   try {
     const int result = call();
-    if (result == Poco::Net::SecureStreamSocket::ERR_SSL_WANT_READ) step.wait_for = POLLIN;
-    else if (result == Poco::Net::SecureStreamSocket::ERR_SSL_WANT_WRITE) step.wait_for = POLLOUT;
-    else if (result < 0) step.problem = "connection failed";
-    else step.count = result;
+    if (result == Poco::Net::SecureStreamSocket::ERR_SSL_WANT_READ)
+      step.wait_for = POLLIN;
+    else if (result == Poco::Net::SecureStreamSocket::ERR_SSL_WANT_WRITE)
+      step.wait_for = POLLOUT;
+    else if (result < 0)
+      step.problem = "connection failed";
+    else
+      step.count = result;
   } catch (const Poco::Exception& error) {
     step.problem = last_part(error);
     if (step.problem.empty()) step.problem = "connection failed";
@@ -81,16 +86,22 @@ Step tls_step(Call call) {
 template <typename Step>
 Step plain_step(ssize_t result, short direction) {
   Step step;
-  if (result >= 0) step.count = static_cast<int>(result);
-  else if (errno == EAGAIN || errno == EWOULDBLOCK) step.wait_for = direction;
-  else if (errno == EINTR) step.wait_for = direction;
-  else step.problem = from_errno("connection", errno).message();
+  if (result >= 0)
+    step.count = static_cast<int>(result);
+  else if (errno == EAGAIN || errno == EWOULDBLOCK)
+    step.wait_for = direction;
+  else if (errno == EINTR)
+    step.wait_for = direction;
+  else
+    step.problem = from_errno("connection", errno).message();
   return step;
 }
 
 }  // namespace
 
-void Connection::Release::operator()(TlsSocket* socket) const { socket->release(); }
+void Connection::Release::operator()(TlsSocket* socket) const {
+  socket->release();
+}
 
 Connection::Connection(Descriptor socket, std::string name)
     : socket_(std::move(socket)), fd_(socket_.get()), name_(std::move(name)) {}
@@ -98,7 +109,7 @@ Connection::Connection(Descriptor socket, std::string name)
 Connection::~Connection() {
   forget_old_errors();
   tls_.reset();
-  ::ERR_clear_error();   // a farewell that failed is nobody's business
+  ::ERR_clear_error();  // a farewell that failed is nobody's business
 }
 
 Outcome<void> Connection::secure(std::shared_ptr<const TlsContext> context, const Patience& patience) {
@@ -117,8 +128,10 @@ Outcome<void> Connection::secure(std::shared_ptr<const TlsContext> context, cons
   while (true) {
     if (auto going = patience.check(doing); !going) return going;
     const Step step = tls_step<Step>([&] { return tls_->completeHandshake(); });
-    if (watch.error() != X509_V_OK) return failed(TransportFault::kUntrusted, name_ + ": " + verify_words(watch.error()));
-    if (!step.problem.empty()) return failed(TransportFault::kHandshake, name_ + ": TLS handshake failed: " + step.problem);
+    if (watch.error() != X509_V_OK)
+      return failed(TransportFault::kUntrusted, name_ + ": " + verify_words(watch.error()));
+    if (!step.problem.empty())
+      return failed(TransportFault::kHandshake, name_ + ": TLS handshake failed: " + step.problem);
     if (step.wait_for == 0) break;
     if (auto ready = patience.wait(fd_, step.wait_for, doing); !ready) return ready;
   }
@@ -126,7 +139,8 @@ Outcome<void> Connection::secure(std::shared_ptr<const TlsContext> context, cons
   // verifyPeerCertificate(host) does, but it fails when there is none, and never looks the host up in DNS.
   try {
     const Poco::Net::X509Certificate certificate = tls_->peerCertificate();
-    if (certificate_names(const_cast<X509*>(certificate.certificate()), context_->host, context_->host_is_ip)) return {};
+    if (certificate_names(const_cast<X509*>(certificate.certificate()), context_->host, context_->host_is_ip))
+      return {};
   } catch (const Poco::Exception&) {
   }
   return failed(TransportFault::kUntrusted, name_ + ": " + verify_words(X509_V_ERR_HOSTNAME_MISMATCH));
@@ -158,7 +172,8 @@ Outcome<std::size_t> Connection::run(Attempt attempt, const Patience& patience, 
 
 Outcome<std::size_t> Connection::send(std::string_view bytes, const Patience& patience) {
   auto sent = run([&] { return try_send(bytes); }, patience, "sending to " + name_);
-  if (sent && *sent == 0 && !bytes.empty()) return failed(TransportFault::kReset, name_ + ": connection closed");
+  if (sent && *sent == 0 && !bytes.empty())
+    return failed(TransportFault::kReset, name_ + ": connection closed");
   return sent;
 }
 

@@ -38,7 +38,9 @@ Owned<BIO> memory_bio(std::string_view bytes) {
 }
 
 // Never asks on a terminal: Poco's default callback would.
-int no_passphrase(char*, int, int, void*) { return -1; }
+int no_passphrase(char*, int, int, void*) {
+  return -1;
+}
 
 // All certificates of a PEM text in order; empty when one of them cannot be read.
 std::vector<Owned<X509>> read_certificates(std::string_view pem) {
@@ -54,7 +56,8 @@ std::vector<Owned<X509>> read_certificates(std::string_view pem) {
   return certificates;
 }
 
-Outcome<std::vector<Owned<X509>>> load_certificates(const std::string& path, std::size_t limit, const char* what) {
+Outcome<std::vector<Owned<X509>>> load_certificates(const std::string& path, std::size_t limit,
+                                                    const char* what) {
   auto pem = read_file(path, limit);
   if (!pem) return failed(TransportFault::kBadRequest, std::string(what) + ": " + pem.error().message());
   auto certificates = read_certificates(*pem);
@@ -80,9 +83,11 @@ std::string environment(const char* name) {
 bool is_hashed_directory(const std::string& path) {
   constexpr std::size_t kHashDigits = 8;
   std::error_code problem;
-  for (std::filesystem::directory_iterator entry(path, problem), end; !problem && entry != end; entry.increment(problem)) {
+  for (std::filesystem::directory_iterator entry(path, problem), end; !problem && entry != end;
+       entry.increment(problem)) {
     const std::string name = entry->path().filename().string();
-    if (name.find_first_not_of("0123456789abcdef") == kHashDigits && name.find('.') == kHashDigits) return true;
+    if (name.find_first_not_of("0123456789abcdef") == kHashDigits && name.find('.') == kHashDigits)
+      return true;
   }
   return false;
 }
@@ -96,14 +101,16 @@ Outcome<void> use_client_certificate(SSL_CTX* ctx, const TlsWish& wish) {
   }
   ::ERR_clear_error();
   if (!taken) {
-    return failed(TransportFault::kBadRequest, "client certificate " + wish.client_certificate + ": too weak or broken");
+    return failed(TransportFault::kBadRequest,
+                  "client certificate " + wish.client_certificate + ": too weak or broken");
   }
   if (wish.client_key == nullptr || wish.client_key->empty()) {
     return failed(TransportFault::kSecretSource, "the client certificate's private key is missing");
   }
   const Owned<BIO> bio = memory_bio(wish.client_key->expose());
   const Owned<EVP_PKEY> key(::PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
-  const bool fits = key && ::SSL_CTX_use_PrivateKey(ctx, key.get()) == 1 && ::SSL_CTX_check_private_key(ctx) == 1;
+  const bool fits =
+      key && ::SSL_CTX_use_PrivateKey(ctx, key.get()) == 1 && ::SSL_CTX_check_private_key(ctx) == 1;
   ::ERR_clear_error();
   if (!fits) {
     return failed(TransportFault::kSecretSource,
@@ -119,14 +126,14 @@ bool demand_host(SSL_CTX* ctx, const TlsWish& wish) {
   return ::X509_VERIFY_PARAM_set1_host(param, wish.host.data(), wish.host.size()) == 1;
 }
 
-// Poco's own settings differ between 1.11 and 1.13 (it sets level 0 and forgives a missing close_notify); all that
-// matters is set here. Returns false when OpenSSL refuses one.
+// Poco's own settings differ between 1.11 and 1.13 (it sets level 0 and forgives a missing close_notify); all
+// that matters is set here. Returns false when OpenSSL refuses one.
 bool harden(SSL_CTX* ctx) {
   ::SSL_CTX_set_security_level(ctx, 2);
   ::SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, &VerifyWatch::callback);
   ::SSL_CTX_set_options(ctx, SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
 #ifdef SSL_OP_IGNORE_UNEXPECTED_EOF
-  ::SSL_CTX_clear_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);   // a cut answer must not look like a whole one
+  ::SSL_CTX_clear_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);  // a cut answer must not look like a whole one
 #endif
   ::SSL_CTX_clear_options(ctx, SSL_OP_LEGACY_SERVER_CONNECT);
   // Partial writes: what SSL_write reports as accepted is then never less than the records that left.
@@ -190,8 +197,9 @@ template <typename T>
 std::shared_ptr<T> TlsContexts::keep(Shelf<T>& shelf, const std::string& key, std::shared_ptr<T> value,
                                      std::size_t limit) {
   const std::lock_guard lock(mutex_);
-  const auto [place, is_new] = shelf.try_emplace(key, Kept<T>{.value = std::move(value), .last_used = ++uses_});
-  std::shared_ptr<T> kept = place->second.value;   // another thread's, if it was quicker
+  const auto [place, is_new] =
+      shelf.try_emplace(key, Kept<T>{.value = std::move(value), .last_used = ++uses_});
+  std::shared_ptr<T> kept = place->second.value;  // another thread's, if it was quicker
   if (is_new && shelf.size() > limit) {
     const auto older = [](const auto& a, const auto& b) { return a.second.last_used < b.second.last_used; };
     shelf.erase(std::min_element(shelf.begin(), shelf.end(), older));
@@ -204,10 +212,10 @@ Outcome<std::shared_ptr<const TlsContexts::Roots>> TlsContexts::roots(const std:
   const std::string key = ca_file + '\n' + stamp;
   if (auto known = find(roots_, key)) return known;
   Owned<X509_STORE> store(::X509_STORE_new());
-  CHECK(store);   // only memory can lack
+  CHECK(store);  // only memory can lack
   if (ca_file.empty()) {
-    // The directory if it is one: it is read certificate by certificate as needed (0.3 ms), the bundle whole (10 to
-    // 20 ms and 0.7 MiB).
+    // The directory if it is one: it is read certificate by certificate as needed (0.3 ms), the bundle whole
+    // (10 to 20 ms and 0.7 MiB).
     const bool loaded = is_hashed_directory(system_.directory)
                             ? ::X509_STORE_load_path(store.get(), system_.directory.c_str()) == 1
                             : ::X509_STORE_load_file(store.get(), system_.file.c_str()) == 1;
@@ -219,14 +227,16 @@ Outcome<std::shared_ptr<const TlsContexts::Roots>> TlsContexts::roots(const std:
   } else {
     auto certificates = load_certificates(ca_file, kMaxCaFileBytes, "ca_file");
     if (!certificates) return tl::unexpected(certificates.error());
-    for (const auto& certificate : *certificates) ::X509_STORE_add_cert(store.get(), certificate.get());
+    for (const auto& certificate : *certificates)
+      ::X509_STORE_add_cert(store.get(), certificate.get());
     ::ERR_clear_error();
   }
   return keep<const Roots>(roots_, key, std::make_shared<const Roots>(std::move(store)), kMaxRootStores);
 }
 
 Outcome<std::shared_ptr<const TlsContext>> TlsContexts::get(const TlsWish& wish) {
-  // The time of a directory changes whenever a root is added or removed; a store keeps what it once read from it.
+  // The time of a directory changes whenever a root is added or removed; a store keeps what it once read from
+  // it.
   const std::string stamp = wish.ca_file.empty() ? file_stamp(system_.directory) + file_stamp(system_.file)
                                                  : file_stamp(wish.ca_file);
   std::string key = wish.host + '\n' + wish.ca_file + '\n' + stamp;
@@ -243,13 +253,14 @@ Outcome<std::shared_ptr<const TlsContext>> TlsContexts::get(const TlsWish& wish)
     ::SSL_CTX_set1_cert_store(ctx, (*trusted)->get());
     const bool hardened = harden(ctx) && demand_host(ctx, wish);
     ::ERR_clear_error();
-    if (!hardened) return failed(TransportFault::kBadRequest, wish.host + ": TLS cannot be set up for this host");
+    if (!hardened)
+      return failed(TransportFault::kBadRequest, wish.host + ": TLS cannot be set up for this host");
     if (!wish.client_certificate.empty()) {
       if (auto used = use_client_certificate(ctx, wish); !used) return tl::unexpected(used.error());
     }
-    return keep<const TlsContext>(contexts_, key,
-                                  std::make_shared<const TlsContext>(TlsContext{poco, wish.host, wish.host_is_ip}),
-                                  kMaxTlsContexts);
+    return keep<const TlsContext>(
+        contexts_, key, std::make_shared<const TlsContext>(TlsContext{poco, wish.host, wish.host_is_ip}),
+        kMaxTlsContexts);
   } catch (const Poco::Exception&) {
     return failed(TransportFault::kBadRequest, wish.host + ": TLS cannot be set up");
   }

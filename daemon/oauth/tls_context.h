@@ -1,5 +1,5 @@
-// The TLS settings of connections to one host, made once and shared: minimum version, trusted roots, the host that the
-// certificate must name, our own certificate. Thread-safe.
+// The TLS settings of connections to one host, made once and shared: minimum version, trusted roots, the host
+// that the certificate must name, our own certificate. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@
 
 namespace credsync::oauth {
 
-// Hosts and roots known at once; the least recently used goes. One host more costs some 0.3 ms, not correctness.
+// Hosts and roots known at once; the least recently used goes. One host more costs some 0.3 ms, not
+// correctness.
 constexpr std::size_t kMaxTlsContexts = 128;
 constexpr std::size_t kMaxRootStores = 32;
 // A CA bundle of the whole web is 0.25 MiB; a client certificate with its chain some 10 KiB.
@@ -26,8 +27,8 @@ struct TlsContext;
 struct TlsWish {
   std::string host;
   bool host_is_ip = false;
-  std::string ca_file;                   // empty: the system's roots
-  std::string client_certificate;        // empty: none
+  std::string ca_file;             // empty: the system's roots
+  std::string client_certificate;  // empty: none
   const Secret* client_key = nullptr;
 };
 
@@ -39,8 +40,8 @@ class TlsContexts {
   TlsContexts();
   ~TlsContexts();
 
-  // Files are read again when they changed. kBadRequest when the CA or certificate file is no good, kSecretSource when
-  // the key is.
+  // Files are read again when they changed. kBadRequest when the CA or certificate file is no good,
+  // kSecretSource when the key is.
   Outcome<std::shared_ptr<const TlsContext>> get(const TlsWish& wish);
 
  private:
@@ -56,16 +57,17 @@ class TlsContexts {
     std::uint64_t last_used = 0;
   };
   template <typename T>
-  using Shelf = std::map<std::string, Kept<T>>;   // the key says everything that went into the value
+  using Shelf = std::map<std::string, Kept<T>>;  // the key says everything that went into the value
   template <typename T>
   std::shared_ptr<T> find(Shelf<T>& shelf, const std::string& key);
   template <typename T>
-  std::shared_ptr<T> keep(Shelf<T>& shelf, const std::string& key, std::shared_ptr<T> value, std::size_t limit);
+  std::shared_ptr<T> keep(Shelf<T>& shelf, const std::string& key, std::shared_ptr<T> value,
+                          std::size_t limit);
 
   Outcome<std::shared_ptr<const Roots>> roots(const std::string& ca_file, const std::string& stamp);
 
-  SystemRoots system_;          // read once, for getenv is safe only while nobody calls setenv
-  std::mutex mutex_;            // held for look-ups in the maps only, never while a file is read
+  SystemRoots system_;  // read once, for getenv is safe only while nobody calls setenv
+  std::mutex mutex_;    // held for look-ups in the maps only, never while a file is read
   std::uint64_t uses_ = 0;
   Shelf<const TlsContext> contexts_;
   Shelf<const Roots> roots_;

@@ -1,4 +1,5 @@
-// What tls_context.cc makes and socket_stream.cc uses: kept apart so that Poco's headers stay out of all others.
+// What tls_context.cc makes and socket_stream.cc uses: kept apart so that Poco's headers stay out of all
+// others.
 #pragma once
 
 #include <Poco/Net/Context.h>

@@ -10,13 +10,18 @@ namespace {
 thread_local VerifyWatch* watch_of_this_thread = nullptr;
 }  // namespace
 
-VerifyWatch::VerifyWatch() : outer_(watch_of_this_thread) { watch_of_this_thread = this; }
+VerifyWatch::VerifyWatch() : outer_(watch_of_this_thread) {
+  watch_of_this_thread = this;
+}
 
-VerifyWatch::~VerifyWatch() { watch_of_this_thread = outer_; }
+VerifyWatch::~VerifyWatch() {
+  watch_of_this_thread = outer_;
+}
 
 int VerifyWatch::callback(int ok, X509_STORE_CTX* store) {
   VerifyWatch* watch = watch_of_this_thread;
-  if (ok == 0 && watch != nullptr && watch->error_ == X509_V_OK) watch->error_ = ::X509_STORE_CTX_get_error(store);
+  if (ok == 0 && watch != nullptr && watch->error_ == X509_V_OK)
+    watch->error_ = ::X509_STORE_CTX_get_error(store);
   return ok;
 }
 
@@ -42,7 +47,9 @@ std::string verify_words(int x509_error) {
   }
 }
 
-unsigned host_check_flags() { return X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS; }
+unsigned host_check_flags() {
+  return X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
+}
 
 bool certificate_names(X509* certificate, const std::string& host, bool host_is_ip) {
   if (host_is_ip) return ::X509_check_ip_asc(certificate, host.c_str(), 0) == 1;

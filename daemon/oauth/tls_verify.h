@@ -1,4 +1,5 @@
-// Why a certificate was refused. OpenSSL verifies chain, host and dates inside the handshake; this only listens.
+// Why a certificate was refused. OpenSSL verifies chain, host and dates inside the handshake; this only
+// listens.
 #pragma once
 
 #include <string>

@@ -1,7 +1,8 @@
-// Poco gives the TLS sockets and contexts; connecting, HTTP framing and reuse are ours, because Poco's sessions reconnect
-// and resend by themselves, have no total deadline, and keep bodies in pooled buffers. So no session buffer exists that
-// would have to be scrubbed: a request is in one WipedString, an answer in its body and in the buffer below.
-// What is not wiped: OpenSSL's record buffers after encryption (they hold ciphertext by then), and the kernel's.
+// Poco gives the TLS sockets and contexts; connecting, HTTP framing and reuse are ours, because Poco's
+// sessions reconnect and resend by themselves, have no total deadline, and keep bodies in pooled buffers. So
+// no session buffer exists that would have to be scrubbed: a request is in one WipedString, an answer in its
+// body and in the buffer below. What is not wiped: OpenSSL's record buffers after encryption (they hold
+// ciphertext by then), and the kernel's.
 #include "daemon/oauth/transport.h"
 
 #include <array>
@@ -23,7 +24,7 @@ class ReceiveBuffer {
   std::span<char> span() { return bytes_; }
 
  private:
-  std::array<char, 16 * 1024> bytes_;   // one TLS record
+  std::array<char, 16 * 1024> bytes_;  // one TLS record
 };
 
 // One request on one connection. `sent` is true from the first byte that the connection accepted.
@@ -81,7 +82,8 @@ class Conversation {
   bool reusable_ = false;
 };
 
-// What opening a connection to the proxy came to, seen from the exchange: it is the proxy that fails, unless time did.
+// What opening a connection to the proxy came to, seen from the exchange: it is the proxy that fails, unless
+// time did.
 tl::unexpected<TransportError> blame_proxy(TransportError error) {
   const bool other = error.fault == TransportFault::kDeadline || error.words == kShuttingDown;
   if (!other) error.fault = TransportFault::kProxy;
@@ -99,8 +101,8 @@ struct Transport::Parts {
   Outcome<std::unique_ptr<Connection>> open(const EndpointUrl& url, const ConnectionKey& key,
                                             const Patience& patience) const;
   Outcome<HttpResponse> converse(std::unique_ptr<Connection> connection, const ConnectionKey& key,
-                                 std::string_view message, const HttpRequest& request, const ExchangeOptions& options,
-                                 Patience& patience);
+                                 std::string_view message, const HttpRequest& request,
+                                 const ExchangeOptions& options, Patience& patience);
   Outcome<HttpResponse> exchange(const HttpRequest& request, const ExchangeOptions& options);
 
   const Clock& clock;
@@ -118,7 +120,8 @@ Outcome<std::unique_ptr<Connection>> Transport::Parts::dial(const std::string& h
   if (!addresses) return tl::unexpected(addresses.error());
   if (loopback_only) {
     std::erase_if(*addresses, [](const Address& address) { return !address.is_loopback(); });
-    if (addresses->empty()) return failed(TransportFault::kBadRequest, name + ": http:// is for this machine only");
+    if (addresses->empty())
+      return failed(TransportFault::kBadRequest, name + ": http:// is for this machine only");
   }
   auto socket = connect_any(*addresses, name, patience);
   if (!socket) return tl::unexpected(socket.error());
@@ -133,18 +136,21 @@ Outcome<std::unique_ptr<Connection>> Transport::Parts::open(const EndpointUrl& u
                              : dial(url.host, url.port, !url.tls, url.authority(), patience);
   if (by_proxy) {
     if (!connection) return blame_proxy(std::move(connection.error()));
-    if (auto tunnel = proxy.open_tunnel(**connection, url, patience); !tunnel) return blame_proxy(std::move(tunnel.error()));
-    (*connection)->rename(url.authority());   // from here on it speaks with the provider
+    if (auto tunnel = proxy.open_tunnel(**connection, url, patience); !tunnel)
+      return blame_proxy(std::move(tunnel.error()));
+    (*connection)->rename(url.authority());  // from here on it speaks with the provider
   }
   if (connection && url.tls) {
-    if (auto secured = (*connection)->secure(key.context, patience); !secured) return tl::unexpected(secured.error());
+    if (auto secured = (*connection)->secure(key.context, patience); !secured)
+      return tl::unexpected(secured.error());
   }
   return connection;
 }
 
-Outcome<HttpResponse> Transport::Parts::converse(std::unique_ptr<Connection> connection, const ConnectionKey& key,
-                                                 std::string_view message, const HttpRequest& request,
-                                                 const ExchangeOptions& options, Patience& patience) {
+Outcome<HttpResponse> Transport::Parts::converse(std::unique_ptr<Connection> connection,
+                                                 const ConnectionKey& key, std::string_view message,
+                                                 const HttpRequest& request, const ExchangeOptions& options,
+                                                 Patience& patience) {
   Conversation conversation(*connection, clock, patience);
   auto response = conversation.run(message, request.method);
   // Not after an error, and not what was made for one request only.
@@ -157,14 +163,18 @@ Outcome<HttpResponse> Transport::Parts::exchange(const HttpRequest& request, con
   auto url = parse_endpoint_url(request.url);
   if (!url) return failed(TransportFault::kBadRequest, url.error().message());
   if (!url->tls && !(options.allow_http_loopback && url->host_is_loopback())) {
-    return failed(TransportFault::kBadRequest, "http:// is allowed for this machine only, and where the account says so");
+    return failed(TransportFault::kBadRequest,
+                  "http:// is allowed for this machine only, and where the account says so");
   }
   auto message = write_request(request, *url);
   if (!message) return failed(TransportFault::kBadRequest, message.error().message());
   ConnectionKey key{.origin = (url->tls ? "https://" : "http://") + url->authority(), .context = nullptr};
   if (url->tls) {
-    auto context = contexts.get({.host = url->host, .host_is_ip = url->host_is_ip, .ca_file = options.ca_file,
-                                 .client_certificate = options.client_certificate, .client_key = options.client_key});
+    auto context = contexts.get({.host = url->host,
+                                 .host_is_ip = url->host_is_ip,
+                                 .ca_file = options.ca_file,
+                                 .client_certificate = options.client_certificate,
+                                 .client_key = options.client_key});
     if (!context) return tl::unexpected(context.error());
     key.context = std::move(*context);
   }
@@ -173,7 +183,8 @@ Outcome<HttpResponse> Transport::Parts::exchange(const HttpRequest& request, con
     if (auto connection = kept.take(key)) {
       auto response = converse(std::move(connection), key, message->text(), request, options, patience);
       // It died before it accepted a byte: nothing was sent, so a new one may be tried, once.
-      const bool try_new = !response && !response.error().sent && response.error().fault == TransportFault::kReset;
+      const bool try_new =
+          !response && !response.error().sent && response.error().fault == TransportFault::kReset;
       if (!try_new) return response;
     }
   }
@@ -188,7 +199,7 @@ Transport::Transport(const Clock& clock, Resolve resolve, Proxy proxy)
     : parts_(std::make_unique<Parts>(clock, std::move(resolve), std::move(proxy))) {}
 
 Transport::~Transport() {
-  const SigpipeGuard guard;   // kept TLS connections say goodbye
+  const SigpipeGuard guard;  // kept TLS connections say goodbye
   parts_.reset();
 }
 
@@ -200,6 +211,8 @@ ExchangeOutcome Transport::exchange(const HttpRequest& request, const ExchangeOp
   return std::move(outcome.error());
 }
 
-void Transport::stop_new() { parts_->stop.raise(); }
+void Transport::stop_new() {
+  parts_->stop.raise();
+}
 
 }  // namespace credsync::oauth

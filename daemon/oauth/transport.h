@@ -1,5 +1,6 @@
-// The one HTTPS transport, the only user of Poco::Net. Blocking: worker threads only; one Transport is shared by all
-// of them. Every exchange ends by its deadline, verification is part of the handshake, nothing is ever sent twice.
+// The one HTTPS transport, the only user of Poco::Net. Blocking: worker threads only; one Transport is shared
+// by all of them. Every exchange ends by its deadline, verification is part of the handshake, nothing is ever
+// sent twice.
 #pragma once
 
 #include <memory>
@@ -13,16 +14,16 @@
 
 namespace credsync::oauth {
 
-constexpr std::size_t kMaxAnswerBytes = 64 * 1024;          // of the body; no token answer is near it
-constexpr std::size_t kMaxHeaderBytes = 32 * 1024;          // status line and headers together, 1xx answers included
-constexpr Duration kExchangeDeadline = 30s;                 // in total: look-up, connect, handshake, sending, reading
+constexpr std::size_t kMaxAnswerBytes = 64 * 1024;  // of the body; no token answer is near it
+constexpr std::size_t kMaxHeaderBytes = 32 * 1024;  // status line and headers together, 1xx answers included
+constexpr Duration kExchangeDeadline = 30s;         // in total: look-up, connect, handshake, sending, reading
 
 struct ExchangeOptions {
   Duration deadline = kExchangeDeadline;
-  std::string ca_file;              // PEM; empty: the system's roots
+  std::string ca_file;  // PEM; empty: the system's roots
   bool allow_http_loopback = false;
-  bool fresh_connection = false;    // never a kept one: for refreshes that rotate
-  std::string client_certificate;   // PEM file, for TLS client authentication; empty: none
+  bool fresh_connection = false;       // never a kept one: for refreshes that rotate
+  std::string client_certificate;      // PEM file, for TLS client authentication; empty: none
   const Secret* client_key = nullptr;  // its PEM private key
 };
 

@@ -24,9 +24,9 @@ struct Identity {
 
 struct IdentityWish {
   std::string common_name = "test";
-  std::string alt_names = {};           // as OpenSSL writes them: "DNS:a.test,IP:127.0.0.1"; empty: none
+  std::string alt_names = {};  // as OpenSSL writes them: "DNS:a.test,IP:127.0.0.1"; empty: none
   bool authority = false;
-  int valid_from_days = -1;         // from today
+  int valid_from_days = -1;  // from today
   int valid_until_days = 30;
 };
 

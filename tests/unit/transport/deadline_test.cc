@@ -1,4 +1,5 @@
-// Every exchange ends by its deadline, whatever the other end does, and says rightly whether the request had left.
+// Every exchange ends by its deadline, whatever the other end does, and says rightly whether the request had
+// left.
 #include <unistd.h>
 
 #include <fstream>
@@ -19,7 +20,7 @@ class DeadlineTest : public TransportTest {
     auto outcome = transport.exchange(post(url, body), hurried());
     const auto took = std::chrono::steady_clock::now() - start;
     EXPECT_GE(took, kShort - 5ms);
-    EXPECT_LT(took, kShort + 3s);   // generous: the machine may be busy, but a hang is a hang
+    EXPECT_LT(took, kShort + 3s);  // generous: the machine may be busy, but a hang is a hang
     return outcome;
   }
   ExchangeOutcome timed(const std::string& url, const std::string& body = "a=b") {
@@ -72,7 +73,8 @@ class DrippingTest : public DeadlineTest {
       peer.handshake();
       peer.read_request();
       if (!peer.write(before)) return;
-      while (peer.write(drop)) std::this_thread::sleep_for(5ms);   // the pace of the attack, not a wait for anything
+      while (peer.write(drop))
+        std::this_thread::sleep_for(5ms);  // the pace of the attack, not a wait for anything
     };
   }
 };
@@ -133,9 +135,11 @@ TEST_F(LookupTest, TooManyHangingLookupsFailAtOnceAndRecover) {
   Transport transport(clock_, hanging(), {});
   std::vector<std::thread> waiting;
   for (int i = 0; i < oauth::kMaxAbandonedLookups; ++i) {
-    waiting.emplace_back([&] { EXPECT_FAULT(timed(https_url(server), transport), TransportFault::kDeadline, false); });
+    waiting.emplace_back(
+        [&] { EXPECT_FAULT(timed(https_url(server), transport), TransportFault::kDeadline, false); });
   }
-  for (std::thread& thread : waiting) thread.join();
+  for (std::thread& thread : waiting)
+    thread.join();
   // On a busy machine a deadline may pass before its look-up has begun: then one more is left behind here.
   std::optional<TransportFault> fault;
   for (int i = 0; i < oauth::kMaxAbandonedLookups && fault != TransportFault::kResolve; ++i) {
@@ -158,9 +162,11 @@ TEST_F(LookupTest, TransportMayGoBeforeItsHangingLookup) {
 }
 
 TEST_F(LookupTest, FailedLookupSaysSo) {
-  Transport transport(clock_, [](const std::string& host, std::uint16_t) -> Result<std::vector<oauth::Address>> {
-    return unavailable("look up " + host + ": no such host");
-  }, {});
+  Transport transport(clock_,
+                      [](const std::string& host, std::uint16_t) -> Result<std::vector<oauth::Address>> {
+                        return unavailable("look up " + host + ": no such host");
+                      },
+                      {});
   const auto outcome = transport.exchange(post("https://provider.test/"), options());
   EXPECT_FAULT(outcome, TransportFault::kResolve, false);
   EXPECT_NE(error_of(outcome)->words.find("no such host"), std::string::npos);
@@ -173,7 +179,9 @@ class ConnectTest : public TransportTest {
     return [addresses](const std::string&, std::uint16_t) { return addresses; };
   }
   static oauth::Address loopback(std::uint16_t port) { return *oauth::literal_address("127.0.0.1", port); }
-  static std::uint16_t closed_port() { return Server([](Peer&) {}).port(); }
+  static std::uint16_t closed_port() {
+    return Server([](Peer&) {}).port();
+  }
 };
 
 TEST_F(ConnectTest, RefusedIsNotSent) {
@@ -187,7 +195,7 @@ TEST_F(ConnectTest, BlackHoleFirstDoesNotHoldUpTheSecondAddress) {
   Transport transport(clock_, leads_to({loopback(hole.port()), loopback(server.port())}), {});
   const auto start = std::chrono::steady_clock::now();
   EXPECT_ANSWER(transport.exchange(post(https_url(server)), options()), "second");
-  EXPECT_GE(std::chrono::steady_clock::now() - start, 240ms);   // the first has its head start
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 240ms);  // the first has its head start
   EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);
 }
 
@@ -212,7 +220,8 @@ TEST_F(ConnectTest, AllRefusedSaysWhy) {
   EXPECT_NE(error_of(outcome)->words.find("refused"), std::string::npos) << error_of(outcome)->words;
 }
 
-// Every look at this clock takes a while, so deadlines of every length end an exchange at every one of its steps.
+// Every look at this clock takes a while, so deadlines of every length end an exchange at every one of its
+// steps.
 class TickingClock final : public Clock {
  public:
   WallTime wall() const override { return system_.wall(); }
@@ -281,7 +290,7 @@ TEST_F(StopTest, EndsWhatHasNotSent) {
   const auto start = std::chrono::steady_clock::now();
   transport_.stop_new();
   EXPECT_FAULT(stalled.get(), TransportFault::kConnect, false);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);   // not at its own deadline of 20 s
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 5s);  // not at its own deadline of 20 s
   const auto after = exchange(https_url(server), options());
   EXPECT_FAULT(after, TransportFault::kConnect, false);
   EXPECT_EQ(error_of(after)->words, "shutting down");

@@ -1,4 +1,5 @@
-// What goes over the wire and what is taken from it: requests, answers, limits, addresses of this machine, the proxy.
+// What goes over the wire and what is taken from it: requests, answers, limits, addresses of this machine,
+// the proxy.
 #include <cstdlib>
 
 #include "tests/unit/transport/transport_fixture.h"
@@ -36,10 +37,12 @@ TEST_F(WireTest, RequestArrivesAsItWasMeant) {
   const auto before = clock_.wall();
   const auto outcome = transport_.exchange(request, options());
   EXPECT_ANSWER(outcome, "{}");
-  EXPECT_EQ(seen, "POST /oauth/token?a=%20b HTTP/1.1\r\nHost: provider.test:" + std::to_string(server.port()) +
-                      "\r\nAccept-Encoding: identity\r\nUser-Agent: credsyncd/" CREDSYNC_VERSION "\r\n"
-                      "Content-Type: application/x-www-form-urlencoded\r\nAuthorization: Basic abc=\r\n"
-                      "Content-Length: 19\r\n\r\nrefresh_token=r&x=y");
+  EXPECT_EQ(seen,
+            "POST /oauth/token?a=%20b HTTP/1.1\r\nHost: provider.test:" + std::to_string(server.port()) +
+                "\r\nAccept-Encoding: identity\r\nUser-Agent: credsyncd/" CREDSYNC_VERSION
+                "\r\n"
+                "Content-Type: application/x-www-form-urlencoded\r\nAuthorization: Basic abc=\r\n"
+                "Content-Length: 19\r\n\r\nrefresh_token=r&x=y");
   const auto& response = std::get<HttpResponse>(outcome);
   EXPECT_EQ(response.status, 200);
   ASSERT_FALSE(response.headers.empty());
@@ -51,8 +54,13 @@ TEST_F(WireTest, RequestArrivesAsItWasMeant) {
 
 TEST_F(WireTest, RequestsThatWouldBreakOutAreRefused) {
   Server server(answer_always(ok_answer("{}")), tls());
-  const Header headers[] = {{"X-Bad", "a\r\nHost: evil"}, {"X-Bad", std::string("a\0b", 3)}, {"X Bad", "a"}, {"", "a"},
-                            {"Host", "evil.test"}, {"content-length", "0"}, {"Transfer-Encoding", "chunked"},
+  const Header headers[] = {{"X-Bad", "a\r\nHost: evil"},
+                            {"X-Bad", std::string("a\0b", 3)},
+                            {"X Bad", "a"},
+                            {"", "a"},
+                            {"Host", "evil.test"},
+                            {"content-length", "0"},
+                            {"Transfer-Encoding", "chunked"},
                             {"Accept-Encoding", "gzip"}};
   for (const Header& header : headers) {
     HttpRequest request = post(https_url(server));
@@ -66,11 +74,23 @@ TEST_F(WireTest, RequestsThatWouldBreakOutAreRefused) {
 }
 
 TEST_F(WireTest, BadUrlsAreRefusedWithoutRepeatingThem) {
-  const char* urls[] = {"", "ftp://provider.test/", "https://", "https:///x", "https://user:secret1@provider.test/",
-                        "https://provider.test:0/", "https://provider.test:65536/secret1", "https://provider.test:x/",
-                        "https://provider.test/a b", "https://provider.test/#secret1", "https://[::1/", "https://[abc]/",
-                        "https://pro vider.test/", "https://provider.test/\r\nX: secret1", "https://pr\xc3\xb6vider.test/",
-                        "https://.provider.test/", "//provider.test/"};
+  const char* urls[] = {"",
+                        "ftp://provider.test/",
+                        "https://",
+                        "https:///x",
+                        "https://user:secret1@provider.test/",
+                        "https://provider.test:0/",
+                        "https://provider.test:65536/secret1",
+                        "https://provider.test:x/",
+                        "https://provider.test/a b",
+                        "https://provider.test/#secret1",
+                        "https://[::1/",
+                        "https://[abc]/",
+                        "https://pro vider.test/",
+                        "https://provider.test/\r\nX: secret1",
+                        "https://pr\xc3\xb6vider.test/",
+                        "https://.provider.test/",
+                        "//provider.test/"};
   for (const char* url : urls) {
     SCOPED_TRACE(url);
     const auto outcome = exchange(url, options());
@@ -100,16 +120,19 @@ TEST_F(WireTest, PlainHttpIsForLoopbackAndOnlyWhenAllowed) {
 }
 
 TEST_F(WireTest, LocalhostThatLeadsElsewhereIsRefused) {
-  Transport transport(clock_, [](const std::string&, std::uint16_t port) {
-    return std::vector<oauth::Address>{*oauth::literal_address("192.0.2.1", port)};
-  }, {});
+  Transport transport(clock_,
+                      [](const std::string&, std::uint16_t port) {
+                        return std::vector<oauth::Address>{*oauth::literal_address("192.0.2.1", port)};
+                      },
+                      {});
   EXPECT_FAULT(transport.exchange(post("http://localhost/"), options()), TransportFault::kBadRequest, false);
 }
 
 TEST_F(WireTest, RedirectIsAnAnswerNotAnOrder) {
   Server elsewhere(answer_always(ok_answer("stolen")), tls());
   Server server(answer_always("HTTP/1.1 307 Temporary Redirect\r\nLocation: " + https_url(elsewhere) +
-                              "\r\nContent-Length: 0\r\n\r\n"), tls());
+                              "\r\nContent-Length: 0\r\n\r\n"),
+                tls());
   const auto outcome = exchange(https_url(server), options());
   ASSERT_NE(answer_of(outcome), nullptr);
   EXPECT_EQ(std::get<HttpResponse>(outcome).status, 307);
@@ -117,15 +140,18 @@ TEST_F(WireTest, RedirectIsAnAnswerNotAnOrder) {
 }
 
 TEST_F(WireTest, ContinueAndEarlyHintsAreSkipped) {
-  EXPECT_ANSWER(answered_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + ok_answer("{}")),
+  EXPECT_ANSWER(answered_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" +
+                              ok_answer("{}")),
                 "{}");
 }
 
 TEST_F(WireTest, CutAnswersAreAmbiguousNotAnswers) {
-  const std::string whole = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n2\r\n1}\r\n0\r\n\r\n";
+  const std::string whole =
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n2\r\n1}\r\n0\r\n\r\n";
   EXPECT_ANSWER(answered_with(whole), "{\"a\":1}");
   for (const bool orderly : {true, false}) {
-    EXPECT_FAULT(answered_with("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{\"a\":1}", orderly), TransportFault::kReset, true);
+    EXPECT_FAULT(answered_with("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{\"a\":1}", orderly),
+                 TransportFault::kReset, true);
     EXPECT_FAULT(answered_with(whole.substr(0, whole.size() - 5), orderly), TransportFault::kReset, true);
     EXPECT_FAULT(answered_with("HTTP/1.1 200", orderly), TransportFault::kReset, true);
     EXPECT_FAULT(answered_with("", orderly), TransportFault::kReset, true);
@@ -149,8 +175,9 @@ TEST_F(WireTest, OversizedAnswersEndEarly) {
   };
   const std::string kilobyte(1024, 'x');
   EXPECT_FAULT(endless("HTTP/1.1 200 OK\r\n\r\n", kilobyte), TransportFault::kTooLarge, true);
-  EXPECT_FAULT(endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "400\r\n" + kilobyte + "\r\n"),
-               TransportFault::kTooLarge, true);
+  EXPECT_FAULT(
+      endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "400\r\n" + kilobyte + "\r\n"),
+      TransportFault::kTooLarge, true);
   EXPECT_FAULT(endless("HTTP/1.1 200 OK\r\nX-Long: ", kilobyte), TransportFault::kTooLarge, true);
   EXPECT_FAULT(endless("HTTP/1.1 200 OK\r\n", "X-Many: yes\r\n"), TransportFault::kTooLarge, true);
   EXPECT_FAULT(endless("", "HTTP/1.1 100 Continue\r\n\r\n"), TransportFault::kTooLarge, true);
@@ -196,8 +223,9 @@ TEST_F(ProxyTest, ConnectsThroughAndVerifiesTheProviderNotTheProxy) {
   std::string seen;
   Server proxy(connect_then_serve("HTTP/1.1 200 Connection established\r\n\r\n", seen), tls());
   EXPECT_ANSWER(through(address(proxy, "us%40er:pass@"), "https://provider.test/token"), "through");
-  EXPECT_EQ(seen, "CONNECT provider.test:443 HTTP/1.1\r\nHost: provider.test:443\r\n"
-                  "Proxy-Authorization: Basic dXNAZXI6cGFzcw==\r\n\r\n");
+  EXPECT_EQ(seen,
+            "CONNECT provider.test:443 HTTP/1.1\r\nHost: provider.test:443\r\n"
+            "Proxy-Authorization: Basic dXNAZXI6cGFzcw==\r\n\r\n");
   seen.clear();
   EXPECT_FAULT(through(address(proxy), "https://other.test/token"), TransportFault::kUntrusted, false);
   EXPECT_EQ(proxy.requests(), 1);
@@ -205,8 +233,9 @@ TEST_F(ProxyTest, ConnectsThroughAndVerifiesTheProviderNotTheProxy) {
 
 TEST_F(ProxyTest, RefusalsAreTheProxysAndNothingWasSent) {
   const char* answers[] = {"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 5\r\n\r\nlogin",
-                           "HTTP/1.1 502 Bad Gateway\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: http://x/\r\n\r\n",
-                           "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\nmore than it should say"};
+                           "HTTP/1.1 502 Bad Gateway\r\n\r\n",
+                           "HTTP/1.1 302 Found\r\nLocation: http://x/\r\n\r\n", "garbage\r\n\r\n",
+                           "HTTP/1.1 200 OK\r\n\r\nmore than it should say"};
   for (const char* answer : answers) {
     SCOPED_TRACE(answer);
     std::string seen;
@@ -220,7 +249,8 @@ TEST_F(ProxyTest, RefusalsAreTheProxysAndNothingWasSent) {
 
 TEST_F(ProxyTest, HangingProxyEndsAtTheDeadline) {
   Server proxy([](Peer& peer) { peer.wait_for_hang_up(); });
-  EXPECT_FAULT(through(address(proxy), "https://provider.test/token", "", kShort), TransportFault::kDeadline, false);
+  EXPECT_FAULT(through(address(proxy), "https://provider.test/token", "", kShort), TransportFault::kDeadline,
+               false);
 }
 
 TEST_F(ProxyTest, ProxyThatIsNotThereIsTheProxysFault) {
@@ -232,8 +262,8 @@ TEST_F(ProxyTest, ProxyThatIsNotThereIsTheProxysFault) {
 
 TEST_F(ProxyTest, ProxyThatCannotBeUnderstoodIsNotPassedBy) {
   Server server(answer_always(ok_answer("direct")), tls());
-  for (const char* proxy : {"https://proxy.test:443", "socks5://127.0.0.1:1080", "http://", "http://proxy.test:99999",
-                            "http://us%zzer:hunter22@proxy.test"}) {
+  for (const char* proxy : {"https://proxy.test:443", "socks5://127.0.0.1:1080", "http://",
+                            "http://proxy.test:99999", "http://us%zzer:hunter22@proxy.test"}) {
     SCOPED_TRACE(proxy);
     const auto outcome = through(proxy, https_url(server));
     EXPECT_FAULT(outcome, TransportFault::kProxy, false);
@@ -244,7 +274,11 @@ TEST_F(ProxyTest, ProxyThatCannotBeUnderstoodIsNotPassedBy) {
 }
 
 TEST_F(ProxyTest, NoProxyNamesWhoIsReachedDirectly) {
-  struct Case { const char* no_proxy; const char* url; bool applies; };
+  struct Case {
+    const char* no_proxy;
+    const char* url;
+    bool applies;
+  };
   const Case cases[] = {
       {"", "https://provider.test/", true},
       {"provider.test", "https://provider.test/", false},
@@ -291,7 +325,8 @@ TEST_F(ProxyTest, ComesFromTheEnvironment) {
   ::unsetenv("no_proxy");
   EXPECT_EQ(proxy.name(), "proxy lower.test:2");
   EXPECT_FALSE(proxy.applies_to(*oauth::parse_endpoint_url("https://direct.test/")));
-  EXPECT_FALSE(oauth::Proxy::from_environment().applies_to(*oauth::parse_endpoint_url("https://provider.test/")));
+  EXPECT_FALSE(
+      oauth::Proxy::from_environment().applies_to(*oauth::parse_endpoint_url("https://provider.test/")));
 }
 
 }  // namespace

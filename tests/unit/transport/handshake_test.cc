@@ -10,7 +10,8 @@ class HandshakeTest : public TransportTest {
  protected:
   // A transport that takes `path` for the system's roots; whatever the tester's own environment says.
   std::unique_ptr<Transport> trusting(const char* variable, const std::string& path) {
-    for (const char* name : {"SSL_CERT_FILE", "SSL_CERT_DIR"}) ::unsetenv(name);
+    for (const char* name : {"SSL_CERT_FILE", "SSL_CERT_DIR"})
+      ::unsetenv(name);
     ::setenv(variable, path.c_str(), 1);
     auto transport = std::make_unique<Transport>(clock_, loopback_only, oauth::Proxy{});
     ::unsetenv(variable);
@@ -39,7 +40,8 @@ TEST_F(HandshakeTest, CertificateOfAnotherHostGetsNothing) {
   EXPECT_EQ(server.requests(), 0);
 }
 
-// The trap in Poco: when the handshake outlasts its connect time-out the host check sees no certificate and passes.
+// The trap in Poco: when the handshake outlasts its connect time-out the host check sees no certificate and
+// passes.
 TEST_F(HandshakeTest, LateCertificateOfAnotherHostGetsNothing) {
   const Identity other = make_identity({.alt_names = "DNS:other.test"}, &authority());
   std::atomic<bool> shaken = false;
@@ -75,8 +77,10 @@ TEST_F(HandshakeTest, CommonNameDoesNotCount) {
 
 TEST_F(HandshakeTest, RefusedCertificatesSayWhy) {
   const Identity stranger = make_identity({.common_name = "Stranger", .alt_names = "", .authority = true});
-  const Identity expired = make_identity({.alt_names = "DNS:provider.test", .valid_from_days = -9, .valid_until_days = -1}, &authority());
-  const Identity future = make_identity({.alt_names = "DNS:provider.test", .valid_from_days = 2}, &authority());
+  const Identity expired = make_identity(
+      {.alt_names = "DNS:provider.test", .valid_from_days = -9, .valid_until_days = -1}, &authority());
+  const Identity future =
+      make_identity({.alt_names = "DNS:provider.test", .valid_from_days = 2}, &authority());
   const Identity self_signed = make_identity({.alt_names = "DNS:provider.test"});
   const Identity strange = make_identity({.alt_names = "DNS:provider.test"}, &stranger);
   const std::pair<const Identity*, const char*> cases[] = {{&expired, "certificate expired"},
@@ -95,7 +99,8 @@ TEST_F(HandshakeTest, RefusedCertificatesSayWhy) {
 
 TEST_F(HandshakeTest, CaFileReplacesTheSystemsRoots) {
   const Identity public_authority = make_identity({.common_name = "Public", .authority = true});
-  const auto transport_of_system = trusting("SSL_CERT_FILE", write_file("public.pem", public_authority.certificate_pem()));
+  const auto transport_of_system =
+      trusting("SSL_CERT_FILE", write_file("public.pem", public_authority.certificate_pem()));
   Transport& transport = *transport_of_system;
   const Identity known = make_identity({.alt_names = "DNS:provider.test"}, &public_authority);
   Server public_server(answer_always(ok_answer("{}")), {.identity = &known});
@@ -103,9 +108,11 @@ TEST_F(HandshakeTest, CaFileReplacesTheSystemsRoots) {
   ExchangeOptions system_roots = options();
   system_roots.ca_file.clear();
   EXPECT_ANSWER(transport.exchange(post(https_url(public_server)), system_roots), "{}");
-  EXPECT_FAULT(transport.exchange(post(https_url(private_server)), system_roots), TransportFault::kUntrusted, false);
+  EXPECT_FAULT(transport.exchange(post(https_url(private_server)), system_roots), TransportFault::kUntrusted,
+               false);
   EXPECT_ANSWER(transport.exchange(post(https_url(private_server)), options()), "{}");
-  EXPECT_FAULT(transport.exchange(post(https_url(public_server)), options()), TransportFault::kUntrusted, false);
+  EXPECT_FAULT(transport.exchange(post(https_url(public_server)), options()), TransportFault::kUntrusted,
+               false);
 }
 
 TEST_F(HandshakeTest, AddressLiteralsAreVerifiedAsAddresses) {
@@ -113,7 +120,9 @@ TEST_F(HandshakeTest, AddressLiteralsAreVerifiedAsAddresses) {
   const Identity by_name = make_identity({.alt_names = "DNS:127.0.0.1"}, &authority());
   Server right(answer_always(ok_answer("ip")), {.identity = &by_address});
   Server wrong(answer_always(ok_answer("ip")), {.identity = &by_name});
-  const auto url = [](const Server& server) { return "https://127.0.0.1:" + std::to_string(server.port()) + "/"; };
+  const auto url = [](const Server& server) {
+    return "https://127.0.0.1:" + std::to_string(server.port()) + "/";
+  };
   EXPECT_ANSWER(exchange(url(right), options()), "ip");
   EXPECT_FAULT(exchange(url(wrong), options()), TransportFault::kUntrusted, false);
 }
@@ -129,7 +138,8 @@ TEST_F(HandshakeTest, ServerNameIsSentForNamesOnly) {
       },
       {.identity = &both});
   EXPECT_ANSWER(exchange(https_url(server), options()), "asked for 'provider.test'");
-  EXPECT_ANSWER(exchange("https://127.0.0.1:" + std::to_string(server.port()) + "/", options()), "asked for ''");
+  EXPECT_ANSWER(exchange("https://127.0.0.1:" + std::to_string(server.port()) + "/", options()),
+                "asked for ''");
 }
 
 TEST_F(HandshakeTest, SystemsRootsAreAFileOrADirectory) {
@@ -140,7 +150,8 @@ TEST_F(HandshakeTest, SystemsRootsAreAFileOrADirectory) {
   Server server(answer_always(ok_answer("{}")), tls());
   ExchangeOptions system_roots = options();
   system_roots.ca_file.clear();
-  const std::pair<const char*, std::string> places[] = {{"SSL_CERT_FILE", ca_file_}, {"SSL_CERT_DIR", folder}};
+  const std::pair<const char*, std::string> places[] = {{"SSL_CERT_FILE", ca_file_},
+                                                        {"SSL_CERT_DIR", folder}};
   for (const auto& [variable, path] : places) {
     EXPECT_ANSWER(trusting(variable, path)->exchange(post(https_url(server)), system_roots), "{}");
   }
@@ -179,9 +190,10 @@ TEST_F(HandshakeTest, ClosedInTheHandshakeIsNotSent) {
 TEST_F(HandshakeTest, CaFileThatCannotServeIsOurMistake) {
   Server server(answer_always(ok_answer("{}")), tls());
   ExchangeOptions bad = options();
-  for (const std::string& file : {std::string("/nonexistent/ca.pem"), write_file("empty.pem", ""),
-                                  write_file("noise.pem", "-----BEGIN CERTIFICATE-----\nnoise\n-----END CERTIFICATE-----\n"),
-                                  write_file("half.pem", authority().certificate_pem() + "-----BEGIN CERTIFICATE-----\nAAAA\n")}) {
+  for (const std::string& file :
+       {std::string("/nonexistent/ca.pem"), write_file("empty.pem", ""),
+        write_file("noise.pem", "-----BEGIN CERTIFICATE-----\nnoise\n-----END CERTIFICATE-----\n"),
+        write_file("half.pem", authority().certificate_pem() + "-----BEGIN CERTIFICATE-----\nAAAA\n")}) {
     bad.ca_file = file;
     EXPECT_FAULT(exchange(https_url(server), bad), TransportFault::kBadRequest, false);
   }

@@ -38,7 +38,7 @@ void block_sigpipe() {
 
 SSL_CTX* make_context(const ServerTls& tls) {
   SSL_CTX* context = ::SSL_CTX_new(::TLS_server_method());
-  ::SSL_CTX_set_security_level(context, 0);   // old versions too: refusing them is the client's part
+  ::SSL_CTX_set_security_level(context, 0);  // old versions too: refusing them is the client's part
   CHECK(::SSL_CTX_use_certificate(context, tls.identity->certificate.get()) == 1);
   CHECK(::SSL_CTX_use_PrivateKey(context, tls.identity->key.get()) == 1);
   if (tls.highest_version != 0) {
@@ -63,9 +63,13 @@ Peer::Peer(int fd, SSL_CTX* tls, std::atomic<int>& requests) : fd_(fd), requests
   }
 }
 
-Peer::~Peer() { ::SSL_free(ssl_); }
+Peer::~Peer() {
+  ::SSL_free(ssl_);
+}
 
-bool Peer::handshake() { return ssl_ == nullptr || ::SSL_do_handshake(ssl_) == 1; }
+bool Peer::handshake() {
+  return ssl_ == nullptr || ::SSL_do_handshake(ssl_) == 1;
+}
 
 bool Peer::handshake_in_single_bytes() {
   BIO* out = ::BIO_new(::BIO_s_mem());
@@ -110,10 +114,13 @@ std::string Peer::read_some() {
 std::string Peer::read_record() {
   std::string record(5, '\0');
   if (::recv(fd_, record.data(), record.size(), MSG_WAITALL) != 5) return {};
-  const auto byte = [&](std::size_t at) { return static_cast<std::size_t>(static_cast<unsigned char>(record[at])); };
+  const auto byte = [&](std::size_t at) {
+    return static_cast<std::size_t>(static_cast<unsigned char>(record[at]));
+  };
   const std::size_t size = byte(3) << 8 | byte(4);
   record.resize(5 + size);
-  return ::recv(fd_, record.data() + 5, size, MSG_WAITALL) == static_cast<ssize_t>(size) ? record : std::string();
+  return ::recv(fd_, record.data() + 5, size, MSG_WAITALL) == static_cast<ssize_t>(size) ? record
+                                                                                         : std::string();
 }
 
 bool Peer::fill() {
@@ -151,8 +158,10 @@ std::string Peer::read_request() {
 
 bool Peer::write(std::string_view bytes) {
   while (!bytes.empty()) {
-    const auto sent = ssl_ == nullptr ? ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL)
-                                      : static_cast<ssize_t>(::SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())));
+    const auto sent =
+        ssl_ == nullptr
+            ? ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL)
+            : static_cast<ssize_t>(::SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())));
     if (sent <= 0) return false;
     bytes.remove_prefix(static_cast<std::size_t>(sent));
   }
@@ -188,7 +197,9 @@ void Peer::close() {
   ::shutdown(fd_, SHUT_RDWR);
 }
 
-void Peer::close_without_notify() { ::shutdown(fd_, SHUT_RDWR); }
+void Peer::close_without_notify() {
+  ::shutdown(fd_, SHUT_RDWR);
+}
 
 Server::Server(Script script, ServerTls tls) : script_(std::move(script)) {
   if (tls.identity != nullptr) tls_ = make_context(tls);
@@ -201,10 +212,12 @@ Server::~Server() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
     ::shutdown(listener_, SHUT_RDWR);
-    for (const int fd : open_) ::shutdown(fd, SHUT_RDWR);
+    for (const int fd : open_)
+      ::shutdown(fd, SHUT_RDWR);
   }
   acceptor_.join();
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : threads_)
+    thread.join();
   ::close(listener_);
   ::SSL_CTX_free(tls_);
 }
@@ -217,7 +230,7 @@ void Server::accept_all() {
     if (fd >= 0 && stopping_) ::close(fd);
     if (fd < 0 || stopping_) return;
     const int on = 1;
-    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);   // single bytes go out as single segments
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // single bytes go out as single segments
     ++connections_;
     open_.push_back(fd);
     threads_.emplace_back([this, fd] { serve(fd); });
@@ -245,8 +258,8 @@ Server::Script answer_always(std::string answer) {
 }
 
 std::string ok_answer(std::string_view body) {
-  return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\n\r\n" + std::string(body);
+  return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " +
+         std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 
 // A listener whose queue is full and never emptied: the kernel drops further SYNs.
@@ -261,13 +274,14 @@ BlackHole::BlackHole() {
     fds_.push_back(fd);
     ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address);
     pollfd ready{.fd = fd, .events = POLLOUT, .revents = 0};
-    if (::poll(&ready, 1, 100) == 0) return;   // loopback answers in microseconds, or never
+    if (::poll(&ready, 1, 100) == 0) return;  // loopback answers in microseconds, or never
     CHECK(fds_.size() < 64);
   }
 }
 
 BlackHole::~BlackHole() {
-  for (const int fd : fds_) ::close(fd);
+  for (const int fd : fds_)
+    ::close(fd);
 }
 
 bool eventually(const std::function<bool()>& condition) {

@@ -1,5 +1,5 @@
-// A server on loopback whose every step the test writes down: one thread a connection, each running the test's script.
-// Going out of scope ends all of them, whatever they are waiting for.
+// A server on loopback whose every step the test writes down: one thread a connection, each running the
+// test's script. Going out of scope ends all of them, whatever they are waiting for.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -19,9 +19,9 @@
 namespace credsync::test {
 
 struct ServerTls {
-  const Identity* identity = nullptr;      // null: plain TCP
-  int highest_version = 0;                 // TLS1_1_VERSION …; 0: any
-  const Identity* client_authority = nullptr;   // demand client certificates of it
+  const Identity* identity = nullptr;          // null: plain TCP
+  int highest_version = 0;                     // TLS1_1_VERSION …; 0: any
+  const Identity* client_authority = nullptr;  // demand client certificates of it
 };
 
 // The server's end of one connection.
@@ -33,10 +33,10 @@ class Peer {
   Peer& operator=(const Peer&) = delete;
 
   int fd() const { return fd_; }
-  bool handshake();                         // at once true without TLS
+  bool handshake();  // at once true without TLS
   // The server's flights go out one byte a segment.
   bool handshake_in_single_bytes();
-  std::string server_name() const;          // as the ClientHello said (SNI); empty: not
+  std::string server_name() const;  // as the ClientHello said (SNI); empty: not
   // Whatever comes first: the ClientHello, a request. At most one read.
   std::string read_some();
   // One request, head and body; empty when the client hung up instead. Counted when whole.
@@ -46,10 +46,10 @@ class Peer {
   bool write(std::string_view bytes);
   // As long as the client listens.
   void write_forever(std::string_view bytes);
-  void wait_for_hang_up();                  // takes and drops what still comes
-  void wait_without_reading();              // until the server ends; the client's bytes pile up
-  void reset();                             // RST instead of FIN
-  void close();                             // close_notify, FIN
+  void wait_for_hang_up();      // takes and drops what still comes
+  void wait_without_reading();  // until the server ends; the client's bytes pile up
+  void reset();                 // RST instead of FIN
+  void close();                 // close_notify, FIN
   void close_without_notify();
 
  private:
@@ -73,7 +73,7 @@ class Server {
 
   std::uint16_t port() const { return port_; }
   int connections() const { return connections_; }
-  int requests() const { return requests_; }          // whole ones
+  int requests() const { return requests_; }  // whole ones
   int scripts_ended() const { return ended_; }
 
  private:

@@ -45,10 +45,14 @@ TEST(ResponseReader, ReadsWholeAnswersHoweverTheyAreCut) {
       {"HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n", ""},
       {"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}", "{}"},
       {"HTTP/1.0 200 OK\r\n\r\n{}", "{}"},
-      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\n{\r\n1;x=y\r\n}\r\n0\r\nX-Trailer: 1\r\n\r\n", "{}"},
+      {"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\n{\r\n1;x=y\r\n}\r\n0\r\nX-Trailer: "
+       "1\r\n\r\n",
+       "{}"},
       {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n00002 \r\n{}\r\n000\r\n\r\n", "{}"},
       {"HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Length: 2\r\n\r\n{}", "{}"},
-      {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "{}"},
+      {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: "
+       "2\r\n\r\n{}",
+       "{}"},
   };
   for (const Case& c : cases) {
     for (std::size_t piece = 1; piece <= c.bytes.size(); ++piece) {
@@ -125,11 +129,14 @@ TEST(ResponseReader, RefusesWhatIsNotHttp) {
 
 TEST(ResponseReader, RefusesWhatIsTooLarge) {
   std::string many = "HTTP/1.1 200 OK\r\n";
-  for (std::size_t i = 0; i <= kMaxHeaderFields; ++i) many += "X: y\r\n";
+  for (std::size_t i = 0; i <= kMaxHeaderFields; ++i)
+    many += "X: y\r\n";
   std::string continues;
-  while (continues.size() <= kMaxHeaderBytes) continues += "HTTP/1.1 100 Continue\r\n\r\n";
+  while (continues.size() <= kMaxHeaderBytes)
+    continues += "HTTP/1.1 100 Continue\r\n\r\n";
   std::string crumbs = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-  while (crumbs.size() <= 2 * kMaxChunkFraming) crumbs += "1;" + std::string(100, 'x') + "\r\nx\r\n";
+  while (crumbs.size() <= 2 * kMaxChunkFraming)
+    crumbs += "1;" + std::string(100, 'x') + "\r\nx\r\n";
   const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
   const std::string cases[] = {
       "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(kMaxAnswerBytes + 1) + "\r\n\r\n",
@@ -139,7 +146,9 @@ TEST(ResponseReader, RefusesWhatIsTooLarge) {
       chunked + "0\r\n" + std::string(kMaxHeaderBytes, 'x'),
       "HTTP/1.1 200 " + std::string(kMaxHeaderBytes, 'x'),
       "HTTP/1.1 200 OK\r\nX: " + std::string(kMaxHeaderBytes, 'x'),
-      many, continues, crumbs,
+      many,
+      continues,
+      crumbs,
   };
   for (const std::string& bytes : cases) {
     SCOPED_TRACE(bytes.substr(0, 80));
@@ -150,13 +159,15 @@ TEST(ResponseReader, RefusesWhatIsTooLarge) {
 
 TEST(ResponseReader, EveryByteAsItsOwnChunkFitsTheLimits) {
   std::string bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-  for (std::size_t i = 0; i < kMaxAnswerBytes; ++i) bytes += "1\r\nx\r\n";
+  for (std::size_t i = 0; i < kMaxAnswerBytes; ++i)
+    bytes += "1\r\nx\r\n";
   bytes += "0\r\n\r\n";
   EXPECT_TRUE(read(bytes, 4096).done);
 }
 
 TEST(ResponseReader, HeadersComeInOrderAndFoldedLinesAreJoined) {
-  const Reading reading = read("HTTP/1.1 200 OK\r\nA: 1\r\nb:  two \r\n\t more\r\nA: 3\r\nContent-Length: 0\r\n\r\n", 5);
+  const Reading reading =
+      read("HTTP/1.1 200 OK\r\nA: 1\r\nb:  two \r\n\t more\r\nA: 3\r\nContent-Length: 0\r\n\r\n", 5);
   ASSERT_TRUE(reading.done);
   ASSERT_EQ(reading.response.headers.size(), 4u);
   EXPECT_EQ(reading.response.headers[0].value, "1");
@@ -166,7 +177,8 @@ TEST(ResponseReader, HeadersComeInOrderAndFoldedLinesAreJoined) {
 }
 
 TEST(ResponseReader, InterimHeadersAreNotTheAnswers) {
-  const Reading reading = read("HTTP/1.1 103 Early Hints\r\nX: early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 9);
+  const Reading reading =
+      read("HTTP/1.1 103 Early Hints\r\nX: early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 9);
   ASSERT_TRUE(reading.done);
   EXPECT_EQ(reading.response.headers.size(), 1u);
 }

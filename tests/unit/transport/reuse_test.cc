@@ -16,7 +16,8 @@ using ReuseTest = TransportTest;
 
 TEST_F(ReuseTest, SecondRequestUsesTheKeptConnection) {
   Server server(answer_always(ok_answer("{}")), tls());
-  for (int i = 0; i < 5; ++i) EXPECT_ANSWER(exchange(https_url(server), options()), "{}");
+  for (int i = 0; i < 5; ++i)
+    EXPECT_ANSWER(exchange(https_url(server), options()), "{}");
   EXPECT_EQ(server.requests(), 5);
   EXPECT_EQ(server.connections(), 1);
 }
@@ -77,9 +78,10 @@ TEST_F(ReuseTest, ClosedOnAKeptConnectionWithoutAnAnswerIsNotRepaired) {
 // What became of an idle connection is seen before it is used, so the request goes out once, on a new one.
 TEST_F(ReuseTest, ConnectionThatEndedWhileIdleIsReplaced) {
   using End = void (*)(Peer&);
-  const End ends[] = {[](Peer& peer) { peer.close(); }, [](Peer& peer) { peer.reset(); },
-                      [](Peer& peer) { peer.close_without_notify(); },
-                      [](Peer& peer) { peer.write("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"); }};
+  const End ends[] = {
+      [](Peer& peer) { peer.close(); }, [](Peer& peer) { peer.reset(); },
+      [](Peer& peer) { peer.close_without_notify(); },
+      [](Peer& peer) { peer.write("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"); }};
   for (const bool secure : {true, false}) {
     for (const End end : ends) {
       std::atomic<bool> first = true;
@@ -148,7 +150,8 @@ TEST_F(ReuseTest, CutAnswerEndsTheConnection) {
   Server server(
       [](Peer& peer) {
         peer.handshake();
-        while (!peer.read_request().empty()) peer.write("HTTP/1.1 200 OK\r\nContent-Length: nonsense\r\n\r\n");
+        while (!peer.read_request().empty())
+          peer.write("HTTP/1.1 200 OK\r\nContent-Length: nonsense\r\n\r\n");
       },
       tls());
   EXPECT_FAULT(exchange(https_url(server), options()), TransportFault::kProtocol, true);
@@ -176,11 +179,12 @@ TEST_F(ReuseTest, ManyThreadsShareOneTransport) {
         ExchangeOptions mine = options();
         mine.fresh_connection = i % 4 == 0;
         const std::string body = "thread=" + std::to_string(t) + "&round=" + std::to_string(i);
-        EXPECT_ANSWER(exchange(https_url(server), mine, body), body);   // nobody gets another's answer
+        EXPECT_ANSWER(exchange(https_url(server), mine, body), body);  // nobody gets another's answer
       }
     });
   }
-  for (std::thread& thread : threads) thread.join();
+  for (std::thread& thread : threads)
+    thread.join();
   EXPECT_EQ(server.requests(), kThreads * kEach);
   EXPECT_LT(server.connections(), kThreads * kEach);
 }
@@ -193,7 +197,7 @@ TEST_F(ReuseTest, KeptConnectionsAreBounded) {
         peer.handshake();
         peer.read_request();
         ++waiting;
-        eventually([&] { return waiting == kAtOnce; });   // so that all are open at once
+        eventually([&] { return waiting == kAtOnce; });  // so that all are open at once
         peer.write(ok_answer("{}"));
         peer.wait_for_hang_up();
       },
@@ -202,7 +206,8 @@ TEST_F(ReuseTest, KeptConnectionsAreBounded) {
   for (int i = 0; i < kAtOnce; ++i) {
     threads.emplace_back([&] { EXPECT_ANSWER(exchange(https_url(server), options()), "{}"); });
   }
-  for (std::thread& thread : threads) thread.join();
+  for (std::thread& thread : threads)
+    thread.join();
   EXPECT_TRUE(eventually([&] { return server.scripts_ended() == kAtOnce - 8; }));
   EXPECT_EQ(server.scripts_ended(), kAtOnce - 8);
 }
@@ -213,7 +218,8 @@ int client_descriptor(std::uint16_t port) {
     const int fd = std::atoi(entry.path().filename().c_str());
     sockaddr_in peer{};
     socklen_t size = sizeof peer;
-    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 || peer.sin_family != AF_INET) continue;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 || peer.sin_family != AF_INET)
+      continue;
     if (ntohs(peer.sin_port) == port) return fd;
   }
   return -1;
@@ -227,7 +233,8 @@ class DeafConnectionTest : public TransportTest {
     ASSERT_GE(fd, 0);
     ASSERT_EQ(::shutdown(fd, SHUT_WR), 0);
   }
-  // Answers one request a connection and then neither reads nor hangs up, so that nothing is to be seen from outside.
+  // Answers one request a connection and then neither reads nor hangs up, so that nothing is to be seen from
+  // outside.
   Server::Script once() {
     return [this](Peer& peer) {
       peer.handshake();
@@ -275,7 +282,7 @@ TEST_F(DeafConnectionTest, RaisesNoSignal) {
     EXPECT_ANSWER(exchange(https_url(server), options()), "{}");
     sigset_t mask;
     ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
-    EXPECT_EQ(::sigismember(&mask, SIGPIPE), 0);   // the mask is as it was
+    EXPECT_EQ(::sigismember(&mask, SIGPIPE), 0);  // the mask is as it was
   }).join();
   EXPECT_EQ(server.connections(), 2);
 }

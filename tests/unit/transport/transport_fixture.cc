@@ -18,7 +18,9 @@ TransportTest::TransportTest() {
   ca_file_ = write_file("ca.pem", authority_.certificate_pem());
 }
 
-TransportTest::~TransportTest() { std::filesystem::remove_all(folder_); }
+TransportTest::~TransportTest() {
+  std::filesystem::remove_all(folder_);
+}
 
 std::string TransportTest::write_file(const std::string& name, const std::string& content) {
   const auto path = folder_ / name;

@@ -52,11 +52,12 @@ class TransportTest : public testing::Test {
   static HttpRequest post(const std::string& url, const std::string& body = "grant_type=refresh_token");
   static std::string https_url(const Server& server, const std::string& path = "/token");
   static std::string http_url(const Server& server, const std::string& path = "/token");
-  ExchangeOptions options() const;          // trusts the authority; plain loopback allowed
-  ExchangeOptions hurried() const;          // with a deadline of kShort
-  static constexpr Duration kShort = 1s;    // long enough for a handshake on a busy machine
+  ExchangeOptions options() const;        // trusts the authority; plain loopback allowed
+  ExchangeOptions hurried() const;        // with a deadline of kShort
+  static constexpr Duration kShort = 1s;  // long enough for a handshake on a busy machine
 
-  ExchangeOutcome exchange(const std::string& url, const ExchangeOptions& options, const std::string& body = "a=b");
+  ExchangeOutcome exchange(const std::string& url, const ExchangeOptions& options,
+                           const std::string& body = "a=b");
 
   SteppedClock clock_;
   Transport transport_{clock_, loopback_only, oauth::Proxy{}};
@@ -72,21 +73,21 @@ class TransportTest : public testing::Test {
 const HttpResponse* answer_of(const ExchangeOutcome& outcome);
 const TransportError* error_of(const ExchangeOutcome& outcome);
 
-#define EXPECT_FAULT(outcome, expected_fault, expected_sent)                     \
-  do {                                                                           \
-    const auto& seen_outcome = (outcome);                                        \
-    const auto* seen_error = ::credsync::test::error_of(seen_outcome);           \
-    ASSERT_NE(seen_error, nullptr);                                              \
-    EXPECT_EQ(seen_error->fault, (expected_fault)) << seen_error->words;         \
-    EXPECT_EQ(seen_error->sent, (expected_sent)) << seen_error->words;           \
+#define EXPECT_FAULT(outcome, expected_fault, expected_sent)             \
+  do {                                                                   \
+    const auto& seen_outcome = (outcome);                                \
+    const auto* seen_error = ::credsync::test::error_of(seen_outcome);   \
+    ASSERT_NE(seen_error, nullptr);                                      \
+    EXPECT_EQ(seen_error->fault, (expected_fault)) << seen_error->words; \
+    EXPECT_EQ(seen_error->sent, (expected_sent)) << seen_error->words;   \
   } while (false)
 
-#define EXPECT_ANSWER(outcome, expected_body)                                    \
-  do {                                                                           \
-    const auto& seen_outcome = (outcome);                                        \
-    const auto* seen_answer = ::credsync::test::answer_of(seen_outcome);         \
-    ASSERT_NE(seen_answer, nullptr);                                             \
-    EXPECT_EQ(seen_answer->body.text(), (expected_body));                        \
+#define EXPECT_ANSWER(outcome, expected_body)                            \
+  do {                                                                   \
+    const auto& seen_outcome = (outcome);                                \
+    const auto* seen_answer = ::credsync::test::answer_of(seen_outcome); \
+    ASSERT_NE(seen_answer, nullptr);                                     \
+    EXPECT_EQ(seen_answer->body.text(), (expected_body));                \
   } while (false)
 
 }  // namespace credsync::test

@@ -1,5 +1,6 @@
-// What stays in memory of a request and its answer: nothing. The server is a process of its own, for its copies do not
-// count; the marks themselves are kept masked here, so that the search does not find what it searches for.
+// What stays in memory of a request and its answer: nothing. The server is a process of its own, for its
+// copies do not count; the marks themselves are kept masked here, so that the search does not find what it
+// searches for.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,11 +27,12 @@ class Mark {
     }
   }
   void append_to(std::string& text) const {
-    for (const unsigned char byte : masked_) text += static_cast<char>(byte ^ kMask);
+    for (const unsigned char byte : masked_)
+      text += static_cast<char>(byte ^ kMask);
   }
 
-  // In all memory that this process may write. Half is enough, for freeing memory overwrites the beginning of it, and
-  // half a token is a token too many.
+  // In all memory that this process may write. Half is enough, for freeing memory overwrites the beginning of
+  // it, and half a token is a token too many.
   int copies_in_memory() const {
     std::ifstream maps("/proc/self/maps");
     std::vector<std::pair<const unsigned char*, const unsigned char*>> areas;
@@ -40,7 +42,8 @@ class Mark {
       char mode[5] = "";
       if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %4s", &from, &to, mode) != 3) continue;
       if (mode[0] != 'r' || mode[1] != 'w' || line.find("[vvar") != std::string::npos) continue;
-      areas.emplace_back(reinterpret_cast<const unsigned char*>(from), reinterpret_cast<const unsigned char*>(to));
+      areas.emplace_back(reinterpret_cast<const unsigned char*>(from),
+                         reinterpret_cast<const unsigned char*>(to));
     }
     int first_halves = 0;
     int second_halves = 0;
@@ -77,32 +80,36 @@ class WipingTest : public TransportTest {
       ::close(end_pipe[1]);
       std::string body = "{\"access_token\":\"";
       answer_mark.append_to(body);
-      body += "\"," + std::string(40'000, ' ') + "\"refresh_token\":\"";   // several pieces: growing must leave none
+      body += "\"," + std::string(40'000, ' ') +
+              "\"refresh_token\":\"";  // several pieces: growing must leave none
       answer_mark.append_to(body);
       body += "\"}";
       std::string answer = ok_answer(body);
       if (chunked) {
         char size[16];
         std::snprintf(size, sizeof size, "%zx", body.size());
-        answer = std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n") + size + "\r\n" + body + "\r\n0\r\n\r\n";
+        answer = std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n") + size + "\r\n" + body +
+                 "\r\n0\r\n\r\n";
       }
       Server server(answer_always(answer), tls());
       const std::uint16_t port = server.port();
       char byte = 0;
-      const bool told = ::write(port_pipe[1], &port, sizeof port) == sizeof port && ::read(end_pipe[0], &byte, 1) == 0;
+      const bool told =
+          ::write(port_pipe[1], &port, sizeof port) == sizeof port && ::read(end_pipe[0], &byte, 1) == 0;
       ::_exit(told ? 0 : 1);
     }
     ::close(end_pipe[0]);
     end_ = end_pipe[1];
     ASSERT_EQ(::read(port_pipe[0], &port_, sizeof port_), static_cast<ssize_t>(sizeof port_));
   }
-  // The first call of a function that libstdc++ binds late leaves the vector registers on the stack. A daemon that is
-  // started with LD_BIND_NOW=1 has that behind it; here one exchange that does not count does the same.
+  // The first call of a function that libstdc++ binds late leaves the vector registers on the stack. A daemon
+  // that is started with LD_BIND_NOW=1 has that behind it; here one exchange that does not count does the
+  // same.
   void bind_symbols() {
     const Mark mark;
     serve_elsewhere(mark, false);
     EXPECT_NE(answer_of(exchange(url(), options())), nullptr);
-    mark.copies_in_memory();   // the search too
+    mark.copies_in_memory();  // the search too
     TearDown();
   }
   void TearDown() override {
@@ -143,7 +150,7 @@ TEST_F(WipingTest, NothingOfRequestAndAnswerStays) {
         mine.fresh_connection = fresh;
         const auto outcome = transport_.exchange(request, mine);
         ASSERT_NE(answer_of(outcome), nullptr);
-        EXPECT_EQ(answer_mark.copies_in_memory(), 2);   // at both ends: the search does find what there is
+        EXPECT_EQ(answer_mark.copies_in_memory(), 2);  // at both ends: the search does find what there is
         EXPECT_EQ(body_mark.copies_in_memory(), 1);
         EXPECT_EQ(header_mark.copies_in_memory(), 1);
       }
