@@ -37,6 +37,9 @@ void Reconciler::begin_account(std::shared_ptr<const config::Account> config, St
   if (at != stored.end()) {
     store::StoredAccount& s = at->second;
     known.generation = s.generation;
+    if (s.damaged) {
+      known.standing.trouble = account::Trouble{"local", "damaged", "the stored tokens are damaged and do not open", clock_.wall()};
+    }
     known.last_used = s.last_used;
     if (s.identity == config->identity || !s.tokens) {
       known.tokens = std::move(s.tokens);

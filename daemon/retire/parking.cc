@@ -69,12 +69,14 @@ bool Parking::restore(account::Account& account) {
   if (!id) return false;
   store::ParkedGrant& grant = grants_.at(*id)->grant;
   const account::Standing standing{account::State::kOk, clock_.wall(), std::nullopt};
-  store_.apply(store::Restore{*id, standing}, [](Result<store::Ids> done) {
+  // Its own number, unless another grant of this account came after it: then the next one, so that no number means two tokens.
+  const account::Generation generation =
+      account.generation() > grant.generation ? accounts_.next_generation(account) : grant.generation;
+  store_.apply(store::Restore{*id, standing, generation}, [](Result<store::Ids> done) {
     if (!done) log::error("a parked grant could not be restored durably", {{"REASON", done.error().message()}});
   });
   log::notice("restored: a parked grant is in use again",
-              {{"ACCOUNT", account.name()}, {"GENERATION", std::to_string(grant.generation)}});
-  const account::Generation generation = std::max(grant.generation, account.generation());
+              {{"ACCOUNT", account.name()}, {"GENERATION", std::to_string(generation)}});
   account::TokenSet tokens = std::move(grant.tokens);
   grants_.erase(*id);
   accounts_.install(account, generation, std::move(tokens), standing);

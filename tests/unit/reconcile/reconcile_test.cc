@@ -152,6 +152,21 @@ TEST_F(ReconcileTest, AnEditTakenBackDuringARefreshDoesNotSendItsTokenTwice) {
   EXPECT_EQ(flat().generation(), 8U);
 }
 
+TEST_F(ReconcileTest, ARestoredGrantNeverTakesTheNumberOfAnother) {
+  begin(here);
+  change(here, other);
+  world.sign_in.with_refresh_token(flat(), Secret("of another grant"), [](login::Outcome) {});
+  world.settle();
+  world.endpoint.answer(make_tokens(world.clock, "access-other", "refresh-other", 1h));
+  world.settle();
+  EXPECT_EQ(flat().generation(), 8U);
+  // The sign-in retired what was parked; the other grant is parked now and comes back under its own number.
+  change(other, here);
+  change(here, other);
+  EXPECT_EQ(world.ask("flat")->token, "access-other");
+  EXPECT_EQ(flat().generation(), 8U);
+}
+
 TEST_F(ReconcileTest, AnIntentOfALostSignInLeavesTheGrantInUseAlone) {
   world.store.begin_rotation({"flat", "identity one", 8, 0, world.clock.wall(), 0}, [](Result<store::SlotId>) {});
   begin(here);
