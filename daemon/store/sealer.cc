@@ -44,6 +44,7 @@ void start_sealing() { CHECK(::sodium_init() >= 0); }
 void Key::Free::operator()(unsigned char* memory) const { ::sodium_free(memory); }
 
 Key::Memory Key::allocate() {
+  start_sealing();  // once is enough, and more is harmless
   Memory memory(static_cast<unsigned char*>(::sodium_malloc(kKeyBytes)));
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
