@@ -61,9 +61,14 @@ Result<HostPort> parse_host_port(std::string_view text, std::uint16_t default_po
   return result;
 }
 
+std::string EndpointUrl::bracketed_host() const {
+  if (host.find(':') == std::string::npos) return host;
+  return std::string("[").append(host).append("]");
+}
+
 std::string EndpointUrl::authority() const {
-  std::string text = host.find(':') == std::string::npos ? host : "[" + host + "]";
-  if (port != (tls ? 443 : 80)) text += ":" + std::to_string(port);
+  std::string text = bracketed_host();
+  if (port != (tls ? 443 : 80)) text.append(":").append(std::to_string(port));
   return text;
 }
 

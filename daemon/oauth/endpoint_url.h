@@ -18,6 +18,8 @@ struct EndpointUrl {
   std::uint16_t port = 443;
   WipedString target;  // path and query as they are sent; at least "/"
 
+  // With brackets where it is an IPv6 address.
+  std::string bracketed_host() const;
   // For the Host header and for words: "flat.io", "localhost:8443", "[::1]:8443".
   std::string authority() const;
   // 127.0.0.0/8, ::1, localhost and what is below it (RFC 6761, 6.3).

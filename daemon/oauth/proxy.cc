@@ -53,7 +53,7 @@ std::optional<Proxy::Exception> Proxy::parse_exception(std::string_view text) {
   if (text.starts_with('.')) text.remove_prefix(1);
   auto parts = parse_host_port(text, 1);
   if (!parts) return std::nullopt;
-  const bool has_port = text.ends_with(":" + std::to_string(parts->port));
+  const bool has_port = text.ends_with(std::string(":").append(std::to_string(parts->port)));
   return Exception{.host = std::move(parts->host), .port = has_port ? parts->port : std::uint16_t{0}};
 }
 
@@ -122,8 +122,7 @@ std::string Proxy::name() const {
 Outcome<void> Proxy::open_tunnel(Connection& connection, const EndpointUrl& url,
                                  const Patience& patience) const {
   // The port is always said here, even 443.
-  const std::string host = url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]";
-  const std::string target = host + ":" + std::to_string(url.port);
+  const std::string target = url.bracketed_host() + ":" + std::to_string(url.port);
   WipedString message;
   message.text().reserve(256 + 2 * target.size() + credentials_.size());
   message.text()
