@@ -11,7 +11,9 @@ constexpr std::string_view kBase64Url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklm
 constexpr std::string_view kHex = "0123456789abcdef";
 constexpr std::string_view kHexUpper = "0123456789ABCDEF";
 
-unsigned byte_at(std::string_view bytes, std::size_t i) { return static_cast<unsigned char>(bytes[i]); }
+unsigned byte_at(std::string_view bytes, std::size_t i) {
+  return static_cast<unsigned char>(bytes[i]);
+}
 
 std::string encode64(std::string_view bytes, std::string_view alphabet, bool pad) {
   std::string out;
@@ -21,7 +23,8 @@ std::string encode64(std::string_view bytes, std::string_view alphabet, bool pad
     unsigned group = byte_at(bytes, i) << 16;
     if (have > 1) group |= byte_at(bytes, i + 1) << 8;
     if (have > 2) group |= byte_at(bytes, i + 2);
-    for (std::size_t digit = 0; digit <= have; ++digit) out += alphabet[(group >> (18 - 6 * digit)) & 63];
+    for (std::size_t digit = 0; digit <= have; ++digit)
+      out += alphabet[(group >> (18 - 6 * digit)) & 63];
     if (pad) out.append(3 - have, '=');
   }
   return out;
@@ -29,7 +32,8 @@ std::string encode64(std::string_view bytes, std::string_view alphabet, bool pad
 
 std::optional<std::string> decode64(std::string_view text, std::string_view alphabet, bool padded) {
   if (padded && text.size() % 4 != 0) return std::nullopt;
-  for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);
+  for (int i = 0; i < 2 && text.ends_with('='); ++i)
+    text.remove_suffix(1);
   if (text.size() % 4 == 1) return std::nullopt;
   std::string out;
   out.reserve(text.size() * 3 / 4);
@@ -48,7 +52,9 @@ std::optional<std::string> decode64(std::string_view text, std::string_view alph
   return out;
 }
 
-bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+bool is_alnum(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
 
 std::string escape(std::string_view text, std::string_view kept, bool space_is_plus) {
   std::string out;
@@ -77,10 +83,18 @@ int hex_digit(char c) {
 
 }  // namespace
 
-std::string encode_base64(std::string_view bytes) { return encode64(bytes, kBase64, true); }
-std::string encode_base64url(std::string_view bytes) { return encode64(bytes, kBase64Url, false); }
-std::optional<std::string> decode_base64(std::string_view text) { return decode64(text, kBase64, true); }
-std::optional<std::string> decode_base64url(std::string_view text) { return decode64(text, kBase64Url, false); }
+std::string encode_base64(std::string_view bytes) {
+  return encode64(bytes, kBase64, true);
+}
+std::string encode_base64url(std::string_view bytes) {
+  return encode64(bytes, kBase64Url, false);
+}
+std::optional<std::string> decode_base64(std::string_view text) {
+  return decode64(text, kBase64, true);
+}
+std::optional<std::string> decode_base64url(std::string_view text) {
+  return decode64(text, kBase64Url, false);
+}
 
 std::string encode_hex(std::string_view bytes) {
   std::string out;
@@ -92,8 +106,12 @@ std::string encode_hex(std::string_view bytes) {
   return out;
 }
 
-std::string encode_form(std::string_view text) { return escape(text, "*-._", true); }
-std::string encode_percent(std::string_view text) { return escape(text, "-._~", false); }
+std::string encode_form(std::string_view text) {
+  return escape(text, "*-._", true);
+}
+std::string encode_percent(std::string_view text) {
+  return escape(text, "-._~", false);
+}
 
 std::optional<std::string> decode_percent(std::string_view text, bool plus_is_space) {
   std::string out;

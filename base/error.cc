@@ -5,13 +5,27 @@
 
 namespace credsync {
 
-Error invalid(std::string message) { return Error(ErrorCode::kInvalid, std::move(message)); }
-Error not_found(std::string message) { return Error(ErrorCode::kNotFound, std::move(message)); }
-Error denied(std::string message) { return Error(ErrorCode::kDenied, std::move(message)); }
-Error corrupt(std::string message) { return Error(ErrorCode::kCorrupt, std::move(message)); }
-Error timed_out(std::string message) { return Error(ErrorCode::kTimeout, std::move(message)); }
-Error unavailable(std::string message) { return Error(ErrorCode::kUnavailable, std::move(message)); }
-Error exhausted(std::string message) { return Error(ErrorCode::kExhausted, std::move(message)); }
+Error invalid(std::string message) {
+  return Error(ErrorCode::kInvalid, std::move(message));
+}
+Error not_found(std::string message) {
+  return Error(ErrorCode::kNotFound, std::move(message));
+}
+Error denied(std::string message) {
+  return Error(ErrorCode::kDenied, std::move(message));
+}
+Error corrupt(std::string message) {
+  return Error(ErrorCode::kCorrupt, std::move(message));
+}
+Error timed_out(std::string message) {
+  return Error(ErrorCode::kTimeout, std::move(message));
+}
+Error unavailable(std::string message) {
+  return Error(ErrorCode::kUnavailable, std::move(message));
+}
+Error exhausted(std::string message) {
+  return Error(ErrorCode::kExhausted, std::move(message));
+}
 
 Error from_errno(std::string_view what, int error_number) {
   ErrorCode code = ErrorCode::kIo;

@@ -76,7 +76,9 @@ Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
   return *this;
 }
 
-int Descriptor::release() { return std::exchange(fd_, -1); }
+int Descriptor::release() {
+  return std::exchange(fd_, -1);
+}
 
 void Descriptor::reset() {
   if (fd_ >= 0) ::close(fd_);
@@ -84,7 +86,7 @@ void Descriptor::reset() {
 }
 
 Result<WipedString> read_checked_file(const std::string& path, std::size_t limit, Secrecy secrecy) {
-  struct stat status{};
+  struct stat status {};
   auto fd = open_regular(path, limit, status);
   if (!fd) return fd.error();
   CREDSYNC_TRY(check_ownership(status, secrecy, path));
@@ -94,7 +96,7 @@ Result<WipedString> read_checked_file(const std::string& path, std::size_t limit
 }
 
 Result<std::string> read_file(const std::string& path, std::size_t limit) {
-  struct stat status{};
+  struct stat status {};
   auto fd = open_regular(path, limit, status);
   if (!fd) return fd.error();
   std::string content;
@@ -115,7 +117,7 @@ Result<void> create_file(const std::string& path, std::string_view content, mode
 }
 
 Result<void> make_directories(const std::string& path, mode_t mode) {
-  for (std::size_t at = path.find('/', 1); ; at = path.find('/', at + 1)) {
+  for (std::size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
     const std::string part = path.substr(0, at);
     if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST) return from_errno("create " + part, errno);
     if (at == std::string::npos) return {};

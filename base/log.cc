@@ -47,18 +47,19 @@ int priority_of(Level level) {
 }
 
 // A record as one string: MESSAGE=…␟PRIORITY=…␟KEY=value␟…
-std::string pack(Level level, std::string_view message_id, std::string_view text,
-                 std::initializer_list<Field> fields) {
+std::string pack(Level level, std::string_view message_id, std::string_view text, std::initializer_list<Field> fields) {
   std::string out = "MESSAGE=";
   out.append(text);
   const auto add = [&](std::string_view key, std::string_view value) {
     out += kSeparator;
     out.append(key).append("=");
-    for (const char c : value) out += c == kSeparator || c == '\n' ? ' ' : c;
+    for (const char c : value)
+      out += c == kSeparator || c == '\n' ? ' ' : c;
   };
   add("PRIORITY", std::to_string(priority_of(level)));
   if (!message_id.empty()) add("MESSAGE_ID", message_id);
-  for (const Field& field : fields) add(field.key, field.value);
+  for (const Field& field : fields)
+    add(field.key, field.value);
   return out;
 }
 
@@ -74,7 +75,8 @@ std::vector<std::string_view> unpack(std::string_view record) {
 
 std::string lower(std::string_view key) {
   std::string out;
-  for (const char c : key) out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  for (const char c : key)
+    out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   return out;
 }
 
@@ -88,7 +90,8 @@ std::string line_of(std::string_view record) {
     if (key == "MESSAGE") {
       line.append(value);
     } else if (key == "PRIORITY") {
-      static constexpr std::string_view kWords[8] = {"emerg", "alert", "critical", "error", "warning", "notice", "info", "debug"};
+      static constexpr std::string_view kWords[8] = {"emerg",   "alert",  "critical", "error",
+                                                     "warning", "notice", "info",     "debug"};
       line = std::string(kWords[static_cast<unsigned>(value.front() - '0') & 7]) + ": " + line;
     } else if (key != "MESSAGE_ID") {
       const bool quote = value.empty() || value.find(' ') != std::string_view::npos;
@@ -115,7 +118,7 @@ void to_journal(std::string_view record) {
 // $JOURNAL_STREAM is "device:inode" of the stream systemd connected us to (systemd.exec(5)).
 bool stderr_is_the_journal() {
   const char* stream = std::getenv("JOURNAL_STREAM");
-  struct stat status{};
+  struct stat status {};
   if (stream == nullptr || ::fstat(2, &status) != 0) return false;
   return std::string(stream) == std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
 }
@@ -175,6 +178,8 @@ void stop() {
   writer().pool.reset();  // drains and joins
 }
 
-std::uint64_t lost() { return running.load() ? writer().pool->overrun_counter() : 0; }
+std::uint64_t lost() {
+  return running.load() ? writer().pool->overrun_counter() : 0;
+}
 
 }  // namespace credsync::log

@@ -13,18 +13,28 @@ namespace credsync::log {
 enum class Level { kDebug, kInfo, kNotice, kWarning, kError, kCritical };
 
 struct Field {
-  std::string_view key;    // upper case for the journal: ACCOUNT, GENERATION
+  std::string_view key;  // upper case for the journal: ACCOUNT, GENERATION
   std::string value;
 };
 
 // `message_id`: 32 hex digits of a documented record, or empty.
 void write(Level level, std::string_view message_id, std::string_view text, std::initializer_list<Field> fields);
 
-inline void debug(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::kDebug, {}, text, fields); }
-inline void info(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::kInfo, {}, text, fields); }
-inline void notice(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::kNotice, {}, text, fields); }
-inline void warning(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::kWarning, {}, text, fields); }
-inline void error(std::string_view text, std::initializer_list<Field> fields = {}) { write(Level::kError, {}, text, fields); }
+inline void debug(std::string_view text, std::initializer_list<Field> fields = {}) {
+  write(Level::kDebug, {}, text, fields);
+}
+inline void info(std::string_view text, std::initializer_list<Field> fields = {}) {
+  write(Level::kInfo, {}, text, fields);
+}
+inline void notice(std::string_view text, std::initializer_list<Field> fields = {}) {
+  write(Level::kNotice, {}, text, fields);
+}
+inline void warning(std::string_view text, std::initializer_list<Field> fields = {}) {
+  write(Level::kWarning, {}, text, fields);
+}
+inline void error(std::string_view text, std::initializer_list<Field> fields = {}) {
+  write(Level::kError, {}, text, fields);
+}
 
 // Starts the writer: the journal's native protocol when standard error is the journal ($JOURNAL_STREAM names it),
 // else lines on standard error. Before start() records go to standard error at once.

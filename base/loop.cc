@@ -39,14 +39,18 @@ struct Loop::Posted {
       const std::lock_guard lock(self->mutex);
       batch.swap(self->tasks);
     }
-    for (auto& task : batch) task();
+    for (auto& task : batch)
+      task();
     return 0;
   }
 };
 
 // What lives as long as the loop: signal handlers and the clock's watch.
 struct Loop::Held {
-  struct Callback { std::function<void()> run; sd_event_source* source = nullptr; };
+  struct Callback {
+    std::function<void()> run;
+    sd_event_source* source = nullptr;
+  };
   std::deque<Callback> callbacks;
   std::unique_ptr<Watch> clock_watch;
   int clock_descriptor = -1;
@@ -59,7 +63,8 @@ Result<std::unique_ptr<Loop>> Loop::create() {
   Posted& posted = *loop->posted_;
   posted.descriptor = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (posted.descriptor < 0) return from_errno("create an eventfd", errno);
-  if (const int r = ::sd_event_add_io(event, &posted.source, posted.descriptor, EPOLLIN, &Posted::run, &posted); r < 0) {
+  if (const int r = ::sd_event_add_io(event, &posted.source, posted.descriptor, EPOLLIN, &Posted::run, &posted);
+      r < 0) {
     return from_errno("watch the eventfd", -r);
   }
   return loop;
@@ -70,7 +75,8 @@ Loop::Loop(sd_event* event) : event_(event), posted_(std::make_unique<Posted>())
 Loop::~Loop() {
   held_->clock_watch.reset();
   if (held_->clock_descriptor >= 0) ::close(held_->clock_descriptor);
-  for (auto& callback : held_->callbacks) ::sd_event_source_unref(callback.source);
+  for (auto& callback : held_->callbacks)
+    ::sd_event_source_unref(callback.source);
   ::sd_event_source_unref(posted_->source);
   if (posted_->descriptor >= 0) ::close(posted_->descriptor);
   ::sd_event_unref(event_);
@@ -102,7 +108,9 @@ struct Loop::Timer::State {
 };
 
 Loop::Timer::Timer(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Loop::Timer::~Timer() { ::sd_event_source_disable_unref(state_->source); }
+Loop::Timer::~Timer() {
+  ::sd_event_source_disable_unref(state_->source);
+}
 
 void Loop::Timer::set(BootTime when) {
   const auto usec = static_cast<std::uint64_t>(std::max<std::int64_t>(0, when.time_since_epoch().count()));
@@ -138,7 +146,9 @@ struct Loop::Watch::State {
 };
 
 Loop::Watch::Watch(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Loop::Watch::~Watch() { ::sd_event_source_disable_unref(state_->source); }
+Loop::Watch::~Watch() {
+  ::sd_event_source_disable_unref(state_->source);
+}
 
 Result<std::unique_ptr<Loop::Watch>> Loop::watch(int descriptor, std::uint32_t events,
                                                  std::function<void(std::uint32_t)> on_ready) {
@@ -192,6 +202,8 @@ int Loop::run() {
   return r;
 }
 
-void Loop::quit(int code) { ::sd_event_exit(event_, code); }
+void Loop::quit(int code) {
+  ::sd_event_exit(event_, code);
+}
 
 }  // namespace credsync

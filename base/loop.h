@@ -55,7 +55,8 @@ class Loop final : public Executor {
     explicit Watch(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
   };
-  Result<std::unique_ptr<Watch>> watch(int descriptor, std::uint32_t events, std::function<void(std::uint32_t)> on_ready);
+  Result<std::unique_ptr<Watch>> watch(int descriptor, std::uint32_t events,
+                                       std::function<void(std::uint32_t)> on_ready);
 
   // Blocks the signal in this thread (and in threads started later) and calls back on the loop instead.
   Result<void> on_signal(int signal, std::function<void()> on_caught);

@@ -24,9 +24,9 @@ struct is_expected_impl<credsync::Result<T>> : std::true_type {};
 }  // namespace tl::detail
 
 // Leaves the function with the error of `expression`, else goes on.
-#define CREDSYNC_TRY(expression)                                  \
-  do {                                                            \
-    if (auto credsync_try_ = (expression); !credsync_try_) {      \
-      return std::move(credsync_try_).error();                    \
-    }                                                             \
+#define CREDSYNC_TRY(expression)                             \
+  do {                                                       \
+    if (auto credsync_try_ = (expression); !credsync_try_) { \
+      return std::move(credsync_try_).error();               \
+    }                                                        \
   } while (false)

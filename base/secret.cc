@@ -28,8 +28,7 @@ Secret Secret::take(std::string&& text) {
   return secret;
 }
 
-Secret::Secret(Secret&& other) noexcept
-    : bytes_(std::move(other.bytes_)), size_(std::exchange(other.size_, 0)) {}
+Secret::Secret(Secret&& other) noexcept : bytes_(std::move(other.bytes_)), size_(std::exchange(other.size_, 0)) {}
 
 Secret& Secret::operator=(Secret&& other) noexcept {
   if (this != &other) {
@@ -40,7 +39,9 @@ Secret& Secret::operator=(Secret&& other) noexcept {
   return *this;
 }
 
-Secret::~Secret() { wipe(); }
+Secret::~Secret() {
+  wipe();
+}
 
 void Secret::wipe() {
   credsync::wipe(bytes_.get(), size_);
@@ -59,7 +60,9 @@ bool same_secret(const Secret& a, const Secret& b) {
   return difference == 0;
 }
 
-WipedString::WipedString(WipedString&& other) noexcept : text_(std::move(other.text_)) { wipe(other.text_); }
+WipedString::WipedString(WipedString&& other) noexcept : text_(std::move(other.text_)) {
+  wipe(other.text_);
+}
 
 WipedString& WipedString::operator=(WipedString&& other) noexcept {
   if (this != &other) {

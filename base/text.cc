@@ -16,17 +16,33 @@ std::uint32_t next_character(std::string_view text, std::size_t& i) {
   const std::uint32_t first = byte(i);
   std::size_t size = 1;
   std::uint32_t value = first;
-  if (first >= 0xf0 && first < 0xf5) { size = 4; value = first & 0x07; }
-  else if (first >= 0xe0) { size = 3; value = first & 0x0f; }
-  else if (first >= 0xc2) { size = 2; value = first & 0x1f; }
-  if ((size == 1 && first >= 0x80) || first >= 0xf5) { ++i; return kBroken; }
+  if (first >= 0xf0 && first < 0xf5) {
+    size = 4;
+    value = first & 0x07;
+  } else if (first >= 0xe0) {
+    size = 3;
+    value = first & 0x0f;
+  } else if (first >= 0xc2) {
+    size = 2;
+    value = first & 0x1f;
+  }
+  if ((size == 1 && first >= 0x80) || first >= 0xf5) {
+    ++i;
+    return kBroken;
+  }
   for (std::size_t n = 1; n < size; ++n) {
-    if (i + n >= text.size() || (byte(i + n) & 0xc0) != 0x80) { ++i; return kBroken; }
+    if (i + n >= text.size() || (byte(i + n) & 0xc0) != 0x80) {
+      ++i;
+      return kBroken;
+    }
     value = (value << 6) | (byte(i + n) & 0x3f);
   }
   constexpr std::uint32_t kSmallest[5] = {0, 0, 0x80, 0x800, 0x10000};
   const bool surrogate = value >= 0xd800 && value <= 0xdfff;
-  if (value < kSmallest[size] || surrogate || value > 0x10ffff) { ++i; return kBroken; }
+  if (value < kSmallest[size] || surrogate || value > 0x10ffff) {
+    ++i;
+    return kBroken;
+  }
   i += size;
   return value;
 }
@@ -52,7 +68,8 @@ std::string redact(std::string_view text, std::span<const std::string_view> secr
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t j = 0; j <= b.size(); ++j)
+    row[j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
     std::size_t diagonal = std::exchange(row[0], i);
     for (std::size_t j = 1; j <= b.size(); ++j) {
@@ -87,9 +104,11 @@ std::string without_treacherous(std::string_view text) {
 std::string clean_foreign_text(std::string_view text, std::span<const std::string_view> secrets, std::size_t limit) {
   std::string out = redact(without_treacherous(redact(text, secrets)), secrets);
   std::size_t end = std::min(limit, out.size());
-  while (end > 0 && end < out.size() && (static_cast<unsigned char>(out[end]) & 0xc0) == 0x80) --end;
+  while (end > 0 && end < out.size() && (static_cast<unsigned char>(out[end]) & 0xc0) == 0x80)
+    --end;
   out.resize(end);
-  while (out.ends_with(' ')) out.pop_back();
+  while (out.ends_with(' '))
+    out.pop_back();
   return out;
 }
 

@@ -16,7 +16,10 @@ Duration read_clock(clockid_t id) {
   return std::chrono::seconds(now.tv_sec) + std::chrono::duration_cast<Duration>(std::chrono::nanoseconds(now.tv_nsec));
 }
 
-struct Unit { char letter; std::int64_t seconds; };
+struct Unit {
+  char letter;
+  std::int64_t seconds;
+};
 constexpr std::array<Unit, 4> kUnits{{{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}}};
 constexpr std::int64_t kMaxDurationSeconds = 100LL * 366 * 86400;
 
@@ -70,7 +73,11 @@ std::string to_text(Duration d) {
   return "0s";
 }
 
-WallTime SystemClock::wall() const { return WallTime(read_clock(CLOCK_REALTIME)); }
-BootTime SystemClock::boot() const { return BootTime(read_clock(CLOCK_BOOTTIME)); }
+WallTime SystemClock::wall() const {
+  return WallTime(read_clock(CLOCK_REALTIME));
+}
+BootTime SystemClock::boot() const {
+  return BootTime(read_clock(CLOCK_BOOTTIME));
+}
 
 }  // namespace credsync

@@ -19,15 +19,33 @@ using std::chrono_literals::operator""us;
 using std::chrono_literals::operator""min;
 using std::chrono_literals::operator""h;
 
-struct WallClock { using rep = std::int64_t; using period = std::micro; using duration = Duration; static constexpr bool is_steady = false; };
-struct BootClock { using rep = std::int64_t; using period = std::micro; using duration = Duration; static constexpr bool is_steady = true; };
-using WallTime = std::chrono::time_point<WallClock, Duration>;   // since 1970-01-01T00:00:00Z
-using BootTime = std::chrono::time_point<BootClock, Duration>;   // since boot, suspend included (CLOCK_BOOTTIME)
+struct WallClock {
+  using rep = std::int64_t;
+  using period = std::micro;
+  using duration = Duration;
+  static constexpr bool is_steady = false;
+};
+struct BootClock {
+  using rep = std::int64_t;
+  using period = std::micro;
+  using duration = Duration;
+  static constexpr bool is_steady = true;
+};
+using WallTime = std::chrono::time_point<WallClock, Duration>;  // since 1970-01-01T00:00:00Z
+using BootTime = std::chrono::time_point<BootClock, Duration>;  // since boot, suspend included (CLOCK_BOOTTIME)
 
-constexpr Duration days(std::int64_t count) { return std::chrono::hours(24 * count); }
-constexpr std::int64_t to_seconds(Duration d) { return std::chrono::duration_cast<std::chrono::seconds>(d).count(); }
-constexpr WallTime wall_from_seconds(std::int64_t s) { return WallTime(std::chrono::seconds(s)); }
-constexpr std::int64_t unix_seconds(WallTime t) { return to_seconds(t.time_since_epoch()); }
+constexpr Duration days(std::int64_t count) {
+  return std::chrono::hours(24 * count);
+}
+constexpr std::int64_t to_seconds(Duration d) {
+  return std::chrono::duration_cast<std::chrono::seconds>(d).count();
+}
+constexpr WallTime wall_from_seconds(std::int64_t s) {
+  return WallTime(std::chrono::seconds(s));
+}
+constexpr std::int64_t unix_seconds(WallTime t) {
+  return to_seconds(t.time_since_epoch());
+}
 // The furthest moment we compute with (9999-12-31): what lies beyond is cut to it, so sums never overflow.
 constexpr WallTime kWallMax = wall_from_seconds(253402300799);
 // t + d, clamped to [1970, kWallMax].

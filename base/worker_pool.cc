@@ -10,7 +10,8 @@ WorkerPool::~WorkerPool() {
     ending_ = true;
   }
   changed_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : threads_)
+    thread.join();
 }
 
 void WorkerPool::run(UniqueFunction<void()> job) {

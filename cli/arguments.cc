@@ -19,9 +19,8 @@ std::string check_account(const std::string& name) {
 
 std::string check_variable(const std::string& name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  const bool good =
-      !name.empty() && letter(name.front()) &&
-      std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+  const bool good = !name.empty() && letter(name.front()) &&
+                    std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
   return good ? "" : "not the name of an environment variable";
 }
 
@@ -47,8 +46,7 @@ std::string check_whole_number(const std::string& text) {
 }
 
 std::string check_since(const std::string& text) {
-  return parse_rfc3339(text) || parse_seconds(text) ? ""
-                                                    : "a duration as 12h, or a time as 2026-01-31T12:00:00Z";
+  return parse_rfc3339(text) || parse_seconds(text) ? "" : "a duration as 12h, or a time as 2026-01-31T12:00:00Z";
 }
 
 // A duration means that long ago.
@@ -91,17 +89,13 @@ class Parser {
   }
 
   void account(CLI::App& sub, std::string& name, bool required = true) {
-    sub.add_option("ACCOUNT", name, "the account's name")
-        ->required(required)
-        ->check(check_account)
-        ->type_name("");
+    sub.add_option("ACCOUNT", name, "the account's name")->required(required)->check(check_account)->type_name("");
   }
   void json(CLI::App& sub, bool& value) { sub.add_flag("--json", value, "the daemon's answer as JSON"); }
   void need(CLI::App& sub, TokenNeed& need);
   void number(CLI::App& sub, const char* name, std::optional<std::int64_t>& value, const char* what);
   template <typename Value, std::size_t N>
-  CLI::Option* choice(CLI::App& sub, const char* name, Value& value, const Choices<Value, N>& words,
-                      const char* what);
+  CLI::Option* choice(CLI::App& sub, const char* name, Value& value, const Choices<Value, N>& words, const char* what);
 
   CLI::App app_;
   Invocation invocation_;
@@ -146,16 +140,12 @@ Parser::Parser(std::string_view wanted) {
 
 void Parser::need(CLI::App& sub, TokenNeed& need) {
   account(sub, need.account);
-  const auto set_min_valid = [&need](const std::string& text) {
-    need.min_valid = parse_seconds(text).value_or(0);
-  };
-  sub.add_option_function<std::string>("--min-valid", set_min_valid,
-                                       "how long the token must be good at least")
+  const auto set_min_valid = [&need](const std::string& text) { need.min_valid = parse_seconds(text).value_or(0); };
+  sub.add_option_function<std::string>("--min-valid", set_min_valid, "how long the token must be good at least")
       ->check(check_duration)
       ->type_name("DURATION");
   const auto set_wait = [&need](const std::string& text) { need.wait = parse_seconds(text).value_or(0); };
-  sub.add_option_function<std::string>("--wait", set_wait,
-                                       "how long to wait for a refresh (default 10s, at most 60s)")
+  sub.add_option_function<std::string>("--wait", set_wait, "how long to wait for a refresh (default 10s, at most 60s)")
       ->check(check_wait)
       ->type_name("DURATION");
 }
@@ -179,9 +169,7 @@ CLI::Option* Parser::choice(CLI::App& sub, const char* name, Value& value, const
     }
     return std::nullopt;
   };
-  const auto check = [find, all](const std::string& text) {
-    return find(text) ? std::string() : "one of " + all;
-  };
+  const auto check = [find, all](const std::string& text) { return find(text) ? std::string() : "one of " + all; };
   const auto set = [find, &value](const std::string& text) { value = find(text).value_or(value); };
   return sub.add_option_function<std::string>(name, set, what)->check(check)->type_name(all);
 }
@@ -199,8 +187,7 @@ void Parser::token(CLI::App& sub) {
 void Parser::exec(CLI::App& sub) {
   auto& exec = begin<ExecCommand>();
   need(sub, exec.need);
-  sub.add_option("--env", exec.variable,
-                 "put the token into this environment variable; leakier than a file in memory")
+  sub.add_option("--env", exec.variable, "put the token into this environment variable; leakier than a file in memory")
       ->check(check_variable)
       ->type_name("NAME");
   sub.footer("Then -- and the command: credsync exec ACCOUNT -- COMMAND ...");
@@ -220,10 +207,9 @@ void Parser::login(CLI::App& sub) {
     return sub.add_flag_callback(
         name, [&login, value] { login.method = value; }, what);
   };
-  CLI::Option* refresh = method("--refresh-token-stdin", LoginMethod::kRefreshTokenStdin,
-                                "import a refresh token from standard input");
-  CLI::Option* token =
-      method("--token-stdin", LoginMethod::kTokenStdin, "import an access token from standard input");
+  CLI::Option* refresh =
+      method("--refresh-token-stdin", LoginMethod::kRefreshTokenStdin, "import a refresh token from standard input");
+  CLI::Option* token = method("--token-stdin", LoginMethod::kTokenStdin, "import an access token from standard input");
   CLI::Option* password =
       method("--password-stdin", LoginMethod::kPasswordStdin, "take the password from standard input");
   refresh->excludes(token)->excludes(password);
@@ -264,8 +250,7 @@ void Parser::log(CLI::App& sub) {
   log.since = moment_of("24h");
   account(sub, log.account, false);
   const auto set = [&log](const std::string& text) { log.since = moment_of(text); };
-  sub.add_option_function<std::string>("--since", set,
-                                       "from when on: 12h (ago), 2026-01-31T12:00:00Z (default 24h)")
+  sub.add_option_function<std::string>("--since", set, "from when on: 12h (ago), 2026-01-31T12:00:00Z (default 24h)")
       ->check(check_since)
       ->type_name("WHEN");
   json(sub, log.json);
@@ -309,8 +294,8 @@ std::string command_words(std::string_view command) {
   std::array<std::string_view, kCommands.size()> names;
   std::transform(kCommands.begin(), kCommands.end(), names.begin(), [](const Named& c) { return c.name; });
   if (command.empty()) return "say what to do: credsync COMMAND";
-  std::string words = may_be_shown(command) ? "there is no command '" + std::string(command) + "'"
-                                            : "there is no such command";
+  std::string words =
+      may_be_shown(command) ? "there is no command '" + std::string(command) + "'" : "there is no such command";
   const std::string_view near = nearest_word(command, names);
   if (!near.empty()) words += ", did you mean '" + std::string(near) + "'?";
   return words;
@@ -318,8 +303,7 @@ std::string command_words(std::string_view command) {
 
 Words complaint(const std::string& text, const CLI::App& app) {
   const auto chosen = app.get_subcommands();
-  const std::string help =
-      chosen.empty() ? "credsync --help" : "credsync " + chosen.front()->get_name() + " --help";
+  const std::string help = chosen.empty() ? "credsync --help" : "credsync " + chosen.front()->get_name() + " --help";
   return {"credsync: " + text + "\nTry: " + help + "\n", ipc::ExitCode::kUsage};
 }
 
@@ -330,8 +314,7 @@ std::string first_lower(std::string text) {
   return text;
 }
 
-std::variant<Invocation, Words> run_parser(Parser& parser, std::vector<std::string> words,
-                                           std::string_view command) {
+std::variant<Invocation, Words> run_parser(Parser& parser, std::vector<std::string> words, std::string_view command) {
   std::reverse(words.begin(), words.end());  // as the library takes them
   try {
     parser.app().parse(words);

@@ -74,9 +74,9 @@ struct CompletionCommand {
   Shell shell = Shell::kBash;
 };
 
-using Command = std::variant<TokenCommand, ExecCommand, StatusCommand, LoginCommand, LogoutCommand,
-                             RefreshCommand, RejectCommand, AccountListCommand, WhoAmICommand,
-                             ProvidersCommand, LogCommand, ReloadCommand, DoctorCommand, CompletionCommand>;
+using Command = std::variant<TokenCommand, ExecCommand, StatusCommand, LoginCommand, LogoutCommand, RefreshCommand,
+                             RejectCommand, AccountListCommand, WhoAmICommand, ProvidersCommand, LogCommand,
+                             ReloadCommand, DoctorCommand, CompletionCommand>;
 
 struct Invocation {
   std::string socket;  // --socket, or empty

@@ -29,9 +29,8 @@ Outcome<ExitCode> run(const LogoutCommand& command, Context& context) {
   CREDSYNC_LET(done, parse_signed_out(response.body.text()));
   std::string words = command.account + ": signed out";
   if (done.pending > 0) {
-    words +=
-        "; " + std::to_string(done.pending) + (done.pending == 1 ? " token is" : " tokens are") +
-        " still to be revoked at the provider, which is tried until it is done (credsync status shows it)";
+    words += "; " + std::to_string(done.pending) + (done.pending == 1 ? " token is" : " tokens are") +
+             " still to be revoked at the provider, which is tried until it is done (credsync status shows it)";
   }
   CREDSYNC_TRY(write_out(words + "\n"));
   return ExitCode::kDone;
@@ -57,8 +56,7 @@ Outcome<ExitCode> run(const RejectCommand& command, Context& context) {
     request.body.text() = "{\"generation\":" + std::to_string(*command.generation) + "}";
   } else {
     if (::isatty(STDIN_FILENO) == 1) {
-      Failure usage =
-          misused("say which token was refused: by --generation N, or the token itself on standard input");
+      Failure usage = misused("say which token was refused: by --generation N, or the token itself on standard input");
       usage.command = "credsync reject --help";
       return usage;
     }

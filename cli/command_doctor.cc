@@ -27,14 +27,10 @@ std::string start_command(const Context& context) {
 
 std::string origin_text(SocketOrigin origin) {
   switch (origin) {
-    case SocketOrigin::kOption:
-      return "named by --socket";
-    case SocketOrigin::kEnvironment:
-      return "named by CREDSYNC_SOCKET";
-    case SocketOrigin::kUser:
-      return "of your own daemon";
-    case SocketOrigin::kSystem:
-      return "of the system's daemon";
+    case SocketOrigin::kOption: return "named by --socket";
+    case SocketOrigin::kEnvironment: return "named by CREDSYNC_SOCKET";
+    case SocketOrigin::kUser: return "of your own daemon";
+    case SocketOrigin::kSystem: return "of the system's daemon";
   }
   return {};
 }
@@ -65,22 +61,20 @@ DoctorCheck check_directory(const Context& context) {
   const bool open_to_others = (info.st_mode & (S_IWGRP | S_IWOTH)) != 0;
   const bool foreign = info.st_uid != 0 && info.st_uid != ::geteuid();
   if (open_to_others)
-    return {"directory", CheckResult::kWarning,
-            shown + " can be written by others, who could replace the socket", ""};
+    return {"directory", CheckResult::kWarning, shown + " can be written by others, who could replace the socket", ""};
   if (foreign) {
     return {"directory", CheckResult::kWarning,
             shown + " belongs to uid " + std::to_string(info.st_uid) + ", who could replace the socket", ""};
   }
-  return {"directory", CheckResult::kOk,
-          shown + " can be changed by " + (info.st_uid == 0 ? "root" : "you") + " only", ""};
+  return {"directory", CheckResult::kOk, shown + " can be changed by " + (info.st_uid == 0 ? "root" : "you") + " only",
+          ""};
 }
 
 DoctorCheck check_connection(const Context& context) {
   const auto connection = context.client.connect(after(kQuickAnswer));
   if (!connection) {
     const bool closed = ::access(context.socket.path.c_str(), W_OK) != 0 && errno == EACCES;
-    return {"connection", CheckResult::kFailed, connection.error().message,
-            closed ? "" : start_command(context)};
+    return {"connection", CheckResult::kFailed, connection.error().message, closed ? "" : start_command(context)};
   }
   ucred peer{};
   socklen_t size = sizeof peer;
@@ -96,10 +90,8 @@ DoctorCheck check_round_trip(const Context& context, std::string& version) {
   request.target = ipc::kHealthPath;
   const auto begin = std::chrono::steady_clock::now();
   const auto response = context.client.call(request);
-  if (!response)
-    return {"answer", CheckResult::kFailed, response.error().message, "journalctl -u credsyncd -e"};
-  const auto took =
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
+  if (!response) return {"answer", CheckResult::kFailed, response.error().message, "journalctl -u credsyncd -e"};
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
   version = parse_version(response->body.text());
   if (version.empty()) version = response->server;
   constexpr std::chrono::milliseconds kSlow{250};  // far beyond what a cached answer takes
@@ -182,8 +174,8 @@ Outcome<ExitCode> run(const DoctorCommand&, Context& context) {
   std::vector<Row> rows;
   std::transform(checks.begin(), checks.end(), std::back_inserter(rows), row_of);
   CREDSYNC_TRY(write_out(render_table({{""}, {""}, {""}}, rows, look_at_stdout())));
-  const bool failed_one = std::any_of(checks.begin(), checks.end(),
-                                      [](const DoctorCheck& c) { return c.result == CheckResult::kFailed; });
+  const bool failed_one =
+      std::any_of(checks.begin(), checks.end(), [](const DoctorCheck& c) { return c.result == CheckResult::kFailed; });
   return failed_one ? ExitCode::kFailed : ExitCode::kDone;
 }
 

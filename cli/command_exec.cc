@@ -61,8 +61,7 @@ void restore_core_limit(std::uint64_t before) {
 Outcome<ExitCode> run(const ExecCommand& command, Context& context) {
   CREDSYNC_LET(body, fetch_token(command.need, context));
   CREDSYNC_LET(answer, parse_token(body.text()));
-  if (answer.access_token.expose().find('\0') != std::string_view::npos)
-    return failed("the token holds a NUL");
+  if (answer.access_token.expose().find('\0') != std::string_view::npos) return failed("the token holds a NUL");
   CREDSYNC_TRY(hand_over(answer.access_token.expose(), command.variable));
   warn_about(answer, command.need);
   std::vector<char*> arguments;
@@ -73,10 +72,8 @@ Outcome<ExitCode> run(const ExecCommand& command, Context& context) {
   ::execvp(arguments.front(), arguments.data());
   const int error = errno;
   const int code = error == ENOENT ? kNotFound : kCannotRun;
-  return Failure{static_cast<ExitCode>(code),
-                 clean_foreign_text(command.command.front()) + ": " + ::strerror(error),
-                 {},
-                 {}};
+  return Failure{
+      static_cast<ExitCode>(code), clean_foreign_text(command.command.front()) + ": " + ::strerror(error), {}, {}};
 }
 
 }  // namespace credsync::cli

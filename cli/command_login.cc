@@ -59,14 +59,10 @@ Outcome<Given> by_grant(const LoginCommand& command, Context& context) {
 
 Outcome<Given> gather(const LoginCommand& command, Context& context) {
   switch (command.method) {
-    case LoginMethod::kRefreshTokenStdin:
-      return from_stdin(ipc::kLoginRefreshToken);
-    case LoginMethod::kTokenStdin:
-      return from_stdin(ipc::kLoginToken);
-    case LoginMethod::kPasswordStdin:
-      return from_stdin(ipc::kLoginPassword);
-    case LoginMethod::kAsk:
-      break;
+    case LoginMethod::kRefreshTokenStdin: return from_stdin(ipc::kLoginRefreshToken);
+    case LoginMethod::kTokenStdin: return from_stdin(ipc::kLoginToken);
+    case LoginMethod::kPasswordStdin: return from_stdin(ipc::kLoginPassword);
+    case LoginMethod::kAsk: break;
   }
   return by_grant(command, context);
 }

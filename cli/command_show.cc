@@ -29,17 +29,15 @@ Outcome<ExitCode> show(Context& context, std::string target, bool json, Parse pa
 }
 
 std::string show_whoami(const WhoAmI& who, const View& view) {
-  std::string out = render_pairs(
-      {{"user", (who.user.empty() ? "" : who.user + " ") + "(uid " + std::to_string(who.uid) + ")"},
-       {"group", "gid " + std::to_string(who.gid)},
-       {"groups", join(who.groups, ", ")},
-       {"process", std::to_string(who.pid)}},
-      view);
+  std::string out =
+      render_pairs({{"user", (who.user.empty() ? "" : who.user + " ") + "(uid " + std::to_string(who.uid) + ")"},
+                    {"group", "gid " + std::to_string(who.gid)},
+                    {"groups", join(who.groups, ", ")},
+                    {"process", std::to_string(who.pid)}},
+                   view);
   std::vector<Row> rows;
   for (const AccountRights& rights : who.accounts) {
-    Row row{
-        {{rights.account, Style::kBold}, {rights.actions.empty() ? "nothing" : join(rights.actions, ", ")}},
-        {}};
+    Row row{{{rights.account, Style::kBold}, {rights.actions.empty() ? "nothing" : join(rights.actions, ", ")}}, {}};
     for (const Rule& rule : rights.rules) {
       row.details.push_back({(rule.matches ? "matches  " : "no match ") + rule.name + ": " + rule.why});
     }
@@ -90,16 +88,9 @@ std::string show_log(const std::vector<AuditRecord>& records, const std::string&
                     {}});
   }
   if (rows.empty()) return {};
-  return render_table({{"WHEN"},
-                       {"ACCOUNT"},
-                       {"ACTION"},
-                       {"DECISION"},
-                       {"GEN", 3},
-                       {"UID", 1},
-                       {"PID", 2},
-                       {"RULE", 4},
-                       {"DETAIL"}},
-                      rows, view);
+  return render_table(
+      {{"WHEN"}, {"ACCOUNT"}, {"ACTION"}, {"DECISION"}, {"GEN", 3}, {"UID", 1}, {"PID", 2}, {"RULE", 4}, {"DETAIL"}},
+      rows, view);
 }
 
 }  // namespace
@@ -112,8 +103,7 @@ Outcome<ExitCode> run(const WhoAmICommand& command, Context& context) {
 
 Outcome<ExitCode> run(const ProvidersCommand& command, Context& context) {
   std::string target(ipc::kProvidersPath);
-  if (command.name.empty())
-    return show(context, std::move(target), command.json, parse_providers, show_providers);
+  if (command.name.empty()) return show(context, std::move(target), command.json, parse_providers, show_providers);
   return show(context, target + "/" + command.name, command.json, parse_provider, show_provider);
 }
 

@@ -63,8 +63,7 @@ void warn_about(const TokenAnswer& answer, const TokenNeed& need) {
   std::string words;
   const std::string life = answer.expires_in ? span_text(*answer.expires_in) : std::string();
   if (!answer.min_valid_met && !life.empty()) {
-    words +=
-        "credsync: the token of " + need.account + " is good for " + life + " only, less than was asked\n";
+    words += "credsync: the token of " + need.account + " is good for " + life + " only, less than was asked\n";
   }
   if (answer.state == ipc::kStateNeedsLogin) {
     words += "credsync: " + need.account + " needs a login; this is its last token" +

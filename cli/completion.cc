@@ -180,12 +180,9 @@ complete -c credsync -n '__fish_seen_subcommand_from completion' -a 'bash zsh fi
 
 std::string_view completion_script(Shell shell) {
   switch (shell) {
-    case Shell::kBash:
-      return kBash;
-    case Shell::kZsh:
-      return kZsh;
-    case Shell::kFish:
-      return kFish;
+    case Shell::kBash: return kBash;
+    case Shell::kZsh: return kZsh;
+    case Shell::kFish: return kFish;
   }
   return {};
 }

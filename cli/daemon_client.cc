@@ -38,8 +38,7 @@ std::string request_text(const Request& request, std::string_view accept) {
   constexpr std::size_t kHeaderRoom = 512;
   text.reserve(kHeaderRoom + request.target.size() + body.size());
   text.append(request.method).append(" ").append(request.target);
-  text.append(" HTTP/1.1\r\nHost: credsyncd\r\nUser-Agent: credsync/" CREDSYNC_VERSION "\r\nAccept: ")
-      .append(accept);
+  text.append(" HTTP/1.1\r\nHost: credsyncd\r\nUser-Agent: credsync/" CREDSYNC_VERSION "\r\nAccept: ").append(accept);
   text.append("\r\nConnection: close\r\n");
   if (!body.empty()) {
     text.append("Content-Type: ").append(ipc::kJsonType).append("\r\n");
@@ -65,8 +64,7 @@ ExitCode exit_of(const Problem& problem, int status) {
 Failure failure_of(const ResponseReader& reader, std::string_view body) {
   const Problem problem = parse_problem(body);
   Failure failure{exit_of(problem, reader.status()), problem.detail, problem.next_step, problem.problems};
-  if (failure.message.empty())
-    failure.message = "the daemon answered HTTP status " + std::to_string(reader.status());
+  if (failure.message.empty()) failure.message = "the daemon answered HTTP status " + std::to_string(reader.status());
   const std::string_view again = reader.header("retry-after");
   const bool seconds = !again.empty() && again.find_first_not_of("0123456789") == std::string_view::npos;
   if (failure.exit == ExitCode::kTemporary && seconds && again.size() < 8) {
@@ -85,17 +83,12 @@ Outcome<std::size_t> read_some(int fd, std::array<char, kReadSize>& bytes) {
 Failure connect_failure(const std::string& socket, int error) {
   const std::string where = clean_foreign_text(socket);
   switch (error) {
-    case ENOENT:
-      return unreachable("no daemon: there is no socket at " + where);
-    case ECONNREFUSED:
-      return unreachable("no daemon listens at " + where);
+    case ENOENT: return unreachable("no daemon: there is no socket at " + where);
+    case ECONNREFUSED: return unreachable("no daemon listens at " + where);
     case EACCES:
-    case EPERM:
-      return unreachable("no permission to connect to " + where);
-    case EAGAIN:
-      return unreachable("credsyncd at " + where + " does not take connections");
-    default:
-      return unreachable("cannot connect to " + where + ": " + ::strerror(error));
+    case EPERM: return unreachable("no permission to connect to " + where);
+    case EAGAIN: return unreachable("credsyncd at " + where + " does not take connections");
+    default: return unreachable("cannot connect to " + where + ": " + ::strerror(error));
   }
 }
 
@@ -132,8 +125,7 @@ Outcome<std::vector<Event>> EventStream::read() {
   while (true) {
     const std::string body = response_->take_body();
     CREDSYNC_LET(complete, events_.feed(body));
-    events.insert(events.end(), std::make_move_iterator(complete.begin()),
-                  std::make_move_iterator(complete.end()));
+    events.insert(events.end(), std::make_move_iterator(complete.begin()), std::make_move_iterator(complete.end()));
     pollfd ready{fd(), POLLIN, 0};
     if (!events.empty() || ::poll(&ready, 1, 0) <= 0) return events;
     std::array<char, kReadSize> bytes;
@@ -147,8 +139,8 @@ Outcome<Connection> DaemonClient::connect(Deadline deadline) const {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_.empty() || socket_.size() >= sizeof address.sun_path) {
-    return misused("the path of the socket is empty or longer than " +
-                   std::to_string(sizeof address.sun_path - 1) + " bytes");
+    return misused("the path of the socket is empty or longer than " + std::to_string(sizeof address.sun_path - 1) +
+                   " bytes");
   }
   std::copy(socket_.begin(), socket_.end(), address.sun_path);
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -167,8 +159,7 @@ Outcome<void> DaemonClient::wait(int fd, short events, Deadline deadline) const 
   while (true) {
     std::array<pollfd, 2> polled{{{fd, events, 0}, {interrupt_, POLLIN, 0}}};
     const milliseconds left = remaining(deadline);
-    if (left.count() <= 0)
-      return unreachable("credsyncd at " + clean_foreign_text(socket_) + " does not answer");
+    if (left.count() <= 0) return unreachable("credsyncd at " + clean_foreign_text(socket_) + " does not answer");
     const int ready = ::poll(polled.data(), interrupt_ < 0 ? 1 : 2, static_cast<int>(left.count()));
     if (ready > 0 && polled[1].revents != 0) return failed("interrupted");
     if (ready > 0) return {};
@@ -176,8 +167,7 @@ Outcome<void> DaemonClient::wait(int fd, short events, Deadline deadline) const 
   }
 }
 
-Outcome<Connection> DaemonClient::send(const Request& request, Deadline deadline,
-                                       std::string_view accept) const {
+Outcome<Connection> DaemonClient::send(const Request& request, Deadline deadline, std::string_view accept) const {
   CREDSYNC_LET(connection, connect(deadline));
   const WipedString text(request_text(request, accept));
   std::string_view rest = text.text();

@@ -84,8 +84,7 @@ class DaemonClient {
  private:
   Outcome<Connection> send(const Request& request, Deadline deadline, std::string_view accept) const;
   // Reads until the head (`head_only`) or the whole response is there.
-  Outcome<void> receive(const Connection& connection, ResponseReader& reader, Deadline deadline,
-                        bool head_only) const;
+  Outcome<void> receive(const Connection& connection, ResponseReader& reader, Deadline deadline, bool head_only) const;
   Outcome<void> wait(int fd, short events, Deadline deadline) const;
 
   std::string socket_;

@@ -61,20 +61,14 @@ Outcome<void> ResponseReader::feed(std::string_view bytes) {
 
 Outcome<void> ResponseReader::step() {
   switch (state_) {
-    case State::kHead:
-      return read_head();
+    case State::kHead: return read_head();
     case State::kLength:
     case State::kToEnd:
-    case State::kChunk:
-      return read_body_bytes();
-    case State::kChunkSize:
-      return read_chunk_size();
-    case State::kChunkEnd:
-      return read_chunk_end();
-    case State::kTrailer:
-      return read_trailer();
-    case State::kDone:
-      break;
+    case State::kChunk: return read_body_bytes();
+    case State::kChunkSize: return read_chunk_size();
+    case State::kChunkEnd: return read_chunk_end();
+    case State::kTrailer: return read_trailer();
+    case State::kDone: break;
   }
   return {};
 }
@@ -82,10 +76,8 @@ Outcome<void> ResponseReader::step() {
 Outcome<void> ResponseReader::end() {
   if (state_ == State::kToEnd) state_ = State::kDone;
   if (state_ == State::kDone) return {};
-  return Failure{ExitCode::kUnreachable,
-                 "credsyncd closed the connection before its answer was complete",
-                 "credsync doctor",
-                 {}};
+  return Failure{
+      ExitCode::kUnreachable, "credsyncd closed the connection before its answer was complete", "credsync doctor", {}};
 }
 
 std::string_view ResponseReader::header(std::string_view name) const {
@@ -118,8 +110,7 @@ Outcome<void> ResponseReader::read_head() {
   constexpr std::string_view kVersion = "HTTP/1.";
   const std::size_t shown = std::min(all.size(), kVersion.size());
   if (all.substr(0, shown) != kVersion.substr(0, shown)) return garbled("no HTTP status line");
-  if (length == std::string_view::npos ? all.size() > kMaxHead : length > kMaxHead)
-    return garbled("a header too long");
+  if (length == std::string_view::npos ? all.size() > kMaxHead : length > kMaxHead) return garbled("a header too long");
   if (length == std::string_view::npos) return {};
   const std::size_t end = at_ + length + kLineEnd.size();
   headers_.clear();
@@ -140,9 +131,8 @@ Outcome<void> ResponseReader::parse_status_line(std::string_view line) {
   // HTTP/1.1 200 OK
   constexpr std::size_t kCodeAt = 9;
   std::size_t code = 0;
-  if (line.size() < kCodeAt + 3 || line[kCodeAt - 1] != ' ' ||
-      !parse_size(line.substr(kCodeAt, 3), 10, code) || code < 100 || code > 599 ||
-      (line.size() > kCodeAt + 3 && line[kCodeAt + 3] != ' ')) {
+  if (line.size() < kCodeAt + 3 || line[kCodeAt - 1] != ' ' || !parse_size(line.substr(kCodeAt, 3), 10, code) ||
+      code < 100 || code > 599 || (line.size() > kCodeAt + 3 && line[kCodeAt + 3] != ' ')) {
     return garbled("a bad status line");
   }
   status_ = static_cast<int>(code);
@@ -166,8 +156,7 @@ Outcome<void> ResponseReader::choose_framing() {
   };
   const auto lengths = count("content-length");
   const auto codings = count("transfer-encoding");
-  if (lengths > 1 || codings > 1 || (lengths != 0 && codings != 0))
-    return garbled("an ambiguous body length");
+  if (lengths > 1 || codings > 1 || (lengths != 0 && codings != 0)) return garbled("an ambiguous body length");
   if (status_ == kNoContent) {
     state_ = State::kDone;
   } else if (codings != 0) {

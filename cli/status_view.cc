@@ -63,8 +63,7 @@ std::string bar(const AccountStatus& status, WallTime now, std::size_t width, bo
 
 std::string refresh_text(const AccountStatus& status, WallTime now) {
   if (status.refreshing) return "now";
-  if (status.next_refresh)
-    return *status.next_refresh <= now ? "due" : relative_text(*status.next_refresh, now);
+  if (status.next_refresh) return *status.next_refresh <= now ? "due" : relative_text(*status.next_refresh, now);
   return status.refreshable ? "-" : "never";
 }
 
@@ -118,8 +117,7 @@ std::string optional_moment(const std::optional<WallTime>& t, WallTime now) {
 std::string token_text(const AccountStatus& status, WallTime now) {
   std::string out = life_text(status, now);
   const auto expiry = expiry_of(status, now);
-  if (expiry && status.generation != 0)
-    out += (*expiry > now ? ", until " : ", since ") + clock_text(*expiry, now);
+  if (expiry && status.generation != 0) out += (*expiry > now ? ", until " : ", since ") + clock_text(*expiry, now);
   if (status.generation != 0) out += ", generation " + std::to_string(status.generation);
   return out;
 }
@@ -142,8 +140,7 @@ std::string render_statuses(std::span<const AccountStatus> statuses, WallTime no
   rows.reserve(statuses.size());
   for (const AccountStatus& status : statuses)
     rows.push_back(row_of(status, now, view));
-  const bool bars =
-      std::any_of(rows.begin(), rows.end(), [](const Row& row) { return !row.cells[3].text.empty(); });
+  const bool bars = std::any_of(rows.begin(), rows.end(), [](const Row& row) { return !row.cells[3].text.empty(); });
   if (!bars) {
     columns.erase(columns.begin() + 3);
     for (Row& row : rows)
@@ -162,8 +159,7 @@ std::string render_status(const AccountStatus& status, WallTime now, const View&
       {"state", status.state + since, style},
       {"access token", token_text(status, now)},
       {"", view.terminal ? bar(status, now, kBarWidth, view.utf8) : std::string(), style},
-      {"next refresh",
-       status.next_refresh ? optional_moment(status.next_refresh, now) : refresh_text(status, now)},
+      {"next refresh", status.next_refresh ? optional_moment(status.next_refresh, now) : refresh_text(status, now)},
       {"refresh until", optional_moment(status.refresh_expires_at, now)},
       {"scope", join(status.scope, " ")},
       {"last used", optional_moment(status.last_used, now)},
@@ -181,13 +177,12 @@ std::string summary_of(std::span<const AccountStatus> statuses) {
   for (const AccountStatus& status : statuses)
     ++counts[status.state];
   std::vector<std::string> parts;
-  for (const std::string_view state : {ipc::kStateOk, ipc::kStateRetrying, ipc::kStateNeedsLogin,
-                                       ipc::kStateSuspended, ipc::kStateSignedOut}) {
+  for (const std::string_view state :
+       {ipc::kStateOk, ipc::kStateRetrying, ipc::kStateNeedsLogin, ipc::kStateSuspended, ipc::kStateSignedOut}) {
     const auto found = counts.find(std::string(state));
     if (found != counts.end()) parts.push_back(std::to_string(found->second) + " " + found->first);
   }
-  return std::to_string(statuses.size()) + (statuses.size() == 1 ? " account: " : " accounts: ") +
-         join(parts, ", ");
+  return std::to_string(statuses.size()) + (statuses.size() == 1 ? " account: " : " accounts: ") + join(parts, ", ");
 }
 
 std::string one_line(const AccountStatus& status, WallTime now) {

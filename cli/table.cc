@@ -41,9 +41,9 @@ Layout natural_layout(const std::vector<Column>& columns, const std::vector<Row>
 }
 
 bool drop_least_important(Layout& layout, const std::vector<Column>& columns) {
-  const auto least =
-      std::max_element(layout.columns.begin(), layout.columns.end(),
-                       [&](std::size_t a, std::size_t b) { return columns[a].leaves < columns[b].leaves; });
+  const auto least = std::max_element(layout.columns.begin(), layout.columns.end(), [&](std::size_t a, std::size_t b) {
+    return columns[a].leaves < columns[b].leaves;
+  });
   if (least == layout.columns.end() || columns[*least].leaves == 0) return false;
   layout.widths.erase(layout.widths.begin() + (least - layout.columns.begin()));
   layout.columns.erase(least);
@@ -91,8 +91,7 @@ std::string render_table(const std::vector<Column>& columns, const std::vector<R
   std::vector<Cell> titles;
   for (const Column& column : columns)
     titles.push_back({column.title, Style::kDim});
-  const bool titled =
-      std::any_of(columns.begin(), columns.end(), [](const Column& c) { return !c.title.empty(); });
+  const bool titled = std::any_of(columns.begin(), columns.end(), [](const Column& c) { return !c.title.empty(); });
   if (titled) out += line_of(titles, layout, view);
   for (const Row& row : rows) {
     out += line_of(row.cells, layout, view);

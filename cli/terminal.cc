@@ -38,18 +38,12 @@ std::size_t number(std::string_view text, std::size_t otherwise) {
 
 std::string_view code_of(Style style) {
   switch (style) {
-    case Style::kPlain:
-      return "";
-    case Style::kBold:
-      return "\033[1m";
-    case Style::kDim:
-      return "\033[2m";
-    case Style::kGreen:
-      return "\033[32m";
-    case Style::kYellow:
-      return "\033[33m";
-    case Style::kRed:
-      return "\033[31m";
+    case Style::kPlain: return "";
+    case Style::kBold: return "\033[1m";
+    case Style::kDim: return "\033[2m";
+    case Style::kGreen: return "\033[32m";
+    case Style::kYellow: return "\033[33m";
+    case Style::kRed: return "\033[31m";
   }
   return "";
 }

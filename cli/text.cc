@@ -38,8 +38,7 @@ constexpr std::array<Range, 12> kTwoWide{{{0x1100, 0x115f},
                                           {0x20000, 0x3fffd}}};
 
 bool within(const std::array<Range, 12>& ranges, std::uint32_t c) {
-  return std::any_of(ranges.begin(), ranges.end(),
-                     [c](const Range& r) { return c >= r.first && c <= r.second; });
+  return std::any_of(ranges.begin(), ranges.end(), [c](const Range& r) { return c >= r.first && c <= r.second; });
 }
 
 std::size_t width_of(std::uint32_t c) {
@@ -117,8 +116,7 @@ std::string to_ascii(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t size = character_size(text, at);
     const std::string_view character = text.substr(at, size);
-    const auto* known =
-        std::find_if(kKnown.begin(), kKnown.end(), [&](const auto& k) { return k.first == character; });
+    const auto* known = std::find_if(kKnown.begin(), kKnown.end(), [&](const auto& k) { return k.first == character; });
     const bool ascii = size == 1 && static_cast<unsigned char>(text[at]) < 0x80;
     out += ascii ? character : known != kKnown.end() ? known->second : std::string_view("?");
     at += size;

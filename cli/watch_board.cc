@@ -24,8 +24,7 @@ constexpr std::string_view kLeaveScreen = "\033[?7h\033[?25h\033[?1049l";
 
 class Board final : public WatchDisplay {
  public:
-  Board(const StatusCommand& command, const DaemonClient& client)
-      : account_(command.account), client_(client) {
+  Board(const StatusCommand& command, const DaemonClient& client) : account_(command.account), client_(client) {
     Board::resume();
   }
   ~Board() override { Board::suspend(); }

@@ -70,8 +70,7 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
     }
   }
   const auto offset = parse_offset(text);
-  const std::chrono::year_month_day date{std::chrono::year(*year),
-                                         std::chrono::month(static_cast<unsigned>(*month)),
+  const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(static_cast<unsigned>(*month)),
                                          std::chrono::day(static_cast<unsigned>(*day))};
   if (!offset || !date.ok()) return std::nullopt;
   const std::int64_t day_number = std::chrono::sys_days(date).time_since_epoch().count();
@@ -82,8 +81,7 @@ Outcome<std::int64_t> parse_seconds(std::string_view text) {
   std::int64_t plain = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), plain);
   constexpr std::int64_t kLongest = 100 * 366 * kDay;  // as base/time.h
-  if (error == std::errc() && end == text.data() + text.size() && plain >= 0 && plain <= kLongest)
-    return plain;
+  if (error == std::errc() && end == text.data() + text.size() && plain >= 0 && plain <= kLongest) return plain;
   const auto duration = parse_duration(text);
   if (!duration) return misused("'" + std::string(text) + "' is no duration: 90s, 10m, 12h, 30d or seconds");
   return to_seconds(*duration);

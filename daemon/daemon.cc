@@ -28,7 +28,7 @@ namespace {
 
 // An exchange that was sent is waited for, so that its answer is stored: its own deadline and the disk's time.
 constexpr Duration kStopPatience = oauth::kExchangeDeadline + 5s;
-constexpr Duration kFrontDoorPatience = 3s;   // callers who do not read their last answer
+constexpr Duration kFrontDoorPatience = 3s;  // callers who do not read their last answer
 
 store::KeySource key_source(const config::SecretSource& source) {
   switch (source.kind) {
@@ -47,7 +47,8 @@ ipc::http::Limits limits_of(const config::Callers& callers) {
 
 std::unique_ptr<StartFailure> failure(const Error& error, const std::string& context) {
   const bool may_pass = error.code() == ErrorCode::kIo || error.code() == ErrorCode::kFull;
-  return std::make_unique<StartFailure>(StartFailure{may_pass ? kExitFailure : kExitConfig, {context + ": " + error.message()}});
+  return std::make_unique<StartFailure>(
+      StartFailure{may_pass ? kExitFailure : kExitConfig, {context + ": " + error.message()}});
 }
 
 }  // namespace
@@ -112,10 +113,12 @@ std::unique_ptr<StartFailure> Daemon::start() {
   config::Loaded loaded = config::load(p.paths);
   if (!loaded.usable()) {
     auto failed = std::make_unique<StartFailure>(StartFailure{kExitConfig, {}});
-    for (const config::Problem& problem : loaded.problems) failed->lines.push_back(config::to_string(problem));
+    for (const config::Problem& problem : loaded.problems)
+      failed->lines.push_back(config::to_string(problem));
     return failed;
   }
-  for (const config::Problem& problem : loaded.problems) log::warning(config::to_string(problem));
+  for (const config::Problem& problem : loaded.problems)
+    log::warning(config::to_string(problem));
   p.config = std::move(loaded.config);
 
   if (auto made = p.make_loop(); !made) return failure(made.error(), "start");
@@ -133,14 +136,17 @@ std::unique_ptr<StartFailure> Daemon::start() {
   return nullptr;
 }
 
-int Daemon::run() { return parts_->loop->run(); }
+int Daemon::run() {
+  return parts_->loop->run();
+}
 
 Result<void> Daemon::Parts::make_loop() {
   auto made = Loop::create();
   if (!made) return made.error();
   loop = std::move(*made);
   timer = loop->timer([this] { agenda->run(clock.boot()); });
-  agenda = std::make_unique<Agenda>([this](std::optional<BootTime> when) { when ? timer->set(*when) : timer->cancel(); });
+  agenda =
+      std::make_unique<Agenda>([this](std::optional<BootTime> when) { when ? timer->set(*when) : timer->cancel(); });
   return {};
 }
 
@@ -154,18 +160,20 @@ void Daemon::Parts::assemble() {
   refresher = std::make_unique<refresh::Refresher>(*accounts, *store, *exchanger, *installer, *agenda, clock, random);
   retirer = std::make_unique<retire::Retirer>(*accounts, *store, *endpoint, *agenda, clock, random);
   parking = std::make_unique<retire::Parking>(*accounts, *store, *endpoint, *retirer, *agenda, clock);
-  installer->connect([this](std::string_view account, std::string_view identity) { return parking->find(account, identity); },
-                     [this](std::int64_t id, account::Generation generation, account::TokenSet tokens) {
-                       parking->updated(id, generation, std::move(tokens));
-                     },
-                     [this](std::vector<store::Retirement> queued) { retirer->add(std::move(queued)); });
+  installer->connect(
+      [this](std::string_view account, std::string_view identity) { return parking->find(account, identity); },
+      [this](std::int64_t id, account::Generation generation, account::TokenSet tokens) {
+        parking->updated(id, generation, std::move(tokens));
+      },
+      [this](std::vector<store::Retirement> queued) { retirer->add(std::move(queued)); });
   sign_in = std::make_unique<login::SignIn>(*accounts, *exchanger, *installer, *refresher, *store, *parking, clock);
   sign_out = std::make_unique<login::SignOut>(*accounts, *store, *endpoint, *retirer, clock);
   reconciler = std::make_unique<Reconciler>(*accounts, *refresher, *parking, *retirer, *store, clock);
   audit = std::make_unique<handout::Audit>(clock);
   desk = std::make_unique<handout::Desk>(*accounts, *refresher, *retirer, *store, *agenda, clock);
-  service = std::make_unique<handout::Service>(*accounts, *desk, *refresher, *sign_in, *sign_out, *audit, administration(),
-                                               handout::Owner{::geteuid(), paths.user_instance}, clock);
+  service =
+      std::make_unique<handout::Service>(*accounts, *desk, *refresher, *sign_in, *sign_out, *audit, administration(),
+                                         handout::Owner{::geteuid(), paths.user_instance}, clock);
 }
 
 handout::Administration Daemon::Parts::administration() {
@@ -207,24 +215,32 @@ ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::reload() {
   ::sd_notify(0, "STATUS=Reloading the configuration");
   config::Loaded loaded = config::load(paths);
   if (!loaded.usable()) {
-    ipc::Problem problem{ipc::ProblemKind::kBadRequest, "the new configuration is wrong; the one in force stays",
-                         "credsyncd --check-config", std::nullopt, {}};
-    for (const config::Problem& p : loaded.problems) problem.problems.push_back(config::to_string(p));
-    for (const std::string& line : problem.problems) log::error(line);
+    ipc::Problem problem{ipc::ProblemKind::kBadRequest,
+                         "the new configuration is wrong; the one in force stays",
+                         "credsyncd --check-config",
+                         std::nullopt,
+                         {}};
+    for (const config::Problem& p : loaded.problems)
+      problem.problems.push_back(config::to_string(p));
+    for (const std::string& line : problem.problems)
+      log::error(line);
     log::error("reload refused: the configuration in force stays");
     say_ready();
     return problem;
   }
   const config::Difference difference = config::difference(config, loaded.config);
   ipc::ReloadAnswer answer{difference.changed, difference.added, difference.removed, {}};
-  for (const config::Problem& p : loaded.problems) answer.warnings.push_back(config::to_string(p));
-  if (loaded.config.listen.http != config.listen.http) answer.warnings.push_back("listen.http changes with the next start");
+  for (const config::Problem& p : loaded.problems)
+    answer.warnings.push_back(config::to_string(p));
+  if (loaded.config.listen.http != config.listen.http)
+    answer.warnings.push_back("listen.http changes with the next start");
   const config::Config before = std::move(config);
   config = std::move(loaded.config);
   server->set_limits(limits_of(config.callers));
   reconciler->change(before, config);
   ::malloc_trim(0);
-  log::notice("reloaded", {{"CHANGED", std::to_string(answer.changed.size())}, {"ADDED", std::to_string(answer.added.size())},
+  log::notice("reloaded", {{"CHANGED", std::to_string(answer.changed.size())},
+                           {"ADDED", std::to_string(answer.added.size())},
                            {"REMOVED", std::to_string(answer.removed.size())}});
   say_ready();
   return answer;

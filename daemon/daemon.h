@@ -12,9 +12,9 @@
 namespace credsync {
 
 // Exit statuses, as sysexits(3) and systemd.exec(5) have them.
-constexpr int kExitFailure = 1;      // may pass: disk full, socket taken
+constexpr int kExitFailure = 1;  // may pass: disk full, socket taken
 constexpr int kExitUsage = 2;
-constexpr int kExitConfig = 78;      // EX_CONFIG: a person must mend something; systemd does not restart
+constexpr int kExitConfig = 78;  // EX_CONFIG: a person must mend something; systemd does not restart
 
 struct StartFailure {
   int status = kExitFailure;

@@ -11,12 +11,13 @@ Check check_config(const config::Paths& paths) {
   const config::Loaded loaded = config::load(paths);
   if (loaded.problems.empty()) return {"configuration", "ok", "the files on disk are valid", ""};
   const std::string first = config::to_string(loaded.problems.front());
-  const std::string more = loaded.problems.size() > 1 ? " (and " + std::to_string(loaded.problems.size() - 1) + " more)" : "";
+  const std::string more =
+      loaded.problems.size() > 1 ? " (and " + std::to_string(loaded.problems.size() - 1) + " more)" : "";
   return {"configuration", loaded.usable() ? "warning" : "failed", first + more, "credsyncd --check-config"};
 }
 
 // Before this the wall clock cannot be right, and certificates do not verify (a machine without a battery clock).
-constexpr WallTime kNotBefore = wall_from_seconds(1'760'000'000);   // 2025-10-09
+constexpr WallTime kNotBefore = wall_from_seconds(1'760'000'000);  // 2025-10-09
 
 Check check_clock(const Clock& clock) {
   const std::string now = to_rfc3339(clock.wall());
@@ -37,7 +38,9 @@ Check check_store(const store::SqliteStore& store, const Clock& clock) {
 
 Check check_log() {
   const std::uint64_t lost = log::lost();
-  if (lost > 0) return {"log", "warning", std::to_string(lost) + " records were lost: the journal is slow", "systemctl status systemd-journald"};
+  if (lost > 0)
+    return {"log", "warning", std::to_string(lost) + " records were lost: the journal is slow",
+            "systemctl status systemd-journald"};
   return {"log", "ok", "no record was lost", ""};
 }
 
@@ -56,9 +59,10 @@ Check check_account(const account::Account& account, const Clock& clock) {
 }  // namespace
 
 std::vector<Check> examine(const Patient& patient) {
-  std::vector<Check> checks{check_config(patient.paths), check_clock(patient.clock), check_store(patient.store, patient.clock),
-                            check_log()};
-  for (const auto& [name, account] : patient.accounts.all()) checks.push_back(check_account(*account, patient.clock));
+  std::vector<Check> checks{check_config(patient.paths), check_clock(patient.clock),
+                            check_store(patient.store, patient.clock), check_log()};
+  for (const auto& [name, account] : patient.accounts.all())
+    checks.push_back(check_account(*account, patient.clock));
   return checks;
 }
 

@@ -150,10 +150,14 @@ class Credsyncd final : public Application {
 
   int show_config(const credsync::config::Paths& paths) const {
     const credsync::config::Loaded loaded = credsync::config::load(paths);
-    for (const auto& problem : loaded.problems) std::fprintf(stderr, "%s\n", credsync::config::to_string(problem).c_str());
+    for (const auto& problem : loaded.problems)
+      std::fprintf(stderr, "%s\n", credsync::config::to_string(problem).c_str());
     if (!loaded.usable()) return credsync::kExitConfig;
-    if (dump_) std::fputs(credsync::config::dump(loaded.config).c_str(), stdout);
-    else std::printf("%s: %zu accounts, %zu providers: no problems\n", paths.config.c_str(), loaded.config.accounts.size(), loaded.config.profiles.size());
+    if (dump_)
+      std::fputs(credsync::config::dump(loaded.config).c_str(), stdout);
+    else
+      std::printf("%s: %zu accounts, %zu providers: no problems\n", paths.config.c_str(), loaded.config.accounts.size(),
+                  loaded.config.profiles.size());
     return EXIT_SUCCESS;
   }
 
@@ -161,7 +165,8 @@ class Credsyncd final : public Application {
   static void block_signals() {
     sigset_t signals;
     ::sigemptyset(&signals);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, signal);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP})
+      ::sigaddset(&signals, signal);
     ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   }
 
@@ -173,7 +178,8 @@ class Credsyncd final : public Application {
       credsync::Daemon daemon(paths);
       if (const auto failed = daemon.start()) {
         credsync::log::stop();
-        for (const std::string& line : failed->lines) std::fprintf(stderr, "credsyncd: %s\n", line.c_str());
+        for (const std::string& line : failed->lines)
+          std::fprintf(stderr, "credsyncd: %s\n", line.c_str());
         return failed->status;
       }
       credsync::log::notice("ready", {{"VERSION", CREDSYNC_VERSION}});

@@ -6,7 +6,9 @@
 namespace credsync {
 namespace {
 
-account::Standing nobody_signed_in(WallTime now) { return {account::State::kNeedsLogin, now, std::nullopt}; }
+account::Standing nobody_signed_in(WallTime now) {
+  return {account::State::kNeedsLogin, now, std::nullopt};
+}
 
 std::optional<Duration> kept_for(bool switched_off) {
   return switched_off ? std::nullopt : std::optional<Duration>(retire::kKeptAfterRemoval);
@@ -38,7 +40,8 @@ void Reconciler::begin_account(std::shared_ptr<const config::Account> config, St
     store::StoredAccount& s = at->second;
     known.generation = s.generation;
     if (s.damaged) {
-      known.standing.trouble = account::Trouble{"local", "damaged", "the stored tokens are damaged and do not open", clock_.wall()};
+      known.standing.trouble =
+          account::Trouble{"local", "damaged", "the stored tokens are damaged and do not open", clock_.wall()};
     }
     known.last_used = s.last_used;
     if (s.identity == config->identity || !s.tokens) {
@@ -73,9 +76,11 @@ void Reconciler::begin_intents(const std::vector<store::Intent>& intents) {
   for (const store::Intent& intent : intents) {
     account::Account* account = accounts_.find(intent.account);
     const bool of_this_grant = account != nullptr && account->live() != nullptr &&
-                               account->config().identity == intent.identity && account->generation() == intent.generation;
+                               account->config().identity == intent.identity &&
+                               account->generation() == intent.generation;
     if (of_this_grant) {
-      log::warning("a refresh was under way when credsyncd ended, and its answer is not known", {{"ACCOUNT", intent.account}});
+      log::warning("a refresh was under way when credsyncd ended, and its answer is not known",
+                   {{"ACCOUNT", intent.account}});
       refresher_.resume_unknown(*account, {intent.slot, intent.sent_at, intent.resends});
     } else {
       store_.apply(store::DropIntent{intent.account, intent.slot}, [](Result<store::Ids>) {});
@@ -135,7 +140,9 @@ void Reconciler::update(account::Account& account, std::shared_ptr<const config:
   accounts_.set_standing(account, nobody_signed_in(clock_.wall()));
   accounts_.replace_config(account, std::move(config));
   if (tokens) {
-    parking_.park({old_config->name, old_config->identity, generation, std::move(*tokens), retire::kKeptAfterIdentityChange}, old_config);
+    parking_.park(
+        {old_config->name, old_config->identity, generation, std::move(*tokens), retire::kKeptAfterIdentityChange},
+        old_config);
   }
   parking_.restore(account);
   refresher_.retry_mended(account);

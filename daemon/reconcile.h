@@ -17,9 +17,14 @@ namespace credsync {
 
 class Reconciler {
  public:
-  Reconciler(account::Accounts& accounts, refresh::Refresher& refresher, retire::Parking& parking, retire::Retirer& retirer,
-             store::TokenStore& store, const Clock& clock)
-      : accounts_(accounts), refresher_(refresher), parking_(parking), retirer_(retirer), store_(store), clock_(clock) {}
+  Reconciler(account::Accounts& accounts, refresh::Refresher& refresher, retire::Parking& parking,
+             retire::Retirer& retirer, store::TokenStore& store, const Clock& clock)
+      : accounts_(accounts),
+        refresher_(refresher),
+        parking_(parking),
+        retirer_(retirer),
+        store_(store),
+        clock_(clock) {}
 
   // At start: what the store knows meets what the configuration says.
   void begin(store::Snapshot snapshot, const config::Config& config);
@@ -41,7 +46,7 @@ class Reconciler {
   retire::Retirer& retirer_;
   store::TokenStore& store_;
   const Clock& clock_;
-  std::map<std::string, account::Generation> departed_;   // the last generation of accounts that are not configured
+  std::map<std::string, account::Generation> departed_;  // the last generation of accounts that are not configured
 };
 
 }  // namespace credsync

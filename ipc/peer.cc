@@ -17,8 +17,7 @@ Result<std::vector<gid_t>> groups_of(int socket) {
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, usual.data(), &bytes) == 0) {
     return std::vector<gid_t>(usual.begin(), usual.begin() + bytes / sizeof(gid_t));
   }
-  if (errno != ERANGE || bytes > kMostGroups * sizeof(gid_t))
-    return from_errno("ask for the peer's groups", errno);
+  if (errno != ERANGE || bytes > kMostGroups * sizeof(gid_t)) return from_errno("ask for the peer's groups", errno);
   std::vector<gid_t> groups(bytes / sizeof(gid_t));
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes) != 0) {
     return from_errno("ask for the peer's groups", errno);

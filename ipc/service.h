@@ -28,16 +28,26 @@ struct Caller {
 };
 
 enum class ProblemKind {
-  kBadRequest, kNotAllowed, kNoSuchAccount, kNeedsLogin, kSuspended, kLoginInProgress, kLoginOver, kMethodNotAllowed,
-  kTooLarge, kBusy, kUnavailable, kTimeout,
+  kBadRequest,
+  kNotAllowed,
+  kNoSuchAccount,
+  kNeedsLogin,
+  kSuspended,
+  kLoginInProgress,
+  kLoginOver,
+  kMethodNotAllowed,
+  kTooLarge,
+  kBusy,
+  kUnavailable,
+  kTimeout,
 };
 
 struct Problem {
   ProblemKind kind = ProblemKind::kBadRequest;
-  std::string detail;                        // plain words
-  std::string next_step;                     // a command that mends it; may be empty
+  std::string detail;     // plain words
+  std::string next_step;  // a command that mends it; may be empty
   std::optional<Duration> retry_after;
-  std::vector<std::string> problems;         // of a refused reload: file:line:column: …
+  std::vector<std::string> problems;  // of a refused reload: file:line:column: …
 };
 
 // One hand-out. Views live until the reply callback returns.
@@ -46,13 +56,13 @@ struct TokenView {
   std::string_view access_token;
   std::string_view token_type;
   std::optional<WallTime> expires_at;
-  std::optional<Duration> expires_in;        // from now
+  std::optional<Duration> expires_in;  // from now
   const std::vector<std::string>* scope = nullptr;
   std::uint64_t generation = 0;
   bool min_valid_met = true;
-  std::string_view state;                    // "ok", "retrying", …
+  std::string_view state;  // "ok", "retrying", …
   std::string_view header_name;
-  std::string_view header_prefix;            // the header's value is prefix + token
+  std::string_view header_prefix;  // the header's value is prefix + token
   const std::vector<std::pair<std::string, std::string>>* extra = nullptr;
   // One prebuilt rendering for the front door that keeps it here; emptied when the generation, state or profile changes.
   Secret* memo = nullptr;
@@ -61,7 +71,7 @@ struct TokenView {
 struct TokenQuery {
   std::string_view account;
   Duration min_valid{0};
-  Duration wait = 10s;                       // 0: never waits
+  Duration wait = 10s;  // 0: never waits
 };
 
 struct AccountStatus {
@@ -75,20 +85,32 @@ struct AccountStatus {
   bool refreshing = false;
   std::optional<WallTime> next_refresh, refresh_expires_at, last_used;
   std::vector<std::string> scope;
-  struct Trouble { std::string error_class, message; WallTime at; };
+  struct Trouble {
+    std::string error_class, message;
+    WallTime at;
+  };
   std::optional<Trouble> error;
-  struct NextStep { std::string text, command; };   // command may be empty
+  struct NextStep {
+    std::string text, command;
+  };  // command may be empty
   std::optional<NextStep> next_step;
-  struct Retiring { unsigned pending = 0, unrevoked = 0; std::optional<WallTime> next; } retiring;
+  struct Retiring {
+    unsigned pending = 0, unrevoked = 0;
+    std::optional<WallTime> next;
+  } retiring;
   std::vector<std::string> notes;
-  std::vector<std::string> actions;          // what this caller may do
+  std::vector<std::string> actions;  // what this caller may do
 };
 
-struct Rejected {                            // of `reject`
+struct Rejected {  // of `reject`
   std::optional<std::uint64_t> generation;
-  Secret access_token;                       // used when there is no generation
+  Secret access_token;  // used when there is no generation
 };
-struct RejectAnswer { std::string account; std::uint64_t generation = 0; std::optional<Duration> retry_after; };
+struct RejectAnswer {
+  std::string account;
+  std::uint64_t generation = 0;
+  std::optional<Duration> retry_after;
+};
 
 enum class LoginMethod { kAuto, kRefreshToken, kToken, kPassword };
 struct LoginRequest {
@@ -97,27 +119,49 @@ struct LoginRequest {
   std::string username;
 };
 
-struct SignOutAnswer { std::string account; unsigned pending = 0; };
-
-struct WhoAmI {
-  struct Rule { std::string rule; bool matches = false; std::string why; };
-  struct Account { std::string account; std::vector<std::string> actions; std::vector<Rule> rules; };
-  Caller caller;
-  std::string user;                          // for people; empty if unknown
-  std::vector<std::pair<gid_t, std::string>> groups;
-  std::vector<Account> accounts;             // only those the caller may know of
+struct SignOutAnswer {
+  std::string account;
+  unsigned pending = 0;
 };
 
-struct ProviderSummary { std::string id, title, docs, file; std::vector<std::string> grants; };
+struct WhoAmI {
+  struct Rule {
+    std::string rule;
+    bool matches = false;
+    std::string why;
+  };
+  struct Account {
+    std::string account;
+    std::vector<std::string> actions;
+    std::vector<Rule> rules;
+  };
+  Caller caller;
+  std::string user;  // for people; empty if unknown
+  std::vector<std::pair<gid_t, std::string>> groups;
+  std::vector<Account> accounts;  // only those the caller may know of
+};
+
+struct ProviderSummary {
+  std::string id, title, docs, file;
+  std::vector<std::string> grants;
+};
 struct ProviderDetail {
   std::string id, title, docs;
-  struct Fact { std::string key, value, file; unsigned line = 0; std::string source; };
+  struct Fact {
+    std::string key, value, file;
+    unsigned line = 0;
+    std::string source;
+  };
   std::vector<Fact> facts;
 };
 
-struct ReloadAnswer { std::vector<std::string> changed, added, removed, warnings; };
+struct ReloadAnswer {
+  std::vector<std::string> changed, added, removed, warnings;
+};
 
-struct Check { std::string name, result /* ok, warning, failed */, detail, next_step; };
+struct Check {
+  std::string name, result /* ok, warning, failed */, detail, next_step;
+};
 
 struct AuditRecord {
   WallTime at;
@@ -155,7 +199,8 @@ class Service {
   virtual std::unique_ptr<Pending> token(const Caller&, const TokenQuery&, Reply<TokenView>) = 0;
   virtual std::unique_ptr<Pending> refresh(const Caller&, std::string_view account, Reply<AccountStatus>) = 0;
   virtual std::unique_ptr<Pending> reject(const Caller&, std::string_view account, Rejected, Reply<RejectAnswer>) = 0;
-  virtual std::unique_ptr<Pending> login(const Caller&, std::string_view account, LoginRequest, Reply<AccountStatus>) = 0;
+  virtual std::unique_ptr<Pending> login(const Caller&, std::string_view account, LoginRequest,
+                                         Reply<AccountStatus>) = 0;
   virtual std::unique_ptr<Pending> sign_out(const Caller&, std::string_view account, Reply<SignOutAnswer>) = 0;
 
   virtual Answer<AccountStatus> status(const Caller&, std::string_view account) = 0;
@@ -166,7 +211,7 @@ class Service {
   virtual Answer<ReloadAnswer> reload(const Caller&) = 0;
   virtual Answer<std::vector<Check>> doctor(const Caller&) = 0;
   virtual Answer<std::vector<AuditRecord>> audit(const Caller&, std::optional<WallTime> since) = 0;
-  virtual Answer<std::string> metrics(const Caller&) = 0;   // OpenMetrics text
+  virtual Answer<std::string> metrics(const Caller&) = 0;  // OpenMetrics text
 
   // `account` empty: all that the caller may see. First come the present states, before the call returns. Access is
   // decided anew for each event.

@@ -21,27 +21,27 @@ namespace credsync::account {
 struct UnknownOutcome {
   std::uint32_t slot = 0;
   WallTime sent_at;
-  unsigned resends = 0;        // counted durably before each was made
+  unsigned resends = 0;  // counted durably before each was made
 };
 
 // What the refresher remembers of its attempts; nothing here needs to survive a restart.
 struct Attempts {
-  unsigned failures = 0;                       // in a row
-  unsigned unclear = 0;                        // in a row, kUnclear
-  std::optional<WallTime> untrusted_since;     // TLS verification fails since
-  std::optional<BootTime> last_on_demand;      // refresh, reject and min_valid share one allowance
-  unsigned rejected = 0;                       // fresh generations refused by the API, in a row
-  Generation rejected_generation = 0;          // the last of them
-  std::optional<BootTime> paused_until;        // after three such
-  std::optional<BootTime> not_before;          // Retry-After or back-off
+  unsigned failures = 0;                    // in a row
+  unsigned unclear = 0;                     // in a row, kUnclear
+  std::optional<WallTime> untrusted_since;  // TLS verification fails since
+  std::optional<BootTime> last_on_demand;   // refresh, reject and min_valid share one allowance
+  unsigned rejected = 0;                    // fresh generations refused by the API, in a row
+  Generation rejected_generation = 0;       // the last of them
+  std::optional<BootTime> paused_until;     // after three such
+  std::optional<BootTime> not_before;       // Retry-After or back-off
 };
 
 // The tokens that are current, and what was said about them.
 struct Live {
   TokenSet tokens;
-  std::optional<BootTime> expires_boot;        // the same end on the clock that nobody can set
-  WallTime promised_until;                     // the last promise made for the access token
-  Secret memo;                                 // a front door's prebuilt answer
+  std::optional<BootTime> expires_boot;  // the same end on the clock that nobody can set
+  WallTime promised_until;               // the last promise made for the access token
+  Secret memo;                           // a front door's prebuilt answer
 };
 
 class Account {
@@ -56,15 +56,17 @@ class Account {
   const Secret& kept_password() const { return kept_password_; }
   const std::optional<UnknownOutcome>& unknown() const { return unknown_; }
   const std::optional<WallTime>& last_used() const { return last_used_; }
-  unsigned sign_in() const { return sign_in_; }   // counts sign-ins and sign-outs: late answers of earlier ones are known by it
+  unsigned sign_in() const {
+    return sign_in_;
+  }  // counts sign-ins and sign-outs: late answers of earlier ones are known by it
 
   // What is left of the access token: by the clock that says less. Nothing: its end is unknown. Zero or less: over.
   std::optional<Duration> remaining(WallTime wall, BootTime boot) const;
   // May be handed out: there is one, and its end is unknown or lies ahead.
   bool usable(WallTime wall, BootTime boot) const;
 
-  Attempts attempts;                     // the refresher's own notes
-  std::optional<WallTime> use_written;   // the desk's: when last_used was last made durable
+  Attempts attempts;                    // the refresher's own notes
+  std::optional<WallTime> use_written;  // the desk's: when last_used was last made durable
 
  private:
   friend class Accounts;
@@ -78,7 +80,7 @@ class Account {
   std::optional<UnknownOutcome> unknown_;
   std::optional<WallTime> last_used_;
   unsigned sign_in_ = 0;
-  Generation reserved_ = 0;      // the highest number on its way through the store
+  Generation reserved_ = 0;  // the highest number on its way through the store
 };
 
 }  // namespace credsync::account

@@ -109,7 +109,8 @@ const Account* Accounts::holder_of(const Secret& refresh_token, const Account& e
 }
 
 void Accounts::tell(Account& account, What what) {
-  for (const Watcher& watcher : watchers_) watcher(account, what);
+  for (const Watcher& watcher : watchers_)
+    watcher(account, what);
 }
 
 }  // namespace credsync::account

@@ -23,9 +23,9 @@ constexpr std::string_view to_string(State state) {
 }
 
 struct Trouble {
-  std::string error_class;      // oauth::to_string(FailureClass)
+  std::string error_class;  // oauth::to_string(FailureClass)
   std::string code;
-  std::string words;            // cleaned before it comes here
+  std::string words;  // cleaned before it comes here
   WallTime at;
 };
 

@@ -12,12 +12,12 @@
 
 namespace credsync::account {
 
-using Generation = std::uint64_t;   // 0: there never was one
+using Generation = std::uint64_t;  // 0: there never was one
 
 struct TokenSet {
   Secret access_token;
-  Secret refresh_token;                        // empty: none
-  Secret id_token;                             // empty: none
+  Secret refresh_token;  // empty: none
+  Secret id_token;       // empty: none
   std::string token_type = "Bearer";
   std::vector<std::string> scope;              // granted; as asked when the answer did not say
   WallTime obtained_at;                        // when the request was SENT: lifetimes count from here

@@ -44,8 +44,7 @@ void check_grant(const Account& account, TableReader& table) {
                              offered(*account.profile));
   }
   const bool password = account.grant == Grant::kPassword;
-  if (password && account.username.empty())
-    table.wrong("username", "is missing; grant = \"password\" needs it");
+  if (password && account.username.empty()) table.wrong("username", "is missing; grant = \"password\" needs it");
   if (!password && account.password.present()) table.wrong("password", "is for grant = \"password\" only");
   if (!password && account.keep_password) table.wrong("keep_password", "is for grant = \"password\" only");
 }
@@ -55,15 +54,12 @@ std::string_view lacking(ClientAuth auth, const Account& account) {
   switch (auth) {
     case ClientAuth::kBasic:
     case ClientAuth::kPost:
-    case ClientAuth::kClientSecretJwt:
-      return account.client_secret.present() ? "" : "client_secret";
+    case ClientAuth::kClientSecretJwt: return account.client_secret.present() ? "" : "client_secret";
     case ClientAuth::kTls:
       if (account.client_certificate.empty()) return "client_certificate";
       [[fallthrough]];
-    case ClientAuth::kPrivateKeyJwt:
-      return account.client_key.present() ? "" : "client_key";
-    case ClientAuth::kNone:
-      break;
+    case ClientAuth::kPrivateKeyJwt: return account.client_key.present() ? "" : "client_key";
+    case ClientAuth::kNone: break;
   }
   return {};
 }
@@ -129,8 +125,8 @@ void check_urls(const Account& account, TableReader& table) {
       *url = provider::fill_reserved(*url, provider::kTokenVariable, "t");
       *url = provider::fill_reserved(*url, provider::kClientIdVariable, "c");
     }
-    const auto checked = url ? provider::check_endpoint_url(*url, account.allow_http_loopback)
-                             : Result<provider::Url>(url.error());
+    const auto checked =
+        url ? provider::check_endpoint_url(*url, account.allow_http_loopback) : Result<provider::Url>(url.error());
     if (checked) return true;
     const std::string_view at = table.take("vars") != nullptr ? "vars" : "provider";
     table.wrong(at, key + " of provider " + account.provider + place_of(*account.profile, key) + ": " +
@@ -152,9 +148,9 @@ bool fill_variables(Account& account, TableReader& table) {
   std::string known;
   for (const auto& [name, variable] : account.profile->vars)
     known += (known.empty() ? "" : ", ") + name;
-  table.wrong("vars", values.error().message() +
-                          (known.empty() ? "; provider " + account.provider + " has no variables"
-                                         : "; variables of " + account.provider + " are " + known));
+  table.wrong("vars",
+              values.error().message() + (known.empty() ? "; provider " + account.provider + " has no variables"
+                                                        : "; variables of " + account.provider + " are " + known));
   return false;
 }
 

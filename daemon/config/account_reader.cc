@@ -26,9 +26,8 @@ void check_scopes(const Account& account, TableReader& table) {
   for (const std::string& scope : account.scopes) {
     if (is_scope(scope)) continue;
     const bool several = scope.find(' ') != scope.npos;
-    return table.wrong("scopes",
-                       several ? "one scope an entry: [\"a\", \"b\"], not [\"a b\"]"
-                               : "a scope is made of visible ASCII characters without quotes and backslash");
+    return table.wrong("scopes", several ? "one scope an entry: [\"a\", \"b\"], not [\"a b\"]"
+                                         : "a scope is made of visible ASCII characters without quotes and backslash");
   }
 }
 
@@ -77,8 +76,7 @@ void AccountReader::read_common(TableReader& table, Account& account) {
   read_margin(table, account);
   table.choice("revoke_superseded", account.revoke_superseded);
   std::optional<Duration> grace;
-  if (table.duration("revoke_grace", Duration::zero(), kLongestGrace, "", grace))
-    account.revoke_grace = *grace;
+  if (table.duration("revoke_grace", Duration::zero(), kLongestGrace, "", grace)) account.revoke_grace = *grace;
   if (table.text("ca_file", account.ca_file)) {
     account.ca_file = absolute_path(account.ca_file, table.spot_of("ca_file"));
   }
@@ -97,8 +95,7 @@ void AccountReader::read_client(TableReader& table, Account& account) {
   read_source(table, "client_secret", account.client_secret);
   read_source(table, "client_key", account.client_key);
   if (table.text("client_certificate", account.client_certificate)) {
-    account.client_certificate =
-        absolute_path(account.client_certificate, table.spot_of("client_certificate"));
+    account.client_certificate = absolute_path(account.client_certificate, table.spot_of("client_certificate"));
   }
   read_source(table, "password", account.password);
   table.boolean("keep_password", account.keep_password);

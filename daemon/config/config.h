@@ -76,10 +76,10 @@ struct Account {
   std::optional<Duration> margin;  // unset: auto
   RevokeSuperseded revoke_superseded = RevokeSuperseded::kAuto;
   Duration revoke_grace = 60s;
-  std::vector<AllowRule> allow;  // its own; those of [defaults] hold as well
+  std::vector<AllowRule> allow;                                 // its own; those of [defaults] hold as well
   std::shared_ptr<const std::vector<AllowRule>> default_allow;  // shared by all accounts; null: none
-  std::string identity;          // identity of the grant: 64 hex digits, see identity_of()
-  std::string fingerprint;       // of everything that matters at run time: equal = unchanged by a reload
+  std::string identity;     // identity of the grant: 64 hex digits, see identity_of()
+  std::string fingerprint;  // of everything that matters at run time: equal = unchanged by a reload
   Place place;
 };
 

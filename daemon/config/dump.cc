@@ -15,8 +15,7 @@ void put_table(std::string& out, const std::string& name, const Lines& lines) {
 }
 
 void put_settings(std::string& out, const Config& config) {
-  put_table(out, "listen",
-            {{"http", json_string(config.listen.http)}, {"dbus", json_string(config.listen.dbus)}});
+  put_table(out, "listen", {{"http", json_string(config.listen.http)}, {"dbus", json_string(config.listen.dbus)}});
   Lines store = {{"backend", json_string(config.store.backend)}};
   if (config.store.key.present()) store.emplace_back("key", toml_source(config.store.key));
   put_table(out, "store", store);
@@ -49,8 +48,7 @@ Lines deviations(const provider::Profile& profile) {
 }  // namespace
 
 std::string dump(const Config& config) {
-  std::string out =
-      "# The configuration in force, merged from all files. Defaults of a profile are left out.\n";
+  std::string out = "# The configuration in force, merged from all files. Defaults of a profile are left out.\n";
   put_settings(out, config);
   for (const auto& [id, profile] : config.profiles)
     put_table(out, "provider." + toml_key(id), deviations(*profile));

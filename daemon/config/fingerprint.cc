@@ -21,8 +21,7 @@ constexpr std::size_t kHashBytes = 32;
 std::string grant_origin(const Account& account) {
   if (!account.profile) return {};
   const provider::Profile& profile = *account.profile;
-  const std::string& text =
-      profile.endpoints.token.url.empty() ? profile.issuer : profile.endpoints.token.url;
+  const std::string& text = profile.endpoints.token.url.empty() ? profile.issuer : profile.endpoints.token.url;
   const auto expanded = provider::expand(text, profile.vars, account.vars);
   const auto url = expanded ? provider::parse_url(*expanded) : Result<provider::Url>(expanded.error());
   return url ? provider::origin_of(*url) : std::string();
@@ -53,8 +52,7 @@ FieldHash& FieldHash::add(std::string_view field) {
   for (unsigned i = 0; i < sizeof size; ++i)
     size[i] = static_cast<unsigned char>(field.size() >> (8 * i));
   crypto_generichash_update(&state_->hash, size, sizeof size);
-  crypto_generichash_update(&state_->hash, reinterpret_cast<const unsigned char*>(field.data()),
-                            field.size());
+  crypto_generichash_update(&state_->hash, reinterpret_cast<const unsigned char*>(field.data()), field.size());
   return *this;
 }
 
@@ -70,8 +68,7 @@ const std::string& Fingerprints::of(const std::shared_ptr<const provider::Profil
     FieldHash hash("profile 1");
     hash.add(profile->id);
     Lines lines = lines_of(*profile);
-    std::erase_if(
-        lines, [](const auto& line) { return line.first == "title" || line.first == "docs"; });  // for people
+    std::erase_if(lines, [](const auto& line) { return line.first == "title" || line.first == "docs"; });  // for people
     add_lines(hash, lines);
     found->second = hash.hex();
   }

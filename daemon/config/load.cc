@@ -24,8 +24,7 @@ class Loader {
     // What files name relative to themselves must stay right when the daemon changes its folder.
     for (std::string* path : {&paths_.providers, &paths_.config, &paths_.state, &paths_.runtime}) {
       std::error_code ignored;
-      if (!path->empty() && path->front() != '/')
-        *path = std::filesystem::absolute(*path, ignored).lexically_normal();
+      if (!path->empty() && path->front() != '/') *path = std::filesystem::absolute(*path, ignored).lexically_normal();
     }
   }
 
@@ -71,9 +70,9 @@ class Loader {
       const auto& [key, node] = field;
       if (std::find(allowed.begin(), allowed.end(), key) != allowed.end()) return false;
       const bool elsewhere = std::find(kInSettings.begin(), kInSettings.end(), key) != kInSettings.end();
-      const std::string words = elsewhere ? "does not belong in this folder; it may hold only [" +
-                                                std::string(allowed.front()) + ".NAME]"
-                                          : "unknown key" + suggestion(key, allowed);
+      const std::string words =
+          elsewhere ? "does not belong in this folder; it may hold only [" + std::string(allowed.front()) + ".NAME]"
+                    : "unknown key" + suggestion(key, allowed);
       problems_.add(node.spot, clean_foreign_text(toml_key(key)), words);
       return true;
     });
@@ -119,15 +118,14 @@ class Loader {
   }
 
   void add_accounts(const Node& accounts) {
-    if (!accounts.is_table())
-      return problems_.add(accounts.spot, "account", "must be tables: [account.NAME]");
+    if (!accounts.is_table()) return problems_.add(accounts.spot, "account", "must be tables: [account.NAME]");
     for (const auto& [name, node] : accounts.fields) {
       const auto [first, added] = seen_.emplace(name, node.spot);
       if (!added) {
         const Place place = first->second.place();
         problems_.add(node.spot, "account." + toml_key(name),
-                      "is defined twice; the first is at " + place.file + ":" + std::to_string(place.line) +
-                          ":" + std::to_string(place.column));
+                      "is defined twice; the first is at " + place.file + ":" + std::to_string(place.line) + ":" +
+                          std::to_string(place.column));
         continue;
       }
       if (auto account = reader_->read(name, node)) config_.accounts.emplace(name, std::move(account));

@@ -13,8 +13,7 @@ std::span<const Named<RefreshMode>> names_of(RefreshMode) {
 
 std::span<const Named<RevokeSuperseded>> names_of(RevokeSuperseded) {
   using enum RevokeSuperseded;
-  static constexpr Named<RevokeSuperseded> kNames[] = {
-      {kAuto, "auto"}, {kAlways, "always"}, {kNever, "never"}};
+  static constexpr Named<RevokeSuperseded> kNames[] = {{kAuto, "auto"}, {kAlways, "always"}, {kNever, "never"}};
   return kNames;
 }
 

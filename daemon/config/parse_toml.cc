@@ -24,34 +24,21 @@ class DepthCheck {
   std::optional<std::pair<unsigned, unsigned>> run() {
     for (; at_ < text_.size(); ++at_) {
       switch (text_[at_]) {
-        case '\n':
-          next_line();
-          [[fallthrough]];
+        case '\n': next_line(); [[fallthrough]];
         case '=':
-        case ',':
-          dots_ = 0;
-          break;
-        case '#':
-          skip_to('\n');
-          break;
+        case ',': dots_ = 0; break;
+        case '#': skip_to('\n'); break;
         case '"':
-        case '\'':
-          skip_string(text_[at_]);
-          break;
+        case '\'': skip_string(text_[at_]); break;
         case '[':
         case '{':
           ++open_;
           dots_ = 0;
           break;
         case ']':
-        case '}':
-          open_ -= open_ > 0 ? 1 : 0;
-          break;
-        case '.':
-          ++dots_;
-          break;
-        default:
-          break;
+        case '}': open_ -= open_ > 0 ? 1 : 0; break;
+        case '.': ++dots_; break;
+        default: break;
       }
       if (dots_ > kMaxTomlDepth || open_ > kMaxTomlDepth) {
         return std::pair(line_, static_cast<unsigned>(at_ - line_start_ + 1));
@@ -169,8 +156,7 @@ std::string without_values(std::string_view description) {
     const std::size_t close = open == description.npos ? open : description.find('\'', open + 1);
     if (close == description.npos) break;
     const std::string_view quoted = description.substr(open + 1, close - open - 1);
-    const bool one_character =
-        quoted.size() <= 1 || (quoted.front() == '\\' && quoted.size() <= kLongestEscape);
+    const bool one_character = quoted.size() <= 1 || (quoted.front() == '\\' && quoted.size() <= kLongestEscape);
     out += description.substr(0, open + 1);
     out += one_character ? quoted : "…";
     out += '\'';
@@ -189,8 +175,7 @@ std::string first_definition(std::string_view text, std::string_view description
   const std::string header = "[" + std::string(description.substr(0, description.find('\''))) + "]";
   unsigned line = 1;
   for (std::size_t start = 0; start < text.size() && line < second_line; ++line) {
-    if (text.substr(start).starts_with(header))
-      return "; it is already defined on line " + std::to_string(line);
+    if (text.substr(start).starts_with(header)) return "; it is already defined on line " + std::to_string(line);
     start = std::min(text.find('\n', start), text.size()) + 1;
   }
   return {};
@@ -207,8 +192,7 @@ std::string words_for(std::string_view text, const toml::parse_error& error) {
 
 std::optional<Node> parse_toml(std::string_view text, const std::string* file, Problems& problems) {
   if (const auto deep = DepthCheck(text).run()) {
-    problems.add(Spot{file, deep->first, deep->second}, "",
-                 "nested deeper than " + std::to_string(kMaxTomlDepth));
+    problems.add(Spot{file, deep->first, deep->second}, "", "nested deeper than " + std::to_string(kMaxTomlDepth));
     return std::nullopt;
   }
   try {

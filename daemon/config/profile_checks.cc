@@ -24,8 +24,7 @@ bool is_header_name(std::string_view name) {
 
 bool same_without_case(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
 class ProfileChecks {
@@ -140,9 +139,7 @@ void ProfileChecks::url(const std::string& path, const std::string& text, bool r
   provider::StringMap sample;
   for (const auto& [name, variable] : profile_.vars) {
     const bool words = !variable.allowed.empty();
-    sample[name] = variable.fallback ? *variable.fallback
-                   : words           ? variable.allowed.front()
-                                     : "sample.example";
+    sample[name] = variable.fallback ? *variable.fallback : words ? variable.allowed.front() : "sample.example";
   }
   auto expanded = provider::expand_resolved(text, sample);
   if (!expanded) return wrong(path, expanded.error().message());
@@ -182,8 +179,7 @@ void ProfileChecks::parameters() {
     for (const auto& [name, value] : parameters.set)
       text_template(path + ".set." + toml_key(name), value, revoke);
     for (const auto& [name, theirs] : parameters.rename) {
-      if (theirs.empty())
-        wrong(path + ".rename." + toml_key(name), "must not be empty; `omit` leaves a parameter out");
+      if (theirs.empty()) wrong(path + ".rename." + toml_key(name), "must not be empty; `omit` leaves a parameter out");
     }
   }
 }
@@ -202,8 +198,8 @@ void ProfileChecks::grants() {
   for (const Grant grant : {Grant::kAuthorizationCode, Grant::kImplicit})
     need("authorize", at.authorize, grant);
   need("device", at.device, Grant::kDeviceCode);
-  for (const Grant grant : {Grant::kAuthorizationCode, Grant::kDeviceCode, Grant::kPassword,
-                            Grant::kClientCredentials, Grant::kRefreshToken}) {
+  for (const Grant grant : {Grant::kAuthorizationCode, Grant::kDeviceCode, Grant::kPassword, Grant::kClientCredentials,
+                            Grant::kRefreshToken}) {
     need("token", at.token, grant);
   }
 }
@@ -211,9 +207,8 @@ void ProfileChecks::grants() {
 void ProfileChecks::client() {
   if (profile_.client.auth.empty())
     wrong("client.auth", "must name at least one way, such as [\"basic\"] or [\"none\"]");
-  static constexpr std::string_view kAlgorithms[] = {"",      "HS256", "HS384", "HS512", "RS256",
-                                                     "RS384", "RS512", "PS256", "PS384", "PS512",
-                                                     "ES256", "ES384", "ES512"};
+  static constexpr std::string_view kAlgorithms[] = {"",      "HS256", "HS384", "HS512", "RS256", "RS384", "RS512",
+                                                     "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"};
   const auto end = std::end(kAlgorithms);
   if (std::find(std::begin(kAlgorithms), end, profile_.client.signing_algorithm) == end) {
     wrong("client.signing_algorithm", "must be one of HS, RS, PS or ES with 256, 384 or 512, such as ES256");
@@ -279,10 +274,8 @@ void ProfileChecks::rest() {
   if (!path.starts_with('/') || path.find_first_of(" ?#%\\") != path.npos) {
     wrong("authorize.redirect_path", "must begin with / and hold no space, ?, #, % or backslash");
   }
-  if (!is_header_name(profile_.delivery.header))
-    wrong("delivery.header", "is not the name of an HTTP header");
-  if (profile_.answer.introspect_expiry && profile_.endpoints.introspect.url.empty() &&
-      profile_.issuer.empty()) {
+  if (!is_header_name(profile_.delivery.header)) wrong("delivery.header", "is not the name of an HTTP header");
+  if (profile_.answer.introspect_expiry && profile_.endpoints.introspect.url.empty() && profile_.issuer.empty()) {
     wrong("answer.introspect_expiry", "needs endpoints.introspect (or an issuer to discover it from)");
   }
 }

@@ -21,9 +21,7 @@ class Reader {
   void text(std::string_view key, std::string& out) { table_.text(key, out); }
   void boolean(std::string_view key, bool& out) { table_.boolean(key, out); }
   void strings(std::string_view key, std::vector<std::string>& out) { table_.strings(key, out); }
-  void string_map(std::string_view key, std::map<std::string, std::string>& out) {
-    table_.string_map(key, out);
-  }
+  void string_map(std::string_view key, std::map<std::string, std::string>& out) { table_.string_map(key, out); }
   template <typename Enum>
   void choice(std::string_view key, Enum& out) {
     table_.choice(key, out);
@@ -62,8 +60,7 @@ class Reader {
   }
   template <typename T>
   void optional_table(std::string_view key, std::optional<T>& out) {
-    if (const Node* node = table_.take(key, Node::Kind::kTable))
-      fill(*node, table_.path_of(key), out.emplace());
+    if (const Node* node = table_.take(key, Node::Kind::kTable)) fill(*node, table_.path_of(key), out.emplace());
   }
   template <typename T>
   void table_map(std::string_view key, std::map<std::string, T>& out) {
@@ -94,8 +91,7 @@ class Reader {
     if (node == nullptr) return;
     for (std::size_t i = 0; i < node->items.size(); ++i) {
       const std::string path = table_.path_of(key) + "[" + std::to_string(i) + "]";
-      if (table_.expect(node->items[i], Node::Kind::kTable, path))
-        fill(node->items[i], path, out.emplace_back());
+      if (table_.expect(node->items[i], Node::Kind::kTable, path)) fill(node->items[i], path, out.emplace_back());
     }
   }
 
@@ -150,8 +146,7 @@ class Facts {
       if (value.is_table() && !value.fields.empty()) {
         collect(value, name);
       } else {
-        facts_.push_back(
-            {name, toml_value(value), value.spot.place().file, value.spot.line, source_of(name)});
+        facts_.push_back({name, toml_value(value), value.spot.place().file, value.spot.line, source_of(name)});
       }
     }
   }
@@ -173,8 +168,7 @@ class Facts {
  private:
   // The source of the key itself, or of the nearest table around it.
   std::string source_of(std::string_view name) {
-    for (std::size_t end = name.size(); end != std::string_view::npos && end > 0;
-         end = name.rfind('.', end - 1)) {
+    for (std::size_t end = name.size(); end != std::string_view::npos && end > 0; end = name.rfind('.', end - 1)) {
       const auto found = sources_.find(std::string(name.substr(0, end)));
       if (found == sources_.end()) continue;
       used_.insert(found->first);
@@ -189,8 +183,7 @@ class Facts {
 };
 
 // The tree of a profile upon the one it extends. Empty and a problem if the chain has no end.
-std::optional<Node> with_parents(const Node& providers, const std::string& id, unsigned depth,
-                                 Problems& problems) {
+std::optional<Node> with_parents(const Node& providers, const std::string& id, unsigned depth, Problems& problems) {
   const Node& own = providers.fields.at(id);
   const auto extends = own.fields.find("extends");
   if (extends == own.fields.end()) return own;

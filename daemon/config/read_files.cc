@@ -48,8 +48,8 @@ void FileReader::folder(const std::string& path, bool must_exist, const std::fun
   while (const dirent* entry = ::readdir(folder.get())) {
     if (is_config_name(entry->d_name)) files.emplace_back(entry->d_name);
     if (files.size() <= kMaxFilesPerFolder) continue;
-    return problems_.add(Place{path, 0, 0}, "",
-                         "holds more than " + std::to_string(kMaxFilesPerFolder) + " files", true);
+    return problems_.add(Place{path, 0, 0}, "", "holds more than " + std::to_string(kMaxFilesPerFolder) + " files",
+                         true);
   }
   std::sort(files.begin(), files.end());
   for (const std::string& name : files)
@@ -64,8 +64,8 @@ void FileReader::file(const std::string& path, const std::function<void(Node)>& 
   }
   total_ += content->text().size();
   if (total_ > kMaxTotalBytes) {
-    return problems_.add(Place{path, 0, 0}, "",
-                         "the files of the configuration are larger than 256 MiB together", true);
+    return problems_.add(Place{path, 0, 0}, "", "the files of the configuration are larger than 256 MiB together",
+                         true);
   }
   const std::string* name = names_.add(path);
   if (auto tree = parse_toml(content->text(), name, problems_)) use(std::move(*tree));

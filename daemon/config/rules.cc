@@ -62,8 +62,7 @@ void RuleReader::read(TableReader& table, std::vector<AllowRule>& out) {
   }
 }
 
-void RuleReader::read_rule(const Node& node, const std::string& path, std::vector<AllowRule>& out,
-                           Problems& problems) {
+void RuleReader::read_rule(const Node& node, const std::string& path, std::vector<AllowRule>& out, Problems& problems) {
   TableReader table(node, path, problems);
   AllowRule rule;
   rule.label = path;
@@ -85,20 +84,17 @@ bool RuleReader::read_who(TableReader& table, AllowRule& rule) {
     const Node* node = table.take(key);
     if (node == nullptr) continue;
     // Left out it would let in more callers than the admin meant.
-    table.wrong(
-        key, "this version cannot decide on " + std::string(key) + "; use user or group, or remove the rule");
+    table.wrong(key, "this version cannot decide on " + std::string(key) + "; use user or group, or remove the rule");
     good = false;
   }
   if (good && !user && !group) {
-    table.problems().add(rule.place, rule.label, "a rule needs a user or a group, else it matches nobody",
-                         true);
+    table.problems().add(rule.place, rule.label, "a rule needs a user or a group, else it matches nobody", true);
     good = false;
   }
   return good;
 }
 
-bool RuleReader::read_id(TableReader& table, std::string_view key, std::optional<unsigned>& id,
-                         std::string& name) {
+bool RuleReader::read_id(TableReader& table, std::string_view key, std::optional<unsigned>& id, std::string& name) {
   const Node* node = table.take(key);
   if (node == nullptr) return true;
   std::optional<std::int64_t> number;

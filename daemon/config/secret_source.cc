@@ -84,8 +84,8 @@ struct SpawnSettings {
     // on.
     return ::posix_spawnattr_setsigmask(&attributes, &none) == 0 &&
            ::posix_spawnattr_setsigdefault(&attributes, &all) == 0 &&
-           ::posix_spawnattr_setflags(
-               &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID) == 0 &&
+           ::posix_spawnattr_setflags(&attributes,
+                                      POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID) == 0 &&
            ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) == 0 &&
            ::posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO) == 0 &&
            ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0) == 0 &&
@@ -138,18 +138,15 @@ Result<bool> Command::read_some(WipedString& into) {
   text.resize(have + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
   if (got < 0 && errno == EINTR) return true;
   if (got < 0 && errno != EAGAIN) return from_errno("read from " + arguments_.front(), errno);
-  if (text.size() > kMaxSecretBytes)
-    return failed("printed more than " + std::to_string(kMaxSecretBytes) + " bytes");
+  if (text.size() > kMaxSecretBytes) return failed("printed more than " + std::to_string(kMaxSecretBytes) + " bytes");
   if (got == 0) pipe_.reset();
   return got > 0;
 }
 
 Result<void> Command::wait_for_more(bool& ended) {
   const Duration left = deadline_ - clock_.boot();
-  if (left <= Duration::zero())
-    return timed_out(arguments_.front() + " did not end within " + to_text(patience_));
-  pollfd watched[2] = {{process_.get(), POLLIN, 0},
-                       {pipe_.get(), POLLIN, 0}};  // a closed pipe is -1: not watched
+  if (left <= Duration::zero()) return timed_out(arguments_.front() + " did not end within " + to_text(patience_));
+  pollfd watched[2] = {{process_.get(), POLLIN, 0}, {pipe_.get(), POLLIN, 0}};  // a closed pipe is -1: not watched
   const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(left).count();
   if (::poll(watched, 2, static_cast<int>(milliseconds)) < 0 && errno != EINTR) {
     return from_errno("wait for " + arguments_.front(), errno);
@@ -215,14 +212,10 @@ std::string name_of(const SecretSource& source) {
 
 Result<WipedString> read_whole(const SecretSource& source, Duration patience) {
   switch (source.kind) {
-    case SecretSource::Kind::kFile:
-      return read_checked_file(source.path, kMaxSecretBytes, Secrecy::kSecret);
-    case SecretSource::Kind::kCredential:
-      return read_credential(source.path);
-    case SecretSource::Kind::kCommand:
-      return run(source.command, patience);
-    case SecretSource::Kind::kNone:
-      break;
+    case SecretSource::Kind::kFile: return read_checked_file(source.path, kMaxSecretBytes, Secrecy::kSecret);
+    case SecretSource::Kind::kCredential: return read_credential(source.path);
+    case SecretSource::Kind::kCommand: return run(source.command, patience);
+    case SecretSource::Kind::kNone: break;
   }
   return invalid("no secret is configured");
 }
@@ -235,8 +228,7 @@ Result<Secret> read_secret(const SecretSource& source, Duration patience) {
   std::string_view text = content->text();
   if (text.ends_with('\n')) text.remove_suffix(1);
   if (text.empty())
-    return invalid(name_of(source) +
-                   (source.kind == SecretSource::Kind::kCommand ? " printed nothing" : " is empty"));
+    return invalid(name_of(source) + (source.kind == SecretSource::Kind::kCommand ? " printed nothing" : " is empty"));
   return Secret(text);
 }
 

@@ -28,8 +28,7 @@ void read_listen(const Node& settings, const Paths& paths, Listen& listen, Probl
   listen.dbus = paths.user_instance ? "session" : "system";
   table.text("http", listen.http);
   if (!listen.http.starts_with('/') || listen.http.size() > kMaxSocketPath || listen.http.ends_with('/')) {
-    table.wrong("http", "must be the absolute path of a socket, at most " + std::to_string(kMaxSocketPath) +
-                            " bytes");
+    table.wrong("http", "must be the absolute path of a socket, at most " + std::to_string(kMaxSocketPath) + " bytes");
   }
   std::string bus = listen.dbus;
   if (table.text("dbus", bus)) {
@@ -51,8 +50,7 @@ void read_store(const Node& settings, Store& store, Problems& problems) {
   SecretSource key;
   if (read_source(table, "key", key)) {
     if (key.kind == SecretSource::Kind::kCommand) {
-      table.wrong("key",
-                  "must be a file or a credential: a command cannot keep a key that is made on first start");
+      table.wrong("key", "must be a file or a credential: a command cannot keep a key that is made on first start");
     } else {
       store.key = std::move(key);
     }
@@ -76,8 +74,7 @@ void read_settings(const Node& settings, const Paths& paths, Config& config, Pro
   TableReader callers(table_of(settings, "callers", problems), "callers", problems);
   read_number(callers, "max_connections_per_user", kMaxConnections, config.callers.max_connections_per_user);
   read_number(callers, "max_waiting_per_user", kMaxWaiting, config.callers.max_waiting_per_user);
-  read_number(callers, "max_subscriptions_per_user", kMaxSubscriptions,
-              config.callers.max_subscriptions_per_user);
+  read_number(callers, "max_subscriptions_per_user", kMaxSubscriptions, config.callers.max_subscriptions_per_user);
   callers.finish();
 }
 

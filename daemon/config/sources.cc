@@ -13,8 +13,7 @@
 namespace credsync::config {
 namespace {
 
-constexpr std::size_t kMaxCertificateFile =
-    4 * 1024 * 1024;  // the system's bundle is a quarter of a megabyte
+constexpr std::size_t kMaxCertificateFile = 4 * 1024 * 1024;  // the system's bundle is a quarter of a megabyte
 constexpr std::size_t kMaxArguments = 64;
 
 constexpr std::string_view kNeverInline =
@@ -28,8 +27,7 @@ bool is_credential_name(const std::string& name) {
 bool read_command(TableReader& table, SecretSource& source) {
   if (!table.strings("command", source.command)) return false;
   if (source.command.empty() || !source.command.front().starts_with('/')) {
-    table.wrong("command",
-                "must begin with the absolute path of a program; there is no shell and no search path");
+    table.wrong("command", "must begin with the absolute path of a program; there is no shell and no search path");
     return false;
   }
   if (source.command.size() > kMaxArguments) {
@@ -64,8 +62,7 @@ bool read_credential_key(TableReader& table, SecretSource& source) {
 std::optional<Finding> check_credential(const SecretSource& source) {
   const char* folder = std::getenv("CREDENTIALS_DIRECTORY");
   if (folder == nullptr) {
-    return Finding{"cannot be checked here: $CREDENTIALS_DIRECTORY is set by systemd only (LoadCredential=)",
-                   false};
+    return Finding{"cannot be checked here: $CREDENTIALS_DIRECTORY is set by systemd only (LoadCredential=)", false};
   }
   if (::access((std::string(folder) + "/" + source.path).c_str(), R_OK) == 0) return std::nullopt;
   return Finding{"systemd passed no credential `" + source.path + "`; add LoadCredential= to the unit", true};
@@ -84,8 +81,7 @@ std::optional<Finding> check_command(const SecretSource& source) {
 std::optional<Finding> check_file(const SecretSource& source) {
   const auto content = read_checked_file(source.path, kMaxSecretBytes, Secrecy::kSecret);
   if (!content) return Finding{content.error().message(), true};
-  if (content->text().find_first_not_of('\n') == std::string::npos)
-    return Finding{source.path + " is empty", true};
+  if (content->text().find_first_not_of('\n') == std::string::npos) return Finding{source.path + " is empty", true};
   return std::nullopt;
 }
 
@@ -137,14 +133,10 @@ bool read_source(TableReader& table, std::string_view key, SecretSource& out) {
 
 std::optional<Finding> FileChecks::secret(const SecretSource& source) {
   switch (source.kind) {
-    case SecretSource::Kind::kNone:
-      return std::nullopt;
-    case SecretSource::Kind::kCredential:
-      return check_credential(source);
-    case SecretSource::Kind::kCommand:
-      return check_command(source);
-    case SecretSource::Kind::kFile:
-      break;
+    case SecretSource::Kind::kNone: return std::nullopt;
+    case SecretSource::Kind::kCredential: return check_credential(source);
+    case SecretSource::Kind::kCommand: return check_command(source);
+    case SecretSource::Kind::kFile: break;
   }
   const auto [found, added] = secrets_.try_emplace(source.path);
   if (added) found->second = check_file(source);
@@ -159,8 +151,7 @@ std::optional<Finding> FileChecks::private_key(const SecretSource& source) {
   const auto content = read_checked_file(source.path, kMaxSecretBytes, Secrecy::kSecret);
   const bool pem = content && content->text().find("-----BEGIN ") != std::string::npos &&
                    content->text().find("PRIVATE KEY-----") != std::string::npos;
-  if (!pem)
-    found->second = Finding{source.path + " holds no private key in PEM (-----BEGIN PRIVATE KEY-----)", true};
+  if (!pem) found->second = Finding{source.path + " holds no private key in PEM (-----BEGIN PRIVATE KEY-----)", true};
   return found->second;
 }
 

@@ -63,8 +63,7 @@ bool TableReader::text(std::string_view key, std::string& out) {
   const Node* node = take(key, Node::Kind::kString);
   if (node == nullptr) return false;
   if (node->text.size() > kMaxTextBytes || has_control(node->text)) {
-    wrong(key,
-          "must be text of at most " + std::to_string(kMaxTextBytes) + " bytes without control characters");
+    wrong(key, "must be text of at most " + std::to_string(kMaxTextBytes) + " bytes without control characters");
     return false;
   }
   out = node->text;
@@ -167,11 +166,10 @@ bool TableReader::duration(std::string_view key, Duration least, Duration most, 
   return true;
 }
 
-void TableReader::wrong_word(const Node& node, const std::string& path,
-                             const std::vector<std::string_view>& allowed) {
-  problems_.add(node.spot, path,
-                "`" + clean_foreign_text(node.text, {}, kShownBytes) + "` is not known" +
-                    suggestion(node.text, allowed));
+void TableReader::wrong_word(const Node& node, const std::string& path, const std::vector<std::string_view>& allowed) {
+  problems_.add(
+      node.spot, path,
+      "`" + clean_foreign_text(node.text, {}, kShownBytes) + "` is not known" + suggestion(node.text, allowed));
 }
 
 void TableReader::finish() {

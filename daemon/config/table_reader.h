@@ -83,9 +83,7 @@ class TableReader {
   }
 
   // A problem at the key.
-  void wrong(std::string_view key, std::string what) {
-    problems_.add(spot_of(key), path_of(key), std::move(what));
-  }
+  void wrong(std::string_view key, std::string what) { problems_.add(spot_of(key), path_of(key), std::move(what)); }
   void wrong_word(const Node& node, const std::string& path, const std::vector<std::string_view>& allowed);
   bool expect(const Node& node, Node::Kind kind, const std::string& path);
 

@@ -16,8 +16,7 @@ std::string number_text(double value) {
   char buffer[64];
   const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);
   std::string text(buffer, result.ptr);
-  if (text.find_first_of(".e") == std::string::npos)
-    text += ".0";  // else it would be read back as an integer
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";  // else it would be read back as an integer
   return text;
 }
 
@@ -40,20 +39,13 @@ std::string table_text(const Node& node) {
 
 std::string_view kind_name(Node::Kind kind) {
   switch (kind) {
-    case Node::Kind::kTable:
-      return "a table";
-    case Node::Kind::kArray:
-      return "an array";
-    case Node::Kind::kString:
-      return "text";
-    case Node::Kind::kInteger:
-      return "a whole number";
-    case Node::Kind::kFloat:
-      return "a number";
-    case Node::Kind::kBoolean:
-      return "true or false";
-    case Node::Kind::kDate:
-      return "a date";
+    case Node::Kind::kTable: return "a table";
+    case Node::Kind::kArray: return "an array";
+    case Node::Kind::kString: return "text";
+    case Node::Kind::kInteger: return "a whole number";
+    case Node::Kind::kFloat: return "a number";
+    case Node::Kind::kBoolean: return "true or false";
+    case Node::Kind::kDate: return "a date";
   }
   return "?";
 }
@@ -83,19 +75,13 @@ std::string toml_key(std::string_view key) {
 
 std::string toml_value(const Node& node) {
   switch (node.kind) {
-    case Node::Kind::kTable:
-      return table_text(node);
-    case Node::Kind::kArray:
-      return array_text(node);
-    case Node::Kind::kInteger:
-      return std::to_string(node.integer);
-    case Node::Kind::kFloat:
-      return number_text(node.real);
-    case Node::Kind::kBoolean:
-      return node.boolean ? "true" : "false";
+    case Node::Kind::kTable: return table_text(node);
+    case Node::Kind::kArray: return array_text(node);
+    case Node::Kind::kInteger: return std::to_string(node.integer);
+    case Node::Kind::kFloat: return number_text(node.real);
+    case Node::Kind::kBoolean: return node.boolean ? "true" : "false";
     case Node::Kind::kString:
-    case Node::Kind::kDate:
-      break;
+    case Node::Kind::kDate: break;
   }
   return json_string(node.text);
 }
@@ -112,8 +98,7 @@ void Problems::add(Place place, std::string key, std::string words, bool fatal) 
 
 std::vector<Problem> Problems::take() {
   std::stable_sort(problems_.begin(), problems_.end(), [](const Problem& a, const Problem& b) {
-    return std::tie(a.place.file, a.place.line, a.place.column) <
-           std::tie(b.place.file, b.place.line, b.place.column);
+    return std::tie(a.place.file, a.place.line, a.place.column) < std::tie(b.place.file, b.place.line, b.place.column);
   });
   if (left_out_ > 0) {
     problems_.push_back({{}, "", "and " + std::to_string(left_out_) + " more problems", fatal_left_out_});

@@ -44,9 +44,7 @@ class Writer {
   void text(std::string_view key, const std::string& value) { put(key, json_string(value)); }
   void boolean(std::string_view key, bool value) { put(key, toml_bool(value)); }
   void strings(std::string_view key, const std::vector<std::string>& value) { put(key, toml_strings(value)); }
-  void string_map(std::string_view key, const std::map<std::string, std::string>& value) {
-    put(key, toml_map(value));
-  }
+  void string_map(std::string_view key, const std::map<std::string, std::string>& value) { put(key, toml_map(value)); }
   template <typename Enum>
   void choice(std::string_view key, Enum value) {
     put(key, quoted(provider::to_name(value)));
@@ -117,9 +115,7 @@ class Writer {
   }
 
  private:
-  void put(std::string_view key, std::string value) {
-    out_.emplace_back(prefix_ + toml_key(key), std::move(value));
-  }
+  void put(std::string_view key, std::string value) { out_.emplace_back(prefix_ + toml_key(key), std::move(value)); }
 
   Lines& out_;
   std::string prefix_;
@@ -128,8 +124,7 @@ class Writer {
 std::string toml_actions(Actions actions) {
   std::string out = "[";
   for (const auto& entry : names_of(Action{})) {
-    if ((actions & static_cast<Actions>(entry.value)) != 0)
-      out += (out.size() > 1 ? ", " : "") + quoted(entry.name);
+    if ((actions & static_cast<Actions>(entry.value)) != 0) out += (out.size() > 1 ? ", " : "") + quoted(entry.name);
   }
   return out + "]";
 }
@@ -162,14 +157,10 @@ void put_text(Lines& out, std::string_view key, const std::string& value) {
 
 std::string toml_source(const SecretSource& source) {
   switch (source.kind) {
-    case SecretSource::Kind::kFile:
-      return "{ file = " + json_string(source.path) + " }";
-    case SecretSource::Kind::kCredential:
-      return "{ credential = " + json_string(source.path) + " }";
-    case SecretSource::Kind::kCommand:
-      return "{ command = " + toml_strings(source.command) + " }";
-    case SecretSource::Kind::kNone:
-      break;
+    case SecretSource::Kind::kFile: return "{ file = " + json_string(source.path) + " }";
+    case SecretSource::Kind::kCredential: return "{ credential = " + json_string(source.path) + " }";
+    case SecretSource::Kind::kCommand: return "{ command = " + toml_strings(source.command) + " }";
+    case SecretSource::Kind::kNone: break;
   }
   return "{}";
 }

@@ -15,11 +15,16 @@ constexpr std::array<std::pair<Action, std::string_view>, 5> kNames{{{Action::kG
                                                                      {Action::kRefresh, "refresh"},
                                                                      {Action::kLogin, "login"},
                                                                      {Action::kAdmin, "admin"}}};
-constexpr Actions bit(Action action) { return static_cast<Actions>(action); }
-constexpr Actions kEverything = bit(Action::kGet) | bit(Action::kWatch) | bit(Action::kRefresh) | bit(Action::kLogin) | bit(Action::kAdmin);
+constexpr Actions bit(Action action) {
+  return static_cast<Actions>(action);
+}
+constexpr Actions kEverything =
+    bit(Action::kGet) | bit(Action::kWatch) | bit(Action::kRefresh) | bit(Action::kLogin) | bit(Action::kAdmin);
 
 // pid 0 is what the kernel says of a peer in a pid namespace we cannot see.
-bool is_known(const ipc::Caller& caller) { return caller.uid != kOverflowId && caller.pid > 0; }
+bool is_known(const ipc::Caller& caller) {
+  return caller.uid != kOverflowId && caller.pid > 0;
+}
 
 bool in_group(const ipc::Caller& caller, gid_t group) {
   return caller.gid == group || std::find(caller.groups.begin(), caller.groups.end(), group) != caller.groups.end();
@@ -28,23 +33,30 @@ bool in_group(const ipc::Caller& caller, gid_t group) {
 // Keys that this version cannot decide upon match nobody.
 bool matches(const ipc::Caller& caller, const AllowRule& rule) {
   if (!rule.unit.empty() || !rule.exe.empty() || (!rule.user && !rule.group)) return false;
-  return (!rule.user || *rule.user == caller.uid) && (!rule.group || (*rule.group != kOverflowId && in_group(caller, *rule.group)));
+  return (!rule.user || *rule.user == caller.uid) &&
+         (!rule.group || (*rule.group != kOverflowId && in_group(caller, *rule.group)));
 }
 
 // The rules of [defaults] first, then the account's own.
 template <typename Visit>
 void each_rule(const config::Account& account, Visit visit) {
   if (account.default_allow != nullptr) {
-    for (const AllowRule& rule : *account.default_allow) visit(rule);
+    for (const AllowRule& rule : *account.default_allow)
+      visit(rule);
   }
-  for (const AllowRule& rule : account.allow) visit(rule);
+  for (const AllowRule& rule : account.allow)
+    visit(rule);
 }
 
-bool owns(const ipc::Caller& caller, const Owner& owner) { return owner.user_instance && caller.uid == owner.uid; }
+bool owns(const ipc::Caller& caller, const Owner& owner) {
+  return owner.user_instance && caller.uid == owner.uid;
+}
 
 }  // namespace
 
-bool allows(Actions actions, Action action) { return (actions & bit(action)) != 0; }
+bool allows(Actions actions, Action action) {
+  return (actions & bit(action)) != 0;
+}
 
 Decision decide(const ipc::Caller& caller, const config::Account& account, const Owner& owner) {
   Decision decision;
@@ -78,12 +90,15 @@ std::vector<ipc::WhoAmI::Rule> explain(const ipc::Caller& caller, const config::
   each_rule(account, [&](const AllowRule& rule) {
     std::string why;
     if (rule.user && *rule.user != caller.uid) why = "user is not " + rule.user_name;
-    if (rule.group && !in_group(caller, *rule.group)) why += (why.empty() ? "" : "; ") + std::string("not in group ") + rule.group_name;
-    if (!rule.unit.empty() || !rule.exe.empty()) why += (why.empty() ? "" : "; ") + std::string("unit and exe are not decided upon by this version");
+    if (rule.group && !in_group(caller, *rule.group))
+      why += (why.empty() ? "" : "; ") + std::string("not in group ") + rule.group_name;
+    if (!rule.unit.empty() || !rule.exe.empty())
+      why += (why.empty() ? "" : "; ") + std::string("unit and exe are not decided upon by this version");
     const bool match = is_known(caller) && matches(caller, rule);
     if (match) {
       why = "grants";
-      for (const std::string& name : names_of(rule.actions)) why += " " + name;
+      for (const std::string& name : names_of(rule.actions))
+        why += " " + name;
     }
     rules.push_back({rule.label, match, std::move(why)});
   });

@@ -12,8 +12,8 @@
 namespace credsync::handout {
 
 struct Owner {
-  uid_t uid = 0;              // the daemon's own
-  bool user_instance = false; // then its owner may do everything
+  uid_t uid = 0;               // the daemon's own
+  bool user_instance = false;  // then its owner may do everything
 };
 
 // Overflow ids stand for users of another namespace: nobody we know (design section 5, invariant 10).
@@ -21,7 +21,7 @@ constexpr uid_t kOverflowId = 65534;
 
 struct Decision {
   config::Actions actions = 0;
-  std::string rule;           // the label of the first rule that matched; empty: none
+  std::string rule;  // the label of the first rule that matched; empty: none
 };
 
 Decision decide(const ipc::Caller& caller, const config::Account& account, const Owner& owner);

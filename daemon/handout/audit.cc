@@ -18,15 +18,20 @@ void Audit::record(const Entry& entry) {
   records_.push_back(std::move(record));
   if (records_.size() > kKeptRecords) records_.pop_front();
   log::write(log::Level::kInfo, {}, "audit",
-             {{"ACTION", std::string(entry.action)}, {"DECISION", std::string(entry.decision)},
-              {"ACCOUNT", std::string(entry.account)}, {"GENERATION", std::to_string(entry.generation)},
-              {"CALLER_UID", std::to_string(entry.caller.uid)}, {"CALLER_PID", std::to_string(entry.caller.pid)},
-              {"RULE", std::string(entry.rule)}, {"DETAIL", std::string(entry.detail)}});
+             {{"ACTION", std::string(entry.action)},
+              {"DECISION", std::string(entry.decision)},
+              {"ACCOUNT", std::string(entry.account)},
+              {"GENERATION", std::to_string(entry.generation)},
+              {"CALLER_UID", std::to_string(entry.caller.uid)},
+              {"CALLER_PID", std::to_string(entry.caller.pid)},
+              {"RULE", std::string(entry.rule)},
+              {"DETAIL", std::string(entry.detail)}});
 }
 
 void Audit::record_repeating(const Entry& entry) {
   const BootTime now = clock_.boot();
-  Key key{entry.caller.uid, std::string(entry.account), entry.generation, std::string(entry.action), std::string(entry.decision)};
+  Key key{entry.caller.uid, std::string(entry.account), entry.generation, std::string(entry.action),
+          std::string(entry.decision)};
   const auto known = repeats_.find(key);
   if (known != repeats_.end() && now - known->second.told < kRepeatEvery) {
     ++known->second.untold;
@@ -37,7 +42,8 @@ void Audit::record_repeating(const Entry& entry) {
     if (repeats_.size() >= kDistinctRepeats) repeats_.clear();
   }
   Repeat& repeat = repeats_[std::move(key)];
-  const std::string count = repeat.untold == 0 ? std::string(entry.detail) : std::to_string(repeat.untold + 1) + " times since the last record";
+  const std::string count = repeat.untold == 0 ? std::string(entry.detail)
+                                               : std::to_string(repeat.untold + 1) + " times since the last record";
   repeat = {now, 0};
   record({entry.caller, entry.action, entry.decision, entry.account, entry.generation, entry.rule, count});
 }

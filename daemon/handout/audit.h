@@ -13,9 +13,10 @@
 
 namespace credsync::handout {
 
-constexpr std::size_t kKeptRecords = 4096;      // for `credsync log`; the journal has them all
-constexpr Duration kRepeatEvery = 60s;          // repeats of one hand-out or refusal are counted and told each minute
-constexpr std::size_t kDistinctRepeats = 8192;  // callers x accounts remembered; beyond that the oldest minute is forgotten
+constexpr std::size_t kKeptRecords = 4096;  // for `credsync log`; the journal has them all
+constexpr Duration kRepeatEvery = 60s;      // repeats of one hand-out or refusal are counted and told each minute
+constexpr std::size_t kDistinctRepeats =
+    8192;  // callers x accounts remembered; beyond that the oldest minute is forgotten
 
 class Audit {
  public:
@@ -37,7 +38,10 @@ class Audit {
 
  private:
   using Key = std::tuple<uid_t, std::string, std::uint64_t, std::string, std::string>;
-  struct Repeat { BootTime told; std::uint64_t untold = 0; };
+  struct Repeat {
+    BootTime told;
+    std::uint64_t untold = 0;
+  };
 
   const Clock& clock_;
   std::deque<ipc::AuditRecord> records_;

@@ -14,8 +14,13 @@ using refresh::Reason;
 class Desk::Wait final : public ipc::Pending {
  public:
   Wait(Desk& desk, std::string account, const ipc::TokenQuery& query, Served served, ipc::Reply<ipc::TokenView> reply)
-      : desk_(desk), account_(std::move(account)), min_valid_(query.min_valid), served_(std::move(served)), reply_(std::move(reply)),
-        deadline_(desk.clock_.boot() + query.wait), timer_(desk.agenda_, [this] { time_is_up(); }) {
+      : desk_(desk),
+        account_(std::move(account)),
+        min_valid_(query.min_valid),
+        served_(std::move(served)),
+        reply_(std::move(reply)),
+        deadline_(desk.clock_.boot() + query.wait),
+        timer_(desk.agenda_, [this] { time_is_up(); }) {
     desk_.waits_.insert(this);
     timer_.set(deadline_);
   }
@@ -177,7 +182,8 @@ std::unique_ptr<ipc::Pending> Desk::after_attempt(Account& account, Duration wai
 
 void Desk::stop() {
   stopped_ = true;
-  while (!waits_.empty()) (*waits_.begin())->answer_now(false);
+  while (!waits_.empty())
+    (*waits_.begin())->answer_now(false);
 }
 
 }  // namespace credsync::handout

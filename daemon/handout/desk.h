@@ -15,7 +15,7 @@ namespace credsync::handout {
 
 class Desk {
  public:
-  using Served = std::function<void(const account::Account&)>;   // for the audit
+  using Served = std::function<void(const account::Account&)>;  // for the audit
 
   Desk(account::Accounts& accounts, refresh::Refresher& refresher, const retire::Retirer& retirer,
        store::TokenStore& store, Agenda& agenda, const Clock& clock);
@@ -30,7 +30,9 @@ class Desk {
   // Everybody who waits is answered now: the daemon stops.
   void stop();
 
-  struct Counters { std::uint64_t handed_out = 0, waited = 0, timed_out = 0; };
+  struct Counters {
+    std::uint64_t handed_out = 0, waited = 0, timed_out = 0;
+  };
   const Counters& counters() const { return counters_; }
   std::size_t waiting() const { return waits_.size(); }
   Sight sight() const { return {refresher_, retirer_, clock_}; }

@@ -31,7 +31,8 @@ void accounts_by_state(std::string& out, const account::Accounts& accounts) {
   describe(out, "accounts", "gauge", "Accounts by state.");
   for (const State state : {State::kOk, State::kRetrying, State::kNeedsLogin, State::kSuspended, State::kSignedOut}) {
     std::uint64_t count = 0;
-    for (const auto& [name, account] : accounts.all()) count += account->standing().state == state ? 1U : 0U;
+    for (const auto& [name, account] : accounts.all())
+      count += account->standing().state == state ? 1U : 0U;
     sample(out, "accounts", "{state=\"" + std::string(to_string(state)) + "\"}", count);
   }
 }
@@ -51,7 +52,8 @@ std::string open_metrics(const Figures& f) {
   counter(out, "refreshes_started", "Refreshes begun.", f.refresher.counters().started);
   counter(out, "refreshes_installed", "Refreshes that brought a new generation.", f.refresher.counters().installed);
   counter(out, "refreshes_failed", "Refreshes that failed.", f.refresher.counters().failed);
-  gauge(out, "exchanges_under_way", "Exchanges with providers that run or wait for their turn.", f.exchanger.under_way());
+  gauge(out, "exchanges_under_way", "Exchanges with providers that run or wait for their turn.",
+        f.exchanger.under_way());
   gauge(out, "retirements_pending", "Superseded tokens that wait for revocation.", f.retirer.size());
   counter(out, "retirements_revoked", "Tokens revoked at their providers.", f.retirer.counters().revoked);
   counter(out, "retirements_given_up", "Tokens erased without revocation.", f.retirer.counters().given_up);

@@ -22,11 +22,19 @@ namespace {
 
 // The same bytes whether the account is missing or not the caller's to know of.
 Problem no_such_account() {
-  return {ProblemKind::kNoSuchAccount, "there is no such account, or none that you may know of", "credsync whoami", std::nullopt, {}};
+  return {ProblemKind::kNoSuchAccount,
+          "there is no such account, or none that you may know of",
+          "credsync whoami",
+          std::nullopt,
+          {}};
 }
 
 Problem not_allowed(std::string_view action) {
-  return {ProblemKind::kNotAllowed, "you may see this account, but not: " + std::string(action), "credsync whoami", std::nullopt, {}};
+  return {ProblemKind::kNotAllowed,
+          "you may see this account, but not: " + std::string(action),
+          "credsync whoami",
+          std::nullopt,
+          {}};
 }
 
 std::string_view word(Action action) {
@@ -40,13 +48,14 @@ std::string_view word(Action action) {
   return "";
 }
 
-constexpr Duration kAttemptWait = 30s;   // as long as an exchange with a provider may take
+constexpr Duration kAttemptWait = 30s;  // as long as an exchange with a provider may take
 
 }  // namespace
 
 // --- deciding -----------------------------------------------------------------------------------------------------
 
-std::variant<Service::Granted, Problem> Service::admit(const ipc::Caller& caller, std::string_view name, Action action) {
+std::variant<Service::Granted, Problem> Service::admit(const ipc::Caller& caller, std::string_view name,
+                                                       Action action) {
   Account* account = accounts_.find(name);
   const Decision decision = account != nullptr ? decide(caller, account->config(), owner_) : Decision{};
   if (allows(decision.actions, action)) return Granted{account, decision};
@@ -66,8 +75,15 @@ std::optional<Problem> Service::admit_admin(const ipc::Caller& caller, std::stri
 
 Service::Service(account::Accounts& accounts, Desk& desk, refresh::Refresher& refresher, login::SignIn& sign_in,
                  login::SignOut& sign_out, Audit& audit, Administration administration, Owner owner, const Clock& clock)
-    : accounts_(accounts), desk_(desk), refresher_(refresher), sign_in_(sign_in), sign_out_(sign_out), audit_(audit),
-      administration_(std::move(administration)), owner_(owner), clock_(clock) {
+    : accounts_(accounts),
+      desk_(desk),
+      refresher_(refresher),
+      sign_in_(sign_in),
+      sign_out_(sign_out),
+      audit_(audit),
+      administration_(std::move(administration)),
+      owner_(owner),
+      clock_(clock) {
   accounts_.watch([this](Account& account, account::What what) { publish(account, what); });
 }
 
@@ -89,8 +105,9 @@ std::unique_ptr<ipc::Pending> Service::token(const ipc::Caller& caller, const ip
 
 std::unique_ptr<ipc::Pending> Service::status_after(const ipc::Caller& caller, Account& account, config::Actions,
                                                     ipc::Reply<ipc::AccountStatus> reply) {
-  return desk_.after_attempt(account, kAttemptWait,
-                             [this, caller, name = account.name(), reply = std::move(reply)]() mutable { reply(status(caller, name)); });
+  return desk_.after_attempt(
+      account, kAttemptWait,
+      [this, caller, name = account.name(), reply = std::move(reply)]() mutable { reply(status(caller, name)); });
 }
 
 std::unique_ptr<ipc::Pending> Service::refresh(const ipc::Caller& caller, std::string_view name,
@@ -124,10 +141,12 @@ std::unique_ptr<ipc::Pending> Service::reject(const ipc::Caller& caller, std::st
   }
   auto& [account, decision] = std::get<Granted>(admitted);
   const account::Live* live = account->live();
-  const bool current = rejected.generation ? *rejected.generation == account->generation()
-                                           : live != nullptr && same_secret(rejected.access_token, live->tokens.access_token);
+  const bool current = rejected.generation
+                           ? *rejected.generation == account->generation()
+                           : live != nullptr && same_secret(rejected.access_token, live->tokens.access_token);
   ipc::RejectAnswer answer{account->name(), account->generation(), std::nullopt};
-  audit_.record_repeating({caller, "reject", current ? "allowed" : "stale", account->name(), account->generation(), decision.rule, ""});
+  audit_.record_repeating(
+      {caller, "reject", current ? "allowed" : "stale", account->name(), account->generation(), decision.rule, ""});
   if (!current || live == nullptr) {
     reply(std::move(answer));
     return nullptr;
@@ -183,8 +202,8 @@ class Service::Call final : public ipc::Pending {
   std::shared_ptr<bool> present_;
 };
 
-std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::string_view name, ipc::LoginRequest request,
-                                             ipc::Reply<ipc::AccountStatus> reply) {
+std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::string_view name,
+                                             ipc::LoginRequest request, ipc::Reply<ipc::AccountStatus> reply) {
   auto admitted = admit(caller, name, Action::kLogin);
   if (auto* problem = std::get_if<Problem>(&admitted)) {
     reply(std::move(*problem));
@@ -196,15 +215,19 @@ std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::str
                reply = std::move(reply)](login::Outcome outcome) mutable {
     const auto* refused = std::get_if<login::Refused>(&outcome);
     const Account* after = accounts_.find(n);
-    audit_.record({caller, "login", refused == nullptr ? "done" : "failed", n, after != nullptr ? after->generation() : 0, rule,
-                   refused == nullptr ? "" : refused->words});
+    audit_.record({caller, "login", refused == nullptr ? "done" : "failed", n,
+                   after != nullptr ? after->generation() : 0, rule, refused == nullptr ? "" : refused->words});
     if (!std::exchange(*present, false)) return;
     refused == nullptr ? reply(status(caller, n)) : reply(refusal_as_problem(*refused));
   };
   switch (request.method) {
     case ipc::LoginMethod::kAuto: sign_in_.with_configured(*account, std::move(done)); break;
-    case ipc::LoginMethod::kRefreshToken: sign_in_.with_refresh_token(*account, std::move(request.secret), std::move(done)); break;
-    case ipc::LoginMethod::kToken: sign_in_.with_access_token(*account, std::move(request.secret), std::move(done)); break;
+    case ipc::LoginMethod::kRefreshToken:
+      sign_in_.with_refresh_token(*account, std::move(request.secret), std::move(done));
+      break;
+    case ipc::LoginMethod::kToken:
+      sign_in_.with_access_token(*account, std::move(request.secret), std::move(done));
+      break;
     case ipc::LoginMethod::kPassword:
       sign_in_.with_password(*account, std::move(request.username), std::move(request.secret), std::move(done));
       break;
@@ -224,10 +247,12 @@ std::unique_ptr<ipc::Pending> Service::sign_out(const ipc::Caller& caller, std::
   auto present = std::make_shared<bool>(true);
   sign_out_.run(*account, [this, present, caller, n = account->name(), generation = account->generation(),
                            rule = decision.rule, reply = std::move(reply)](Result<unsigned> pending) mutable {
-    audit_.record({caller, "logout", pending ? "done" : "failed", n, generation, rule, pending ? "" : pending.error().message()});
+    audit_.record(
+        {caller, "logout", pending ? "done" : "failed", n, generation, rule, pending ? "" : pending.error().message()});
     if (!std::exchange(*present, false)) return;
     if (pending) return reply(ipc::SignOutAnswer{n, *pending});
-    reply(Problem{ProblemKind::kUnavailable, "the sign-out could not be stored: " + pending.error().message(), "", 5s, {}});
+    reply(Problem{
+        ProblemKind::kUnavailable, "the sign-out could not be stored: " + pending.error().message(), "", 5s, {}});
   });
   if (!*present) return nullptr;
   return std::make_unique<Call>(std::move(present));
@@ -273,8 +298,10 @@ ipc::WhoAmI Service::who_am_i(const ipc::Caller& caller) {
 std::vector<ipc::ProviderSummary> Service::providers(const ipc::Caller&) {
   std::vector<ipc::ProviderSummary> found;
   for (const auto& [id, profile] : administration_.config().profiles) {
-    ipc::ProviderSummary summary{id, profile->title, profile->docs, profile->facts.empty() ? "" : profile->facts.front().file, {}};
-    for (const provider::Grant grant : profile->grants) summary.grants.emplace_back(provider::to_name(grant));
+    ipc::ProviderSummary summary{
+        id, profile->title, profile->docs, profile->facts.empty() ? "" : profile->facts.front().file, {}};
+    for (const provider::Grant grant : profile->grants)
+      summary.grants.emplace_back(provider::to_name(grant));
     found.push_back(std::move(summary));
   }
   return found;
@@ -284,11 +311,13 @@ ipc::Answer<ipc::ProviderDetail> Service::provider(const ipc::Caller&, std::stri
   const auto& profiles = administration_.config().profiles;
   const auto at = profiles.find(std::string(id));
   if (at == profiles.end()) {
-    return Problem{ProblemKind::kNoSuchAccount, "there is no provider of that name", "credsync providers", std::nullopt, {}};
+    return Problem{
+        ProblemKind::kNoSuchAccount, "there is no provider of that name", "credsync providers", std::nullopt, {}};
   }
   const provider::Profile& profile = *at->second;
   ipc::ProviderDetail detail{profile.id, profile.title, profile.docs, {}};
-  for (const provider::Fact& fact : profile.facts) detail.facts.push_back({fact.key, fact.value, fact.file, fact.line, fact.source});
+  for (const provider::Fact& fact : profile.facts)
+    detail.facts.push_back({fact.key, fact.value, fact.file, fact.line, fact.source});
   return detail;
 }
 
@@ -326,7 +355,8 @@ void Service::refused(const ipc::Caller& caller, std::string_view why) {
 
 class Service::Subscription final : public ipc::Pending {
  public:
-  Subscription(Service& service, ipc::Caller caller, std::string account, std::function<void(const ipc::Event&)> on_event)
+  Subscription(Service& service, ipc::Caller caller, std::string account,
+               std::function<void(const ipc::Event&)> on_event)
       : service_(service), caller_(std::move(caller)), account_(std::move(account)), on_event_(std::move(on_event)) {
     service_.subscriptions_.insert(this);
   }

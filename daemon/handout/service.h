@@ -20,8 +20,8 @@ namespace credsync::handout {
 struct Administration {
   std::function<ipc::Answer<ipc::ReloadAnswer>()> reload;
   std::function<std::vector<ipc::Check>()> doctor;
-  std::function<std::string()> metrics;                        // OpenMetrics text
-  std::function<const config::Config&()> config;               // the one in force
+  std::function<std::string()> metrics;           // OpenMetrics text
+  std::function<const config::Config&()> config;  // the one in force
 };
 
 class Service final : public ipc::Service {
@@ -31,12 +31,14 @@ class Service final : public ipc::Service {
   ~Service() override;
 
   std::unique_ptr<ipc::Pending> token(const ipc::Caller&, const ipc::TokenQuery&, ipc::Reply<ipc::TokenView>) override;
-  std::unique_ptr<ipc::Pending> refresh(const ipc::Caller&, std::string_view account, ipc::Reply<ipc::AccountStatus>) override;
+  std::unique_ptr<ipc::Pending> refresh(const ipc::Caller&, std::string_view account,
+                                        ipc::Reply<ipc::AccountStatus>) override;
   std::unique_ptr<ipc::Pending> reject(const ipc::Caller&, std::string_view account, ipc::Rejected,
                                        ipc::Reply<ipc::RejectAnswer>) override;
   std::unique_ptr<ipc::Pending> login(const ipc::Caller&, std::string_view account, ipc::LoginRequest,
                                       ipc::Reply<ipc::AccountStatus>) override;
-  std::unique_ptr<ipc::Pending> sign_out(const ipc::Caller&, std::string_view account, ipc::Reply<ipc::SignOutAnswer>) override;
+  std::unique_ptr<ipc::Pending> sign_out(const ipc::Caller&, std::string_view account,
+                                         ipc::Reply<ipc::SignOutAnswer>) override;
   ipc::Answer<ipc::AccountStatus> status(const ipc::Caller&, std::string_view account) override;
   std::vector<ipc::AccountStatus> list(const ipc::Caller&) override;
   ipc::WhoAmI who_am_i(const ipc::Caller&) override;
@@ -50,19 +52,24 @@ class Service final : public ipc::Service {
                                                        std::function<void(const ipc::Event&)> on_event) override;
   void refused(const ipc::Caller&, std::string_view why) override;
 
-  struct Counters { std::uint64_t denied = 0, busy = 0; };
+  struct Counters {
+    std::uint64_t denied = 0, busy = 0;
+  };
   const Counters& counters() const { return counters_; }
   std::size_t subscriptions() const { return subscriptions_.size(); }
 
  private:
   class Subscription;
   class Call;
-  struct Granted { account::Account* account = nullptr; Decision decision; };
+  struct Granted {
+    account::Account* account = nullptr;
+    Decision decision;
+  };
   std::variant<Granted, ipc::Problem> admit(const ipc::Caller& caller, std::string_view account, config::Action action);
   std::optional<ipc::Problem> admit_admin(const ipc::Caller& caller, std::string_view action);
   void publish(const account::Account& account, account::What what);
-  std::unique_ptr<ipc::Pending> status_after(const ipc::Caller& caller, account::Account& account, config::Actions actions,
-                                             ipc::Reply<ipc::AccountStatus> reply);
+  std::unique_ptr<ipc::Pending> status_after(const ipc::Caller& caller, account::Account& account,
+                                             config::Actions actions, ipc::Reply<ipc::AccountStatus> reply);
 
   account::Accounts& accounts_;
   Desk& desk_;

@@ -19,14 +19,17 @@ std::optional<ipc::AccountStatus::NextStep> next_step(const Account& account, co
   const std::string& name = config.name;
   switch (account.standing().state) {
     case State::kOk: break;
-    case State::kRetrying: return {{"nothing needs to be done; it is tried again by itself", "credsync refresh " + name}};
+    case State::kRetrying:
+      return {{"nothing needs to be done; it is tried again by itself", "credsync refresh " + name}};
     case State::kNeedsLogin:
       if (sight.refresher.can_refresh(account)) return {{"the first sign-in is under way", ""}};
       return {{"sign in", login_command(config)}};
     case State::kSignedOut: return {{"sign in to use it again", login_command(config)}};
-    case State::kSuspended: return {{"mend the configuration or the client at the provider, then reload", "credsync reload"}};
+    case State::kSuspended:
+      return {{"mend the configuration or the client at the provider, then reload", "credsync reload"}};
   }
-  if (account.live() != nullptr && !account.usable(sight.clock.wall(), sight.clock.boot()) && !sight.refresher.can_refresh(account)) {
+  if (account.live() != nullptr && !account.usable(sight.clock.wall(), sight.clock.boot()) &&
+      !sight.refresher.can_refresh(account)) {
     return {{"its token has ended and cannot be refreshed; sign in again", login_command(config)}};
   }
   return std::nullopt;
@@ -43,7 +46,8 @@ std::vector<std::string> notes_of(const Account& account, const Sight& sight) {
     notes.push_back("the token's end is not known; it is refreshed when it is rejected");
   }
   if (account.unknown()) {
-    notes.push_back("the answer to a refresh was lost on the way; it is asked for once more when the present token is nearly over");
+    notes.push_back(
+        "the answer to a refresh was lost on the way; it is asked for once more when the present token is nearly over");
   }
   return notes;
 }
@@ -104,13 +108,17 @@ ipc::Problem no_token(const Account& account, const Sight& sight) {
   if (!by_itself) {
     problem.kind = ipc::ProblemKind::kNeedsLogin;
     problem.next_step = login_command(config);
-    if (account.standing().state == State::kSignedOut) problem.detail = "this account is signed out";
-    else if (account.live() != nullptr) problem.detail = "the token of this account has ended and cannot be refreshed" + because;
-    else problem.detail = "nobody has signed in to this account" + because;
+    if (account.standing().state == State::kSignedOut)
+      problem.detail = "this account is signed out";
+    else if (account.live() != nullptr)
+      problem.detail = "the token of this account has ended and cannot be refreshed" + because;
+    else
+      problem.detail = "nobody has signed in to this account" + because;
     return problem;
   }
   problem.kind = ipc::ProblemKind::kUnavailable;
-  problem.detail = trouble ? "no valid token, and the provider could not give one" + because : "the first token is on its way";
+  problem.detail =
+      trouble ? "no valid token, and the provider could not give one" + because : "the first token is on its way";
   constexpr Duration kLeast = 1s;
   const auto next = sight.refresher.next_attempt(account);
   problem.retry_after = std::max(kLeast, next ? *next - sight.clock.boot() : kLeast);

@@ -12,7 +12,7 @@ using refresh::ExchangeOrder;
 struct SignIn::Running {
   std::shared_ptr<const config::Account> config;
   unsigned sign_in = 0;
-  Secret refresh_token;    // that was sent: kept when the answer has none
+  Secret refresh_token;  // that was sent: kept when the answer has none
   Secret keep_password;
   bool password = false;
   Done done;
@@ -20,8 +20,13 @@ struct SignIn::Running {
 
 SignIn::SignIn(account::Accounts& accounts, refresh::Exchanger& exchanger, refresh::Installer& installer,
                refresh::Refresher& refresher, store::TokenStore& store, retire::Parking& parking, const Clock& clock)
-    : accounts_(accounts), exchanger_(exchanger), installer_(installer), refresher_(refresher), store_(store),
-      parking_(parking), clock_(clock) {}
+    : accounts_(accounts),
+      exchanger_(exchanger),
+      installer_(installer),
+      refresher_(refresher),
+      store_(store),
+      parking_(parking),
+      clock_(clock) {}
 SignIn::~SignIn() = default;
 
 namespace {
@@ -81,13 +86,16 @@ void SignIn::with_configured(Account& account, Done done) {
       order.input = oauth::PasswordInput{config.username, {}};
       order.password_from_source = true;
       break;
-    case Grant::kStatic: return done(not_this_way(account, "this account needs a token from its provider", " --token-stdin"));
+    case Grant::kStatic:
+      return done(not_this_way(account, "this account needs a token from its provider", " --token-stdin"));
     case Grant::kImplicit:
-      return done(not_this_way(account, "signing in to this account needs a browser; a token from elsewhere can be imported",
+      return done(not_this_way(account,
+                               "signing in to this account needs a browser; a token from elsewhere can be imported",
                                " --token-stdin"));
     default:
-      return done(not_this_way(account, "signing in to this account needs a browser; a refresh token from elsewhere can be imported",
-                               " --refresh-token-stdin"));
+      return done(not_this_way(
+          account, "signing in to this account needs a browser; a refresh token from elsewhere can be imported",
+          " --refresh-token-stdin"));
   }
   exchange(account, std::move(order), {}, {}, config.grant == Grant::kPassword, std::move(done));
 }
@@ -107,9 +115,9 @@ void SignIn::exchange(Account& account, ExchangeOrder order, Secret sent_refresh
   running->done = std::move(done);
   running_.emplace(name, std::move(running));
   order.account = account.shared_config();
-  order.urgency = WallTime{};   // a person waits
-  order.rotates = true;         // room for the answer is reserved: what a sign-in brings must not meet a full disk
-  order.generation = account.generation() + 1;   // not the grant that is in use: see refresh/ at start
+  order.urgency = WallTime{};  // a person waits
+  order.rotates = true;        // room for the answer is reserved: what a sign-in brings must not meet a full disk
+  order.generation = account.generation() + 1;  // not the grant that is in use: see refresh/ at start
   exchanger_.run(std::move(order), [this, name](refresh::Exchanged e) { exchanged(name, std::move(e)); });
 }
 
@@ -130,7 +138,8 @@ void SignIn::exchanged(const std::string& name, refresh::Exchanged exchanged) {
   const provider::Refresh& rules = running.config->profile->refresh;
   if (!tokens.refresh_token.empty() && !tokens.refresh_expires_at) {
     const auto life = rules.idle_life && rules.absolute_life ? std::min(*rules.idle_life, *rules.absolute_life)
-                      : rules.idle_life ? *rules.idle_life : rules.absolute_life.value_or(Duration::zero());
+                      : rules.idle_life                      ? *rules.idle_life
+                                                             : rules.absolute_life.value_or(Duration::zero());
     if (life > Duration::zero()) tokens.refresh_expires_at = saturating_add(tokens.obtained_at, life);
   }
   candidate.order = std::move(exchanged.order);
@@ -176,7 +185,8 @@ void SignIn::place(const std::string& name, refresh::Candidate candidate) {
   installer_.place(std::move(candidate), [this, name](refresh::Placed placed, std::string words) {
     if (placed == refresh::Placed::kNotStored) return finish(name, Refused{Refusal::kStorage, std::move(words), ""});
     if (placed != refresh::Placed::kInstalled) {
-      return finish(name, Refused{Refusal::kTransient, "the account changed while the sign-in was under way", "credsync login " + name});
+      return finish(name, Refused{Refusal::kTransient, "the account changed while the sign-in was under way",
+                                  "credsync login " + name});
     }
     if (Account* account = accounts_.find(name)) account->attempts = account::Attempts{};
     parking_.retire_all_of(name);

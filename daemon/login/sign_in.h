@@ -27,7 +27,7 @@ enum class Refusal {
 struct Refused {
   Refusal refusal = Refusal::kNotThisWay;
   std::string words;
-  std::string next_step;    // a command; may be empty
+  std::string next_step;  // a command; may be empty
 };
 
 struct SignedIn {};
@@ -52,8 +52,8 @@ class SignIn {
 
  private:
   struct Running;
-  void exchange(account::Account& account, refresh::ExchangeOrder order, Secret sent_refresh_token, Secret keep_password,
-                bool password, Done done);
+  void exchange(account::Account& account, refresh::ExchangeOrder order, Secret sent_refresh_token,
+                Secret keep_password, bool password, Done done);
   void exchanged(const std::string& account, refresh::Exchanged exchanged);
   void place(const std::string& account, refresh::Candidate candidate);
   void finish(const std::string& account, Outcome outcome);
@@ -65,7 +65,7 @@ class SignIn {
   store::TokenStore& store_;
   retire::Parking& parking_;
   const Clock& clock_;
-  std::map<std::string, std::unique_ptr<Running>> running_;   // by account: one at a time
+  std::map<std::string, std::unique_ptr<Running>> running_;  // by account: one at a time
 };
 
 }  // namespace credsync::login

@@ -9,44 +9,47 @@ namespace credsync::login {
 using account::Account;
 
 void SignOut::run(Account& account, UniqueFunction<void(Result<unsigned>)> done) {
-  endpoint_.make_order(account.shared_config(), [this, name = account.name(), sign_in = account.sign_in(),
-                                                 done = std::move(done)](Secret order) mutable {
-    commit(name, sign_in, std::move(order), std::move(done));
-  });
+  endpoint_.make_order(account.shared_config(),
+                       [this, name = account.name(), sign_in = account.sign_in(), done = std::move(done)](
+                           Secret order) mutable { commit(name, sign_in, std::move(order), std::move(done)); });
 }
 
-void SignOut::commit(const std::string& name, unsigned sign_in, Secret order, UniqueFunction<void(Result<unsigned>)> done) {
+void SignOut::commit(const std::string& name, unsigned sign_in, Secret order,
+                     UniqueFunction<void(Result<unsigned>)> done) {
   Account* account = accounts_.find(name);
   if (account == nullptr || account->sign_in() != sign_in) {
     return done(Error(ErrorCode::kCancelled, "the account was signed in or out by somebody else meanwhile"));
   }
   std::vector<store::Retirement> plan;
   if (account->live() != nullptr) {
-    const retire::Leaving leaving{name, account->config().identity, account->generation(), &account->live()->tokens,
-                                  clock_.wall(), &order};
+    const retire::Leaving leaving{
+        name, account->config().identity, account->generation(), &account->live()->tokens, clock_.wall(), &order};
     plan = retire::plan_sign_out(*account->config().profile, leaving, clock_.wall());
   }
-  for (store::Retirement& r : plan) r.id = store_.new_id();
+  for (store::Retirement& r : plan)
+    r.id = store_.new_id();
   accounts_.begin_sign_in(*account);  // answers under way belong to the grant that ends here
   store::SignOut change;
   change.account = name;
   change.standing = {account::State::kSignedOut, clock_.wall(), std::nullopt};
-  for (const store::Retirement& r : plan) change.retire.push_back(r.clone());
+  for (const store::Retirement& r : plan)
+    change.retire.push_back(r.clone());
   const account::Standing standing = change.standing;
   auto held = std::make_shared<std::vector<store::Retirement>>(std::move(plan));
-  store_.apply(std::move(change), [this, name, standing, held, done = std::move(done)](Result<store::Ids> stored) mutable {
-    if (!stored) return done(stored.error());
-    const auto pending = static_cast<unsigned>(held->size());
-    if (Account* signed_out = accounts_.find(name)) {
-      accounts_.take_tokens(*signed_out);
-      accounts_.forget_password(*signed_out);
-      accounts_.set_unknown(*signed_out, std::nullopt);
-      accounts_.set_standing(*signed_out, standing);
-    }
-    retirer_.add(std::move(*held));
-    log::notice("signed out", {{"ACCOUNT", name}, {"REVOCATIONS", std::to_string(pending)}});
-    done(pending);
-  });
+  store_.apply(std::move(change),
+               [this, name, standing, held, done = std::move(done)](Result<store::Ids> stored) mutable {
+                 if (!stored) return done(stored.error());
+                 const auto pending = static_cast<unsigned>(held->size());
+                 if (Account* signed_out = accounts_.find(name)) {
+                   accounts_.take_tokens(*signed_out);
+                   accounts_.forget_password(*signed_out);
+                   accounts_.set_unknown(*signed_out, std::nullopt);
+                   accounts_.set_standing(*signed_out, standing);
+                 }
+                 retirer_.add(std::move(*held));
+                 log::notice("signed out", {{"ACCOUNT", name}, {"REVOCATIONS", std::to_string(pending)}});
+                 done(pending);
+               });
 }
 
 }  // namespace credsync::login

@@ -13,8 +13,8 @@ namespace credsync::login {
 
 class SignOut {
  public:
-  SignOut(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint, retire::Retirer& retirer,
-          const Clock& clock)
+  SignOut(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint,
+          retire::Retirer& retirer, const Clock& clock)
       : accounts_(accounts), store_(store), endpoint_(endpoint), retirer_(retirer), clock_(clock) {}
 
   // `done` gets the number of revocations that are pending, once the sign-out is durable.

@@ -67,8 +67,7 @@ Result<std::vector<Address>> resolve_by_system(const std::string& host, std::uin
   if (problem == EAI_SYSTEM) return from_errno("name look-up", errno);
   if (problem != 0) return unavailable("name look-up: " + std::string(::gai_strerror(problem)));
   std::vector<Address> found;
-  for (const addrinfo* entry = list; entry != nullptr && found.size() < kMaxAddresses;
-       entry = entry->ai_next) {
+  for (const addrinfo* entry = list; entry != nullptr && found.size() < kMaxAddresses; entry = entry->ai_next) {
     if (entry->ai_addrlen > sizeof(sockaddr_storage)) continue;
     Address address;
     std::memcpy(&address.storage, entry->ai_addr, entry->ai_addrlen);
@@ -104,8 +103,8 @@ std::shared_ptr<AddressLookup::Job> AddressLookup::start(const std::string& host
   return job;
 }
 
-Outcome<std::vector<Address>> AddressLookup::find(const std::string& host, std::uint16_t port,
-                                                  const std::string& name, const Patience& patience) const {
+Outcome<std::vector<Address>> AddressLookup::find(const std::string& host, std::uint16_t port, const std::string& name,
+                                                  const Patience& patience) const {
   if (auto literal = literal_address(host, port)) return std::vector<Address>{*literal};
   const std::string doing = "looking up " + name;
   if (auto going = patience.check(doing); !going) return tl::unexpected(going.error());

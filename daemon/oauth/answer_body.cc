@@ -13,8 +13,7 @@ constexpr std::size_t kMaxFormFields = 256;  // no answer has more than a dozen
 std::string_view trim(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n";
   const std::size_t first = text.find_first_not_of(kSpace);
-  return first == text.npos ? std::string_view()
-                            : text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+  return first == text.npos ? std::string_view() : text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
 std::string media_type(const HttpResponse& response) {
@@ -27,8 +26,8 @@ std::string media_type(const HttpResponse& response) {
 
 bool is_form_name(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.';
   });
 }
 
@@ -69,8 +68,7 @@ AnswerBody read_answer_body(const HttpResponse& response, provider::AnswerFormat
   if (text.front() == '{' || text.front() == '[') return of_value(JsonValue::parse(text));
 
   const std::string type = media_type(response);
-  const bool form_allowed =
-      format != provider::AnswerFormat::kJson || type == "application/x-www-form-urlencoded";
+  const bool form_allowed = format != provider::AnswerFormat::kJson || type == "application/x-www-form-urlencoded";
   if (form_allowed && text.size() <= kMaxJsonBytes) {
     if (auto form = parse_form(text)) return {AnswerBody::Kind::kObject, std::move(*form)};
   }

@@ -82,8 +82,7 @@ Result<const Algorithm*> algorithm_for(EVP_PKEY* key, std::string_view wanted) {
                           : algorithm.family == Family::kEcdsa && algorithm.curve_bits == bits;
     if (fits && (wanted.empty() || wanted == algorithm.name)) return &algorithm;
   }
-  return invalid("client_key cannot sign with the algorithm " +
-                 (wanted.empty() ? "any" : clean_foreign_text(wanted)));
+  return invalid("client_key cannot sign with the algorithm " + (wanted.empty() ? "any" : clean_foreign_text(wanted)));
 }
 
 std::string segment(std::string text) {
@@ -98,8 +97,7 @@ std::string signing_input(const AssertionClaims& claims, std::string_view algori
   if (!claims.key_id.empty()) header += ",\"kid\":" + json_string(claims.key_id);
   header += "}";
   const std::int64_t now = unix_seconds(claims.now);
-  std::string payload = "{\"iss\":" + json_string(claims.client_id) +
-                        ",\"sub\":" + json_string(claims.client_id) +
+  std::string payload = "{\"iss\":" + json_string(claims.client_id) + ",\"sub\":" + json_string(claims.client_id) +
                         ",\"aud\":" + json_string(claims.audience) + ",\"iat\":" + std::to_string(now) +
                         ",\"exp\":" + std::to_string(now + to_seconds(kAssertionLife)) +
                         ",\"jti\":" + json_string(random.base64url(kNonceBytes)) + "}";
@@ -123,11 +121,9 @@ std::string raw_ecdsa(const std::vector<unsigned char>& der, int curve_bits) {
 std::string sign(EVP_PKEY* key, const Algorithm& algorithm, std::string_view input) {
   const DigestPtr context(EVP_MD_CTX_new());
   EVP_PKEY_CTX* options = nullptr;
-  if (!context || EVP_DigestSignInit(context.get(), &options, algorithm.digest(), nullptr, key) != 1)
-    return {};
-  if (algorithm.family == Family::kPss &&
-      (EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) != 1 ||
-       EVP_PKEY_CTX_set_rsa_pss_saltlen(options, RSA_PSS_SALTLEN_DIGEST) != 1)) {
+  if (!context || EVP_DigestSignInit(context.get(), &options, algorithm.digest(), nullptr, key) != 1) return {};
+  if (algorithm.family == Family::kPss && (EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) != 1 ||
+                                           EVP_PKEY_CTX_set_rsa_pss_saltlen(options, RSA_PSS_SALTLEN_DIGEST) != 1)) {
     return {};
   }
   const auto* bytes = reinterpret_cast<const unsigned char*>(input.data());
@@ -171,9 +167,8 @@ Result<Secret> sign_with_secret(const AssertionClaims& claims, std::string_view 
   std::string input = signing_input(claims, algorithm->name, random);
   unsigned char mac[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  const unsigned char* made =
-      HMAC(algorithm->digest(), secret.expose().data(), static_cast<int>(secret.size()),
-           reinterpret_cast<const unsigned char*>(input.data()), input.size(), mac, &size);
+  const unsigned char* made = HMAC(algorithm->digest(), secret.expose().data(), static_cast<int>(secret.size()),
+                                   reinterpret_cast<const unsigned char*>(input.data()), input.size(), mac, &size);
   if (made == nullptr) return invalid("the client assertion could not be signed");
   return compact(std::move(input), {reinterpret_cast<const char*>(mac), size});
 }

@@ -28,7 +28,7 @@ Result<Secret> sign_with_key(const AssertionClaims& claims, std::string_view alg
                              Random& random);
 
 // Signs with the client secret. `algorithm`: HS256 (also when empty), HS384 or HS512.
-Result<Secret> sign_with_secret(const AssertionClaims& claims, std::string_view algorithm,
-                                const Secret& secret, Random& random);
+Result<Secret> sign_with_secret(const AssertionClaims& claims, std::string_view algorithm, const Secret& secret,
+                                Random& random);
 
 }  // namespace credsync::oauth

@@ -14,19 +14,16 @@ bool can_use(ClientAuth method, const ClientCredentials& client) {
   switch (method) {
     case ClientAuth::kBasic:
     case ClientAuth::kPost:
-    case ClientAuth::kClientSecretJwt:
-      return !client.secret.empty();
+    case ClientAuth::kClientSecretJwt: return !client.secret.empty();
     case ClientAuth::kPrivateKeyJwt:
     case ClientAuth::kTls:
       return !client.private_key.empty();  // the transport proves it; here only client_id goes along
-    case ClientAuth::kNone:
-      return false;  // only when nothing else can be used
+    case ClientAuth::kNone: return false;  // only when nothing else can be used
   }
   return false;
 }
 
-Result<void> add_basic(const ClientProof& proof, const ClientCredentials& client,
-                       std::vector<Header>& headers) {
+Result<void> add_basic(const ClientProof& proof, const ClientCredentials& client, std::vector<Header>& headers) {
   const bool raw = proof.basic_encoding == provider::BasicEncoding::kRaw;
   if (raw && client.client_id.find(':') != std::string::npos) {
     return invalid("client_id holds a colon, which unencoded Basic authentication cannot carry");
@@ -72,8 +69,7 @@ ClientAuth choose_client_auth(const std::vector<ClientAuth>& offered, const Clie
 Result<void> add_client_proof(const ClientProof& proof, const ClientCredentials& client, Random& random,
                               ParameterList& parameters, std::vector<Header>& headers) {
   switch (proof.method) {
-    case ClientAuth::kBasic:
-      return add_basic(proof, client, headers);
+    case ClientAuth::kBasic: return add_basic(proof, client, headers);
     case ClientAuth::kPost:
       parameters.set("client_id", client.client_id);
       parameters.set("client_secret", client.secret.expose());
@@ -83,8 +79,7 @@ Result<void> add_client_proof(const ClientProof& proof, const ClientCredentials&
       parameters.set("client_id", client.client_id);
       return {};
     case ClientAuth::kPrivateKeyJwt:
-    case ClientAuth::kClientSecretJwt:
-      return add_assertion(proof, client, random, parameters);
+    case ClientAuth::kClientSecretJwt: return add_assertion(proof, client, random, parameters);
   }
   return {};
 }

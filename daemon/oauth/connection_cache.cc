@@ -23,8 +23,7 @@ std::unique_ptr<Connection> ConnectionCache::take(const ConnectionKey& key) {
     {
       const std::lock_guard lock(mutex_);
       closing.splice(closing.end(), take_out_old());
-      const auto found =
-          std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.key == key; });
+      const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.key == key; });
       if (found == entries_.end()) return nullptr;
       connection = std::move(found->connection);
       entries_.erase(found);

@@ -15,7 +15,7 @@ namespace credsync::oauth {
 
 constexpr std::size_t kMaxKeptPerOrigin = 8;  // as many as are likely to be wanted at once again
 constexpr std::size_t kMaxKept = 64;          // an idle TLS connection costs some 20 KiB and a descriptor
-constexpr Duration kKeptIdle = 15s;  // servers close at 5 to 75 s; a shorter time loses fewer races with them
+constexpr Duration kKeptIdle = 15s;           // servers close at 5 to 75 s; a shorter time loses fewer races with them
 
 // What a connection is good for: the origin, and the very TLS settings it was verified with.
 struct ConnectionKey {

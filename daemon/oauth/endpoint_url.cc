@@ -27,8 +27,7 @@ bool starts_with_scheme(std::string_view url, std::string_view scheme) {
 Result<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (problem != std::errc{} || end != text.data() + text.size() || port == 0)
-    return invalid("bad port in URL");
+  if (problem != std::errc{} || end != text.data() + text.size() || port == 0) return invalid("bad port in URL");
   return port;
 }
 
@@ -96,11 +95,8 @@ Result<EndpointUrl> parse_endpoint_url(std::string_view url) {
   result.port = parts->port;
   result.host_is_ip = literal_address(result.host, 0).has_value();
   const std::string_view target = url.substr(authority_end);
-  const auto visible = [](char c) {
-    return c > 0x20 && c < 0x7f && c != '#';
-  };  // RFC 9112, 3.2.1: no fragment
-  if (!std::all_of(target.begin(), target.end(), visible))
-    return invalid("URL has bytes that must be escaped");
+  const auto visible = [](char c) { return c > 0x20 && c < 0x7f && c != '#'; };  // RFC 9112, 3.2.1: no fragment
+  if (!std::all_of(target.begin(), target.end(), visible)) return invalid("URL has bytes that must be escaped");
   result.target.text().reserve(target.size() + 1);
   if (!target.starts_with('/')) result.target.text() += '/';
   result.target.text() += target;

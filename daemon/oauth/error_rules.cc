@@ -46,8 +46,7 @@ constexpr KnownCode kKnownCodes[] = {
     {"bad_verification_code", FailureClass::kStartOver},  // GitHub
 };
 // On a refresh the only token that was sent is the one being refreshed.
-constexpr std::string_view kDeadTokenCodes[] = {"invalid_token", "expired_token", "token_expired",
-                                                "token_revoked"};
+constexpr std::string_view kDeadTokenCodes[] = {"invalid_token", "expired_token", "token_expired", "token_revoked"};
 constexpr std::string_view kInteractive[] = {"interaction_required", "login_required", "consent_required",
                                              "invalid_rapt"};
 
@@ -96,8 +95,7 @@ std::string own_status(const JsonValue& body) {
 }
 
 bool is_bare(const AnswerBody& body) {
-  return body.kind == AnswerBody::Kind::kEmpty ||
-         (body.kind == AnswerBody::Kind::kObject && body.value.is_empty());
+  return body.kind == AnswerBody::Kind::kEmpty || (body.kind == AnswerBody::Kind::kObject && body.value.is_empty());
 }
 
 // Did a body without tokens call itself a failure? A code that is always there (Flume's) does not say so when
@@ -112,27 +110,23 @@ FailureClass class_without_code(const provider::Profile& profile, int status, co
                                 const ProviderError& error, RequestKind kind) {
   using Kind = AnswerBody::Kind;
   if (is_success(status)) {
-    if (body.kind == Kind::kHtml) return FailureClass::kTransient;  // a captive portal, a firewall
-    if (body.kind != Kind::kObject)
-      return FailureClass::kAmbiguous;  // perhaps tokens, cut or garbled on the way
-    return calls_itself_failed(profile.answer, body.value, error) ? FailureClass::kRefused
-                                                                  : FailureClass::kNoToken;
+    if (body.kind == Kind::kHtml) return FailureClass::kTransient;    // a captive portal, a firewall
+    if (body.kind != Kind::kObject) return FailureClass::kAmbiguous;  // perhaps tokens, cut or garbled on the way
+    return calls_itself_failed(profile.answer, body.value, error) ? FailureClass::kRefused : FailureClass::kNoToken;
   }
   if (status < 400 || status >= 500) return FailureClass::kAmbiguous;  // not a final HTTP status that we know
   if (body.kind == Kind::kHtml || body.kind == Kind::kOther) return FailureClass::kTransient;
   const bool either = status == 400 || status == 401 || status == 403;
-  return is_bare(body) && either && kind == RequestKind::kRefresh ? FailureClass::kUnclear
-                                                                  : FailureClass::kRefused;
+  return is_bare(body) && either && kind == RequestKind::kRefresh ? FailureClass::kUnclear : FailureClass::kRefused;
 }
 
 // In the order of the table: the profile's word, the status, the code, the rest.
-FailureClass classify(const provider::Profile& profile, int status, const AnswerBody& body,
-                      const ProviderError& error, RequestKind kind) {
+FailureClass classify(const provider::Profile& profile, int status, const AnswerBody& body, const ProviderError& error,
+                      RequestKind kind) {
   // A page is not the provider's word on anything: a rule that names a status only must not judge a grant by
   // it.
   if (body.kind != AnswerBody::Kind::kHtml) {
-    if (const auto match = match_error(profile.errors, status, error.code, kind))
-      return to_failure_class(*match);
+    if (const auto match = match_error(profile.errors, status, error.code, kind)) return to_failure_class(*match);
   }
   if (is_busy(status)) return FailureClass::kTransient;
   if (status >= 300 && status < 400) return FailureClass::kRefused;
@@ -144,19 +138,14 @@ FailureClass classify(const provider::Profile& profile, int status, const Answer
 }
 
 std::string redirect_words(const HttpResponse& response, const std::string& http, const Redactor& redactor) {
-  const auto target =
-      provider::parse_url(response.header("Location"));  // only where to: the rest may hold anything
-  const std::string where =
-      target ? " to " + redactor.clean(provider::origin_of(*target), kForeignTextLimit / 2) : "";
+  const auto target = provider::parse_url(response.header("Location"));  // only where to: the rest may hold anything
+  const std::string where = target ? " to " + redactor.clean(provider::origin_of(*target), kForeignTextLimit / 2) : "";
   return http + ": the endpoint redirects" + where + "; credentials are never sent elsewhere";
 }
 
 std::string said_by(const ProviderError& error, const Redactor& redactor, std::size_t limit) {
   const bool both = !error.code.empty() && !error.text.empty() && error.code != error.text;
-  return redactor.clean(both                 ? error.code + ": " + error.text
-                        : error.code.empty() ? error.text
-                                             : error.code,
-                        limit);
+  return redactor.clean(both ? error.code + ": " + error.text : error.code.empty() ? error.text : error.code, limit);
 }
 
 std::string words_for(const Failure& failure, const HttpResponse& response, const AnswerBody& body,
@@ -172,10 +161,8 @@ std::string words_for(const Failure& failure, const HttpResponse& response, cons
   switch (failure.failure_class) {
     case FailureClass::kUnclear:
       return http + " with an empty body: the grant is dead, or client_id or client_secret is wrong";
-    case FailureClass::kAmbiguous:
-      return http + ", but the answer is cut or cannot be read";
-    default:
-      break;
+    case FailureClass::kAmbiguous: return http + ", but the answer is cut or cannot be read";
+    default: break;
   }
   if (is_busy(response.status)) return http;
   if (body.kind == AnswerBody::Kind::kHtml) {
@@ -196,17 +183,15 @@ ProviderError find_error(const provider::Errors& errors, const JsonValue& body) 
   found.subtype = first_text({"error_subtype"}, body);
   const JsonValue* error = body.member("error");
   const bool has_error = error != nullptr && !error->is_empty() && error->as_bool() != false;
-  found.told =
-      has_error || says_false(body, "ok") || says_false(body, "success") || !own_status(body).empty();
+  found.told = has_error || says_false(body, "ok") || says_false(body, "success") || !own_status(body).empty();
   if (found.code.empty()) found.code = own_status(body);
   return found;
 }
 
-std::optional<provider::ErrorClass> match_error(const provider::Errors& errors, int status,
-                                                const std::string& code, RequestKind kind) {
+std::optional<provider::ErrorClass> match_error(const provider::Errors& errors, int status, const std::string& code,
+                                                RequestKind kind) {
   for (const provider::ErrorMatch& match : errors.match) {
-    const bool fits = (!match.status || *match.status == status) &&
-                      (match.code.empty() || match.code == code) &&
+    const bool fits = (!match.status || *match.status == status) && (match.code.empty() || match.code == code) &&
                       (!match.request || *match.request == kind);
     if (fits) return match.error_class;
   }
@@ -215,16 +200,11 @@ std::optional<provider::ErrorClass> match_error(const provider::Errors& errors, 
 
 FailureClass to_failure_class(provider::ErrorClass c) {
   switch (c) {
-    case provider::ErrorClass::kTransient:
-      return FailureClass::kTransient;
-    case provider::ErrorClass::kNeedsLogin:
-      return FailureClass::kNeedsLogin;
-    case provider::ErrorClass::kClient:
-      return FailureClass::kClient;
-    case provider::ErrorClass::kRefused:
-      return FailureClass::kRefused;
-    case provider::ErrorClass::kStartOver:
-      return FailureClass::kStartOver;
+    case provider::ErrorClass::kTransient: return FailureClass::kTransient;
+    case provider::ErrorClass::kNeedsLogin: return FailureClass::kNeedsLogin;
+    case provider::ErrorClass::kClient: return FailureClass::kClient;
+    case provider::ErrorClass::kRefused: return FailureClass::kRefused;
+    case provider::ErrorClass::kStartOver: return FailureClass::kStartOver;
   }
   return FailureClass::kTransient;
 }
@@ -245,8 +225,8 @@ std::optional<FailureClass> class_of_code(std::string_view code, RequestKind kin
   return std::nullopt;
 }
 
-Failure classify_answer(const provider::Profile& profile, const HttpResponse& response,
-                        const AnswerBody& body, RequestKind kind, const Redactor& redactor) {
+Failure classify_answer(const provider::Profile& profile, const HttpResponse& response, const AnswerBody& body,
+                        RequestKind kind, const Redactor& redactor) {
   const ProviderError error = find_error(profile.errors, body.value);
   Failure failure;
   failure.failure_class = classify(profile, response.status, body, error, kind);

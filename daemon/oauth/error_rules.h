@@ -22,15 +22,15 @@ struct ProviderError {
 ProviderError find_error(const provider::Errors& errors, const JsonValue& body);
 
 // The profile's first match for this outcome.
-std::optional<provider::ErrorClass> match_error(const provider::Errors& errors, int status,
-                                                const std::string& code, provider::RequestKind kind);
+std::optional<provider::ErrorClass> match_error(const provider::Errors& errors, int status, const std::string& code,
+                                                provider::RequestKind kind);
 FailureClass to_failure_class(provider::ErrorClass c);
 
 // The class of a code that is known in general ("invalid_grant"), compared without case; nothing for others.
 std::optional<FailureClass> class_of_code(std::string_view code, provider::RequestKind kind);
 
 // A complete answer without usable tokens, or with another status than 2xx, as a failure.
-Failure classify_answer(const provider::Profile& profile, const HttpResponse& response,
-                        const AnswerBody& body, provider::RequestKind kind, const Redactor& redactor);
+Failure classify_answer(const provider::Profile& profile, const HttpResponse& response, const AnswerBody& body,
+                        provider::RequestKind kind, const Redactor& redactor);
 
 }  // namespace credsync::oauth

@@ -32,7 +32,7 @@ struct Failure {
   int status = 0;     // HTTP; 0: none
   bool sent = false;
   std::optional<Duration> retry_after;  // asked for by the provider, 0 to 1 h
-  bool rate_limited = false;  // 429 or a declared limit used up: the endpoint and client share the pause
+  bool rate_limited = false;            // 429 or a declared limit used up: the endpoint and client share the pause
 };
 
 }  // namespace credsync::oauth

@@ -22,8 +22,7 @@ std::string_view HttpResponse::header(std::string_view name) const {
 bool is_header_name(std::string_view name) {
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
   const auto fits = [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           kMarks.find(c) != kMarks.npos;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || kMarks.find(c) != kMarks.npos;
   };
   return !name.empty() && std::all_of(name.begin(), name.end(), fits);
 }
@@ -37,8 +36,7 @@ bool is_header_value(std::string_view value) {
 
 Result<void> put_header(std::vector<Header>& headers, std::string_view name, std::string_view value) {
   if (!is_header_name(name)) return invalid("not a header name: " + clean_foreign_text(name));
-  if (!is_header_value(value))
-    return invalid("header " + std::string(name) + ": its value holds a control character");
+  if (!is_header_value(value)) return invalid("header " + std::string(name) + ": its value holds a control character");
   for (Header& header : headers) {
     if (!same_header_name(header.name, name)) continue;
     wipe(header.value);

@@ -20,8 +20,8 @@ struct Header {
 
 struct HttpRequest {
   std::string method = "POST";
-  std::string url;  // absolute https:// (http:// on loopback only where the account allows it); may carry
-                    // secrets in its query
+  std::string url;              // absolute https:// (http:// on loopback only where the account allows it); may carry
+                                // secrets in its query
   std::vector<Header> headers;  // validated: no CR, LF or NUL. Host and Content-Length are the transport's
   WipedString body;
 

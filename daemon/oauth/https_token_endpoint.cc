@@ -34,8 +34,10 @@ Result<ClientCredentials> read_client(const config::Account& account) {
 }
 
 // What must not be shown if the provider echoes it.
-std::vector<std::string_view> secrets_of(const ClientCredentials& client, const GrantInput& input, const HttpRequest& request) {
-  std::vector<std::string_view> secrets{client.secret.expose(), client.private_key.expose(), authorization_credentials(request)};
+std::vector<std::string_view> secrets_of(const ClientCredentials& client, const GrantInput& input,
+                                         const HttpRequest& request) {
+  std::vector<std::string_view> secrets{client.secret.expose(), client.private_key.expose(),
+                                        authorization_credentials(request)};
   if (const auto* p = std::get_if<PasswordInput>(&input)) secrets.push_back(p->password.expose());
   if (const auto* r = std::get_if<RefreshInput>(&input)) secrets.push_back(r->refresh_token.expose());
   if (const auto* a = std::get_if<AccessRefreshInput>(&input)) secrets.push_back(a->access_token.expose());
@@ -110,7 +112,8 @@ CallResult HttpsTokenEndpoint::call_now(TokenCall& call) {
   auto completed = complete_profile(account);
   if (auto* failure = std::get_if<Failure>(&completed)) return {std::move(*failure), {}};
   const provider::Profile& profile = std::get<provider::Profile>(completed);
-  auto request = build_token_request(profile, account.vars, *client, call.input, account.scopes, clock_.wall(), random_);
+  auto request =
+      build_token_request(profile, account.vars, *client, call.input, account.scopes, clock_.wall(), random_);
   if (!request) return {local_failure(request.error()), {}};
 
   ExchangeOptions options = options_for(account, *client);
@@ -131,7 +134,8 @@ CallResult HttpsTokenEndpoint::call_now(TokenCall& call) {
 
 void HttpsTokenEndpoint::introspect_end(const provider::Profile& profile, const config::Account& account,
                                         const ClientCredentials& client, account::TokenSet& tokens) {
-  auto request = build_introspection_request(profile, account.vars, client, tokens.access_token, clock_.wall(), random_);
+  auto request =
+      build_introspection_request(profile, account.vars, client, tokens.access_token, clock_.wall(), random_);
   if (!request) return;
   ExchangeOutcome outcome = transport_.exchange(*request, options_for(account, client));
   const auto* response = std::get_if<HttpResponse>(&outcome);
@@ -165,15 +169,16 @@ RevocationOutcome HttpsTokenEndpoint::revoke_now(RevokeCall& call) {
   if (const auto* error = std::get_if<TransportError>(&outcome)) {
     return {RevocationResult::kRetry, read_transport_error(*error)};
   }
-  const std::vector<std::string_view> secrets{call.token.expose(), order->client_secret.expose(), order->private_key.expose(),
-                                              authorization_credentials(*request)};
+  const std::vector<std::string_view> secrets{call.token.expose(), order->client_secret.expose(),
+                                              order->private_key.expose(), authorization_credentials(*request)};
   return read_revocation_answer(order->rules, std::get<HttpResponse>(outcome), secrets);
 }
 
 // Endpoints that are needed and left out are found by the issuer's metadata (RFC 8414).
 HttpsTokenEndpoint::ProfileOrFailure HttpsTokenEndpoint::complete_profile(const config::Account& account) {
   const provider::Profile& profile = *account.profile;
-  const bool revocation_missing = profile.revoke.how == provider::RevokeHow::kRfc7009 && profile.endpoints.revoke.url.empty();
+  const bool revocation_missing =
+      profile.revoke.how == provider::RevokeHow::kRfc7009 && profile.endpoints.revoke.url.empty();
   const bool complete = !profile.endpoints.token.url.empty() && !revocation_missing;
   if (profile.issuer.empty() || complete) return profile;
   auto issuer = provider::expand(profile.issuer, profile.vars, account.vars);
@@ -193,7 +198,8 @@ HttpsTokenEndpoint::ProfileOrFailure HttpsTokenEndpoint::complete_profile(const 
   return found;
 }
 
-HttpsTokenEndpoint::ProfileOrFailure HttpsTokenEndpoint::discover(const config::Account& account, const std::string& issuer) {
+HttpsTokenEndpoint::ProfileOrFailure HttpsTokenEndpoint::discover(const config::Account& account,
+                                                                  const std::string& issuer) {
   Failure last;
   last.failure_class = FailureClass::kTransient;
   for (const std::string& url : metadata_urls(issuer)) {
@@ -212,7 +218,8 @@ HttpsTokenEndpoint::ProfileOrFailure HttpsTokenEndpoint::discover(const config::
       failure.sent = false;
       return failure;
     }
-    auto profile = apply_metadata(*account.profile, issuer, std::get<HttpResponse>(outcome), account.allow_http_loopback);
+    auto profile =
+        apply_metadata(*account.profile, issuer, std::get<HttpResponse>(outcome), account.allow_http_loopback);
     if (profile) return std::move(*profile);
     last.code = "discovery";
     last.words = "discovery at " + clean_foreign_text(url) + ": " + profile.error().message();

@@ -16,8 +16,8 @@
 
 namespace credsync::oauth {
 
-constexpr Duration kMetadataLife = 1h;            // discovery documents change seldom; a failure asks again at once
-constexpr std::size_t kMetadataCache = 1024;      // issuers remembered
+constexpr Duration kMetadataLife = 1h;        // discovery documents change seldom; a failure asks again at once
+constexpr std::size_t kMetadataCache = 1024;  // issuers remembered
 
 class HttpsTokenEndpoint final : public TokenEndpoint {
  public:
@@ -30,7 +30,10 @@ class HttpsTokenEndpoint final : public TokenEndpoint {
  private:
   // The profile as it was configured (kept alive, so that its address means it), the issuer, the roots it was asked under.
   using MetadataKey = std::tuple<std::shared_ptr<const provider::Profile>, std::string, std::string>;
-  struct Found { provider::Profile profile; BootTime at; };
+  struct Found {
+    provider::Profile profile;
+    BootTime at;
+  };
   using ProfileOrFailure = std::variant<provider::Profile, Failure>;
 
   CallResult call_now(TokenCall& call);
@@ -45,7 +48,7 @@ class HttpsTokenEndpoint final : public TokenEndpoint {
   Executor& loop_;
   const Clock& clock_;
   SystemRandom random_;
-  std::mutex mutex_;                               // guards metadata_, which all workers share
+  std::mutex mutex_;  // guards metadata_, which all workers share
   std::map<MetadataKey, Found> metadata_;
 };
 

@@ -18,12 +18,8 @@ namespace {
 class TreeBuilder final : public Poco::JSON::Handler {
  public:
   void reset() override {}
-  void startObject() override {
-    open_.push_back({JsonValue(JsonValue::Kind::kObject), std::exchange(key_, {})});
-  }
-  void startArray() override {
-    open_.push_back({JsonValue(JsonValue::Kind::kArray), std::exchange(key_, {})});
-  }
+  void startObject() override { open_.push_back({JsonValue(JsonValue::Kind::kObject), std::exchange(key_, {})}); }
+  void startArray() override { open_.push_back({JsonValue(JsonValue::Kind::kArray), std::exchange(key_, {})}); }
   void endObject() override { close(); }
   void endArray() override { close(); }
   void key(const std::string& name) override { key_ = name; }
@@ -40,9 +36,7 @@ class TreeBuilder final : public Poco::JSON::Handler {
     put(JsonValue::number(error == std::errc{} ? std::string(text, end) : std::string()));
   }
 
-  std::optional<JsonValue> take() {
-    return done_ ? std::optional<JsonValue>(std::move(root_)) : std::nullopt;
-  }
+  std::optional<JsonValue> take() { return done_ ? std::optional<JsonValue>(std::move(root_)) : std::nullopt; }
 
  private:
   struct Open {
@@ -128,16 +122,12 @@ std::optional<JsonValue> JsonValue::parse(std::string_view text, std::size_t max
 
 bool JsonValue::is_empty() const {
   switch (kind_) {
-    case Kind::kNull:
-      return true;
-    case Kind::kString:
-      return text().empty();
+    case Kind::kNull: return true;
+    case Kind::kString: return text().empty();
     case Kind::kArray:
-    case Kind::kObject:
-      return items_.empty();
+    case Kind::kObject: return items_.empty();
     case Kind::kBool:
-    case Kind::kNumber:
-      return false;
+    case Kind::kNumber: return false;
   }
   return false;
 }
@@ -160,8 +150,7 @@ const JsonValue* JsonValue::at(std::string_view path) const {
   if (kind_ == Kind::kArray) {
     std::size_t index = 0;
     const auto [end, error] = std::from_chars(step.data(), step.data() + step.size(), index);
-    if (error == std::errc{} && end == step.data() + step.size() && index < items_.size())
-      next = &items_[index];
+    if (error == std::errc{} && end == step.data() + step.size() && index < items_.size()) next = &items_[index];
   }
   if (next == nullptr || dot == std::string_view::npos) return next;
   const std::string_view rest = path.substr(dot + 1);
@@ -189,8 +178,7 @@ std::optional<double> parse_number(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kSpace);
   if (first == std::string_view::npos) return std::nullopt;
   text = text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-  if (text.starts_with('+') && !text.starts_with("+-"))
-    text.remove_prefix(1);  // from_chars knows no plus sign
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);  // from_chars knows no plus sign
   if (text.empty() || text.find_first_not_of("0123456789.eE+-") != std::string_view::npos)
     return std::nullopt;  // no "inf"
   double value = 0;
@@ -200,8 +188,7 @@ std::optional<double> parse_number(std::string_view text) {
     // Too large or too small: the sign of the exponent tells, and without one it was too large.
     const std::size_t exponent = text.find_first_of("eE");
     if (exponent != std::string_view::npos && text.substr(exponent + 1).starts_with('-')) return 0.0;
-    return text.starts_with('-') ? -std::numeric_limits<double>::infinity()
-                                 : std::numeric_limits<double>::infinity();
+    return text.starts_with('-') ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
   }
   if (error != std::errc{}) return std::nullopt;
   return value;

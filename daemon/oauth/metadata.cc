@@ -60,16 +60,14 @@ std::vector<Enum> words_in(const JsonValue& document, std::string_view name, con
   if (list == nullptr) return found;
   for (const JsonValue& item : list->items()) {
     for (const Word<Enum>& word : known) {
-      if (word.name != item.text() || std::find(found.begin(), found.end(), word.value) != found.end())
-        continue;
+      if (word.name != item.text() || std::find(found.begin(), found.end(), word.value) != found.end()) continue;
       found.push_back(word.value);
     }
   }
   return found;
 }
 
-Result<void> take_endpoints(const JsonValue& document, bool allow_http_loopback,
-                            provider::Endpoints& endpoints) {
+Result<void> take_endpoints(const JsonValue& document, bool allow_http_loopback, provider::Endpoints& endpoints) {
   const std::pair<std::string_view, provider::Endpoint*> names[] = {
       {"authorization_endpoint", &endpoints.authorize},
       {"token_endpoint", &endpoints.token},

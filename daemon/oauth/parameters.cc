@@ -41,8 +41,7 @@ void append_form(std::string& out, const ParameterList& parameters) {
 Result<void> append_json(std::string& out, const ParameterList& parameters) {
   out += '{';
   for (const Parameter& p : parameters.all()) {
-    if (!is_utf8(p.value.text()))
-      return invalid("parameter " + p.name + " is not UTF-8 and cannot be sent as JSON");
+    if (!is_utf8(p.value.text())) return invalid("parameter " + p.name + " is not UTF-8 and cannot be sent as JSON");
     if (out.size() > 1) out += ',';
     append_json_string(out, p.name);
     out += ':';
@@ -83,8 +82,7 @@ Result<std::string> find_boundary(const ParameterList& parameters, Random& rando
 
 void append_multipart(std::string& out, const ParameterList& parameters, const std::string& boundary) {
   for (const Parameter& p : parameters.all()) {
-    out += "--" + boundary + "\r\nContent-Disposition: form-data; name=\"" + quoted_part_name(p.name) +
-           "\"\r\n\r\n";
+    out += "--" + boundary + "\r\nContent-Disposition: form-data; name=\"" + quoted_part_name(p.name) + "\"\r\n\r\n";
     out += p.value.text();
     out += "\r\n";
   }
@@ -131,8 +129,7 @@ void ParameterList::remove_empty() {
   std::erase_if(all_, [](const Parameter& p) { return p.value.text().empty(); });
 }
 
-void apply_rules(const provider::Parameters& rules, const provider::StringMap& set,
-                 ParameterList& parameters) {
+void apply_rules(const provider::Parameters& rules, const provider::StringMap& set, ParameterList& parameters) {
   for (const std::string& name : rules.omit)
     parameters.remove(name);
   for (const auto& [name, value] : set)

@@ -33,8 +33,7 @@ class ParameterList {
 
 // What a profile adds and changes: leaves out, then sets (`set` holds expanded values), then renames, then
 // drops the empty.
-void apply_rules(const provider::Parameters& rules, const provider::StringMap& set,
-                 ParameterList& parameters);
+void apply_rules(const provider::Parameters& rules, const provider::StringMap& set, ParameterList& parameters);
 
 // Puts the parameters where `encoding` says: into the body with its Content-Type, or into the URL's query. A
 // GET has no body, so its parameters go into the query whatever the encoding. Errors: text that JSON cannot

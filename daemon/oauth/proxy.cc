@@ -47,8 +47,7 @@ Proxy Proxy::from_environment() {
 
 std::optional<Proxy::Exception> Proxy::parse_exception(std::string_view text) {
   if (text == "*") return Exception{.host = "*"};
-  if (literal_address(std::string(text), 0))
-    return Exception{.host = std::string(text)};  // a bare IPv6 address
+  if (literal_address(std::string(text), 0)) return Exception{.host = std::string(text)};  // a bare IPv6 address
   if (text.starts_with("*.")) text.remove_prefix(1);
   if (text.starts_with('.')) text.remove_prefix(1);
   auto parts = parse_host_port(text, 1);
@@ -60,8 +59,7 @@ std::optional<Proxy::Exception> Proxy::parse_exception(std::string_view text) {
 void Proxy::read_exceptions(std::string_view no_proxy) {
   while (!no_proxy.empty() && exceptions_.size() < kMaxNoProxyEntries) {
     const std::size_t end = std::min(no_proxy.find_first_of(", \t"), no_proxy.size());
-    if (auto exception = parse_exception(no_proxy.substr(0, end)))
-      exceptions_.push_back(std::move(*exception));
+    if (auto exception = parse_exception(no_proxy.substr(0, end))) exceptions_.push_back(std::move(*exception));
     no_proxy.remove_prefix(std::min(end + 1, no_proxy.size()));
   }
 }
@@ -119,18 +117,12 @@ std::string Proxy::name() const {
   return "proxy " + host_ + ":" + std::to_string(port_);
 }
 
-Outcome<void> Proxy::open_tunnel(Connection& connection, const EndpointUrl& url,
-                                 const Patience& patience) const {
+Outcome<void> Proxy::open_tunnel(Connection& connection, const EndpointUrl& url, const Patience& patience) const {
   // The port is always said here, even 443.
   const std::string target = url.bracketed_host() + ":" + std::to_string(url.port);
   WipedString message;
   message.text().reserve(256 + 2 * target.size() + credentials_.size());
-  message.text()
-      .append("CONNECT ")
-      .append(target)
-      .append(" HTTP/1.1\r\nHost: ")
-      .append(target)
-      .append("\r\n");
+  message.text().append("CONNECT ").append(target).append(" HTTP/1.1\r\nHost: ").append(target).append("\r\n");
   if (!credentials_.empty()) {
     message.text().append("Proxy-Authorization: Basic ").append(credentials_.expose()).append("\r\n");
   }
@@ -153,8 +145,7 @@ Outcome<void> Proxy::open_tunnel(Connection& connection, const EndpointUrl& url,
   const int status = reader.take().status;
   if (status == 407) return failed(TransportFault::kProxy, name() + ": wants other credentials (407)");
   if (status < 200 || status > 299) {
-    return failed(TransportFault::kProxy,
-                  name() + ": refused the connection (" + std::to_string(status) + ")");
+    return failed(TransportFault::kProxy, name() + ": refused the connection (" + std::to_string(status) + ")");
   }
   return {};
 }

@@ -24,8 +24,7 @@ std::optional<Duration> read_retry_after(const HttpResponse& response) {
   return std::nullopt;
 }
 
-std::optional<Duration> read_reset(std::string_view value, provider::ResetMeans means,
-                                   const HttpResponse& response) {
+std::optional<Duration> read_reset(std::string_view value, provider::ResetMeans means, const HttpResponse& response) {
   using provider::ResetMeans;
   const auto number = parse_number(value);
   if (!number) {
@@ -68,8 +67,7 @@ std::optional<Duration> retry_after(const HttpResponse& response, const provider
   }
   if (!limited) return std::nullopt;
   for (const std::string_view name : kResetHeaders) {
-    if (const auto wait = read_reset(response.header(name), provider::ResetMeans::kGuess, response))
-      return wait;
+    if (const auto wait = read_reset(response.header(name), provider::ResetMeans::kGuess, response)) return wait;
   }
   return std::nullopt;
 }

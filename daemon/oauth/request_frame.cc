@@ -11,8 +11,7 @@ namespace credsync::oauth {
 Result<std::string> Expander::url(std::string_view text) const {
   auto expanded = provider::expand(text, profile_.vars, vars_);
   if (!expanded) return expanded.error();
-  std::string url =
-      provider::fill_reserved(*expanded, provider::kClientIdVariable, encode_percent(client_id_));
+  std::string url = provider::fill_reserved(*expanded, provider::kClientIdVariable, encode_percent(client_id_));
   if (auto parsed = provider::parse_url(url); !parsed) return parsed.error();
   return url;
 }
@@ -33,8 +32,8 @@ Result<provider::StringMap> Expander::values(const provider::StringMap& template
   return out;
 }
 
-Result<Frame> make_frame(const provider::Profile& profile, const Expander& expander,
-                         const provider::Endpoint& endpoint, provider::RequestKind kind) {
+Result<Frame> make_frame(const provider::Profile& profile, const Expander& expander, const provider::Endpoint& endpoint,
+                         provider::RequestKind kind) {
   Frame frame;
   frame.method = endpoint.method;
   frame.encoding = endpoint.encoding;

@@ -40,8 +40,8 @@ struct Frame {
 };
 
 // Frame of a request to `endpoint` of kind `kind`. Error: a template without its variable.
-Result<Frame> make_frame(const provider::Profile& profile, const Expander& expander,
-                         const provider::Endpoint& endpoint, provider::RequestKind kind);
+Result<Frame> make_frame(const provider::Profile& profile, const Expander& expander, const provider::Endpoint& endpoint,
+                         provider::RequestKind kind);
 
 // The finished request. `proof` null: the client is not named at all.
 Result<HttpRequest> finish_request(Frame frame, ParameterList parameters, const ClientProof* proof,

@@ -9,8 +9,7 @@ namespace {
 // Set here and nowhere else: two of one kind would make the message's end ambiguous, and a coded answer is
 // not read.
 constexpr std::array<std::string_view, 8> kOurs = {
-    "host",  "content-length", "transfer-encoding", "connection", "keep-alive", "te", "accept-encoding",
-    "expect"};
+    "host", "content-length", "transfer-encoding", "connection", "keep-alive", "te", "accept-encoding", "expect"};
 
 bool has_header(const HttpRequest& request, std::string_view name) {
   return std::any_of(request.headers.begin(), request.headers.end(),
@@ -33,8 +32,7 @@ Result<WipedString> write_request(const HttpRequest& request, const EndpointUrl&
   for (const Header& header : request.headers) {
     const bool ours = std::any_of(kOurs.begin(), kOurs.end(),
                                   [&](std::string_view name) { return same_header_name(header.name, name); });
-    if (ours || !is_header_name(header.name) || !is_header_value(header.value))
-      return invalid("bad request header");
+    if (ours || !is_header_name(header.name) || !is_header_value(header.value)) return invalid("bad request header");
   }
   WipedString message;
   std::string& text = message.text();

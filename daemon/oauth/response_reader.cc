@@ -35,8 +35,7 @@ std::optional<std::size_t> parse_size(std::string_view text, int base) {
 
 }  // namespace
 
-ResponseReader::ResponseReader(std::string_view method)
-    : bodyless_(method == "HEAD" || method == "CONNECT") {}
+ResponseReader::ResponseReader(std::string_view method) : bodyless_(method == "HEAD" || method == "CONNECT") {}
 
 ResponseReader::~ResponseReader() {
   wipe(line_);
@@ -49,23 +48,13 @@ Outcome<void> ResponseReader::feed(std::string_view bytes) {
     Outcome<void> step;
     switch (state_) {
       case State::kHead:
-      case State::kTrailer:
-        step = take_head(bytes);
-        break;
+      case State::kTrailer: step = take_head(bytes); break;
       case State::kLength:
-      case State::kChunkData:
-        step = take_body(bytes, remaining_);
-        break;
-      case State::kUntilEnd:
-        step = take_body(bytes, bytes.size());
-        break;
+      case State::kChunkData: step = take_body(bytes, remaining_); break;
+      case State::kUntilEnd: step = take_body(bytes, bytes.size()); break;
       case State::kChunkSize:
-      case State::kChunkEnd:
-        step = take_chunk_line(bytes);
-        break;
-      case State::kDone:
-        leftover_ = true;
-        return {};
+      case State::kChunkEnd: step = take_chunk_line(bytes); break;
+      case State::kDone: leftover_ = true; return {};
     }
     if (!step) return step;
   }
@@ -135,8 +124,7 @@ Outcome<void> ResponseReader::read_field(std::string_view line) {
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos || !is_header_name(line.substr(0, colon))) return malformed("header");
   if (response_.headers.size() == kMaxHeaderFields) return too_large("number of headers");
-  response_.headers.push_back(
-      {std::string(line.substr(0, colon)), std::string(trim(line.substr(colon + 1)))});
+  response_.headers.push_back({std::string(line.substr(0, colon)), std::string(trim(line.substr(colon + 1)))});
   return {};
 }
 
@@ -212,8 +200,7 @@ Outcome<void> ResponseReader::take_body(std::string_view& bytes, std::size_t lim
 
 Outcome<void> ResponseReader::take_chunk_line(std::string_view& bytes) {
   const std::size_t before = bytes.size();
-  std::string_view rest =
-      bytes.substr(0, std::min(before, kMaxChunkLine - std::min(line_.size(), kMaxChunkLine) + 1));
+  std::string_view rest = bytes.substr(0, std::min(before, kMaxChunkLine - std::min(line_.size(), kMaxChunkLine) + 1));
   const std::size_t offered = rest.size();
   const bool whole = take_line(rest);
   const std::size_t taken = offered - rest.size();

@@ -29,8 +29,7 @@ bool is_gone_status(RevokeHow how, int status) {
 // reasons.
 bool has_rule_that_says_gone(const provider::Errors& errors, int status, const std::string& code) {
   for (const provider::ErrorMatch& match : errors.match) {
-    const bool fits = match.request == provider::RequestKind::kRevoke &&
-                      (!match.status || *match.status == status) &&
+    const bool fits = match.request == provider::RequestKind::kRevoke && (!match.status || *match.status == status) &&
                       (match.code.empty() || match.code == code);
     if (fits) return match.error_class == provider::ErrorClass::kNeedsLogin;
   }
@@ -44,10 +43,8 @@ RevocationResult result_for(const Failure& failure, const AnswerBody& body) {
   switch (failure.failure_class) {
     case FailureClass::kTransient:
     case FailureClass::kAmbiguous:
-    case FailureClass::kClient:
-      return RevocationResult::kRetry;
-    default:
-      break;
+    case FailureClass::kClient: return RevocationResult::kRetry;
+    default: break;
   }
   const bool bare = body.kind == AnswerBody::Kind::kEmpty || body.value.is_empty();
   const bool who = failure.status == 401 || failure.status == 403;
@@ -64,16 +61,14 @@ RevocationOutcome read_revocation_answer(const provider::Profile& profile, const
   const bool success = std::find(good.begin(), good.end(), response.status) != good.end();
   // RFC 7009 has no body on success. One that says it failed is believed; a page is somebody else's answer.
   const bool denied = error.told || body.kind == AnswerBody::Kind::kHtml;
-  const bool final_status =
-      success || (response.status >= 400 && response.status < 500 && response.status != 429);
+  const bool final_status = success || (response.status >= 400 && response.status < 500 && response.status != 429);
   const bool gone = final_status && body.kind != AnswerBody::Kind::kHtml &&
                     (is_gone_code(error.code) || is_gone_status(profile.revoke.how, response.status) ||
                      has_rule_that_says_gone(profile.errors, response.status, error.code));
   if ((success && !denied) || gone) return {RevocationResult::kDone, {}};
 
   RevocationOutcome outcome;
-  outcome.failure =
-      classify_answer(profile, response, body, provider::RequestKind::kRevoke, Redactor(secrets));
+  outcome.failure = classify_answer(profile, response, body, provider::RequestKind::kRevoke, Redactor(secrets));
   outcome.result = result_for(outcome.failure, body);
   return outcome;
 }

@@ -133,8 +133,7 @@ void write_account(Writer& w, const RevocationOrder& order) {
 // Reading. What is of another type than expected counts as missing.
 std::string text_of(const JsonValue& object, std::string_view name, std::string fallback = {}) {
   const JsonValue* value = object.member(name);
-  return value != nullptr && value->kind() == JsonValue::Kind::kString ? std::string(value->text())
-                                                                       : fallback;
+  return value != nullptr && value->kind() == JsonValue::Kind::kString ? std::string(value->text()) : fallback;
 }
 
 bool flag_of(const JsonValue& object, std::string_view name, bool fallback) {
@@ -144,8 +143,7 @@ bool flag_of(const JsonValue& object, std::string_view name, bool fallback) {
 
 std::optional<int> status_of(const JsonValue* value) {
   const auto number = value == nullptr ? std::nullopt : value->as_number();
-  return number && *number >= 0 && *number < 1000 ? std::optional<int>(static_cast<int>(*number))
-                                                  : std::nullopt;
+  return number && *number >= 0 && *number < 1000 ? std::optional<int>(static_cast<int>(*number)) : std::nullopt;
 }
 
 provider::Strings list_of(const JsonValue& object, std::string_view name) {

@@ -17,14 +17,11 @@ std::optional<ClientAuth> revocation_auth(const provider::Profile& rules, const 
   const ClientAuth usual = choose_client_auth(rules.client.auth, client);
   switch (rules.revoke.how) {
     case RevokeHow::kRfc7009:
-    case RevokeHow::kDelete:
-      return usual;
+    case RevokeHow::kDelete: return usual;
     case RevokeHow::kGet:
-    case RevokeHow::kPath:
-      return usual == ClientAuth::kBasic ? std::optional(usual) : std::nullopt;
+    case RevokeHow::kPath: return usual == ClientAuth::kBasic ? std::optional(usual) : std::nullopt;
     case RevokeHow::kBearer:
-    case RevokeHow::kNone:
-      return std::nullopt;
+    case RevokeHow::kNone: return std::nullopt;
   }
   return std::nullopt;
 }
@@ -36,20 +33,17 @@ std::string method_of(const provider::Profile& rules) {
 }
 
 // RFC 7009, 2.1. Where the URL or the Authorization header carries the token there are no parameters of ours.
-void add_token(const provider::Profile& rules, TokenKind kind, const Secret& token, bool in_url,
-               ParameterList& out) {
+void add_token(const provider::Profile& rules, TokenKind kind, const Secret& token, bool in_url, ParameterList& out) {
   if (in_url || rules.revoke.how == RevokeHow::kPath || rules.revoke.how == RevokeHow::kBearer) return;
   out.set("token", token.expose());
-  if (rules.revoke.hint)
-    out.set("token_type_hint", kind == TokenKind::kAccess ? "access_token" : "refresh_token");
+  if (rules.revoke.hint) out.set("token_type_hint", kind == TokenKind::kAccess ? "access_token" : "refresh_token");
 }
 
 Frame frame_of(const RevocationOrder& order) {
   const provider::Profile& rules = order.rules;
   Frame frame;
   frame.method = method_of(rules);
-  frame.url =
-      provider::fill_reserved(order.url, provider::kClientIdVariable, encode_percent(order.client_id));
+  frame.url = provider::fill_reserved(order.url, provider::kClientIdVariable, encode_percent(order.client_id));
   frame.encoding = rules.endpoints.revoke.encoding;
   frame.headers = rules.endpoints.revoke.headers;
   const auto parameters = rules.parameters.find(provider::RequestKind::kRevoke);
@@ -68,8 +62,7 @@ bool put_token_into_url(const Secret& token, std::string& url) {
   return true;
 }
 
-std::optional<ClientProof> proof_for(const RevocationOrder& order, const ClientCredentials& client,
-                                     WallTime now) {
+std::optional<ClientProof> proof_for(const RevocationOrder& order, const ClientCredentials& client, WallTime now) {
   const provider::Profile& rules = order.rules;
   const auto method = revocation_auth(rules, client);
   if (!method) return std::nullopt;
@@ -117,11 +110,10 @@ Result<RevocationOrder> make_revocation_order(const provider::Profile& profile, 
   return order;
 }
 
-Result<HttpRequest> build_revocation_request(const RevocationOrder& order, TokenKind kind,
-                                             const Secret& token, WallTime now, Random& random) {
+Result<HttpRequest> build_revocation_request(const RevocationOrder& order, TokenKind kind, const Secret& token,
+                                             WallTime now, Random& random) {
   const provider::Profile& rules = order.rules;
-  if (rules.revoke.how == RevokeHow::kNone || order.url.empty())
-    return invalid("the provider has no revocation");
+  if (rules.revoke.how == RevokeHow::kNone || order.url.empty()) return invalid("the provider has no revocation");
   const bool taken = kind == TokenKind::kAccess ? rules.revoke.access_tokens : rules.revoke.refresh_tokens;
   if (!taken) return invalid("the provider does not revoke tokens of this kind");
   if (token.empty()) return invalid("there is no token to revoke");
@@ -133,8 +125,7 @@ Result<HttpRequest> build_revocation_request(const RevocationOrder& order, Token
   add_token(rules, kind, token, in_url, parameters);
   const ClientCredentials client = credentials_of(order);
   const auto proof = proof_for(order, client, now);
-  auto request =
-      finish_request(std::move(frame), std::move(parameters), proof ? &*proof : nullptr, client, random);
+  auto request = finish_request(std::move(frame), std::move(parameters), proof ? &*proof : nullptr, client, random);
   if (request && rules.revoke.how == RevokeHow::kBearer) {
     WipedString value(rules.delivery.prefix + std::string(token.expose()));
     CREDSYNC_TRY(put_header(request->headers, rules.delivery.header, value.text()));

@@ -23,14 +23,12 @@ class Race {
   Descriptor start_next() {
     const Address& address = waiting_.front();
     waiting_ = waiting_.subspan(1);
-    Descriptor fd(
-        ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+    Descriptor fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
     if (!fd) return lost(errno);
     const int on = 1;
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on,
                  sizeof on);  // one request, one answer: nothing to gather
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.size) == 0)
-      return fd;
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.size) == 0) return fd;
     if (errno != EINPROGRESS) return lost(errno);
     running_.push_back(std::move(fd));
     return {};
@@ -70,8 +68,7 @@ class Race {
 
 }  // namespace
 
-Outcome<Descriptor> connect_any(std::span<const Address> addresses, const std::string& name,
-                                const Patience& patience) {
+Outcome<Descriptor> connect_any(std::span<const Address> addresses, const std::string& name, const Patience& patience) {
   const std::string doing = "connecting to " + name;
   Race race(addresses);
   BootTime next_start = patience.now();
@@ -87,8 +84,7 @@ Outcome<Descriptor> connect_any(std::span<const Address> addresses, const std::s
     const BootTime until = race.more() ? next_start : BootTime::max();
     if (auto ready = patience.wait(polled, until, doing); !ready) return tl::unexpected(ready.error());
     if (Descriptor fd = race.settle(polled)) return fd;
-    if (race.running().size() < polled.size())
-      next_start = patience.now();  // one failed: do not wait for the rest
+    if (race.running().size() < polled.size()) next_start = patience.now();  // one failed: do not wait for the rest
   }
   return failed(TransportFault::kConnect, from_errno("connect to " + name, race.last_error()).message());
 }

@@ -14,7 +14,6 @@ constexpr Duration kConnectStagger = 250ms;
 
 // A connected, non-blocking socket, or kConnect with the last reason, kDeadline, or stopped. `name` is for
 // words.
-Outcome<Descriptor> connect_any(std::span<const Address> addresses, const std::string& name,
-                                const Patience& patience);
+Outcome<Descriptor> connect_any(std::span<const Address> addresses, const std::string& name, const Patience& patience);
 
 }  // namespace credsync::oauth

@@ -63,8 +63,7 @@ Outcome<void> Patience::wait(std::span<pollfd> sockets, BootTime until, std::str
     const Duration left = std::min(until, deadline_) - clock_.boot();
     const timespec timeout = as_timespec(std::max(left, Duration::zero()));
     const int ready = ::ppoll(all.data(), all.size(), &timeout, nullptr);
-    if (ready < 0 && errno != EINTR)
-      return failed(TransportFault::kConnect, from_errno("poll", errno).message());
+    if (ready < 0 && errno != EINTR) return failed(TransportFault::kConnect, from_errno("poll", errno).message());
     if (ready > 0 && all.back().revents == 0) break;
     if (clock_.boot() >= until && until < deadline_) break;
   }

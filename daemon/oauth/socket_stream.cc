@@ -172,8 +172,7 @@ Outcome<std::size_t> Connection::run(Attempt attempt, const Patience& patience, 
 
 Outcome<std::size_t> Connection::send(std::string_view bytes, const Patience& patience) {
   auto sent = run([&] { return try_send(bytes); }, patience, "sending to " + name_);
-  if (sent && *sent == 0 && !bytes.empty())
-    return failed(TransportFault::kReset, name_ + ": connection closed");
+  if (sent && *sent == 0 && !bytes.empty()) return failed(TransportFault::kReset, name_ + ": connection closed");
   return sent;
 }
 

@@ -56,8 +56,7 @@ std::vector<Owned<X509>> read_certificates(std::string_view pem) {
   return certificates;
 }
 
-Outcome<std::vector<Owned<X509>>> load_certificates(const std::string& path, std::size_t limit,
-                                                    const char* what) {
+Outcome<std::vector<Owned<X509>>> load_certificates(const std::string& path, std::size_t limit, const char* what) {
   auto pem = read_file(path, limit);
   if (!pem) return failed(TransportFault::kBadRequest, std::string(what) + ": " + pem.error().message());
   auto certificates = read_certificates(*pem);
@@ -86,8 +85,7 @@ bool is_hashed_directory(const std::string& path) {
   for (std::filesystem::directory_iterator entry(path, problem), end; !problem && entry != end;
        entry.increment(problem)) {
     const std::string name = entry->path().filename().string();
-    if (name.find_first_not_of("0123456789abcdef") == kHashDigits && name.find('.') == kHashDigits)
-      return true;
+    if (name.find_first_not_of("0123456789abcdef") == kHashDigits && name.find('.') == kHashDigits) return true;
   }
   return false;
 }
@@ -109,8 +107,7 @@ Outcome<void> use_client_certificate(SSL_CTX* ctx, const TlsWish& wish) {
   }
   const Owned<BIO> bio = memory_bio(wish.client_key->expose());
   const Owned<EVP_PKEY> key(::PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
-  const bool fits =
-      key && ::SSL_CTX_use_PrivateKey(ctx, key.get()) == 1 && ::SSL_CTX_check_private_key(ctx) == 1;
+  const bool fits = key && ::SSL_CTX_use_PrivateKey(ctx, key.get()) == 1 && ::SSL_CTX_check_private_key(ctx) == 1;
   ::ERR_clear_error();
   if (!fits) {
     return failed(TransportFault::kSecretSource,
@@ -176,9 +173,9 @@ std::string file_stamp(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return "?";
   std::string stamp;
-  for (const auto part : {static_cast<long long>(info.st_dev), static_cast<long long>(info.st_ino),
-                          static_cast<long long>(info.st_size), static_cast<long long>(info.st_mtim.tv_sec),
-                          static_cast<long long>(info.st_mtim.tv_nsec)}) {
+  for (const auto part :
+       {static_cast<long long>(info.st_dev), static_cast<long long>(info.st_ino), static_cast<long long>(info.st_size),
+        static_cast<long long>(info.st_mtim.tv_sec), static_cast<long long>(info.st_mtim.tv_nsec)}) {
     stamp += std::to_string(part) + ',';
   }
   return stamp;
@@ -197,8 +194,7 @@ template <typename T>
 std::shared_ptr<T> TlsContexts::keep(Shelf<T>& shelf, const std::string& key, std::shared_ptr<T> value,
                                      std::size_t limit) {
   const std::lock_guard lock(mutex_);
-  const auto [place, is_new] =
-      shelf.try_emplace(key, Kept<T>{.value = std::move(value), .last_used = ++uses_});
+  const auto [place, is_new] = shelf.try_emplace(key, Kept<T>{.value = std::move(value), .last_used = ++uses_});
   std::shared_ptr<T> kept = place->second.value;  // another thread's, if it was quicker
   if (is_new && shelf.size() > limit) {
     const auto older = [](const auto& a, const auto& b) { return a.second.last_used < b.second.last_used; };
@@ -237,8 +233,8 @@ Outcome<std::shared_ptr<const TlsContexts::Roots>> TlsContexts::roots(const std:
 Outcome<std::shared_ptr<const TlsContext>> TlsContexts::get(const TlsWish& wish) {
   // The time of a directory changes whenever a root is added or removed; a store keeps what it once read from
   // it.
-  const std::string stamp = wish.ca_file.empty() ? file_stamp(system_.directory) + file_stamp(system_.file)
-                                                 : file_stamp(wish.ca_file);
+  const std::string stamp =
+      wish.ca_file.empty() ? file_stamp(system_.directory) + file_stamp(system_.file) : file_stamp(wish.ca_file);
   std::string key = wish.host + '\n' + wish.ca_file + '\n' + stamp;
   if (!wish.client_certificate.empty()) {
     key += '\n' + wish.client_certificate + '\n' + file_stamp(wish.client_certificate) + '\n' +
@@ -253,14 +249,13 @@ Outcome<std::shared_ptr<const TlsContext>> TlsContexts::get(const TlsWish& wish)
     ::SSL_CTX_set1_cert_store(ctx, (*trusted)->get());
     const bool hardened = harden(ctx) && demand_host(ctx, wish);
     ::ERR_clear_error();
-    if (!hardened)
-      return failed(TransportFault::kBadRequest, wish.host + ": TLS cannot be set up for this host");
+    if (!hardened) return failed(TransportFault::kBadRequest, wish.host + ": TLS cannot be set up for this host");
     if (!wish.client_certificate.empty()) {
       if (auto used = use_client_certificate(ctx, wish); !used) return tl::unexpected(used.error());
     }
-    return keep<const TlsContext>(
-        contexts_, key, std::make_shared<const TlsContext>(TlsContext{poco, wish.host, wish.host_is_ip}),
-        kMaxTlsContexts);
+    return keep<const TlsContext>(contexts_, key,
+                                  std::make_shared<const TlsContext>(TlsContext{poco, wish.host, wish.host_is_ip}),
+                                  kMaxTlsContexts);
   } catch (const Poco::Exception&) {
     return failed(TransportFault::kBadRequest, wish.host + ": TLS cannot be set up");
   }

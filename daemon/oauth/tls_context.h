@@ -61,8 +61,7 @@ class TlsContexts {
   template <typename T>
   std::shared_ptr<T> find(Shelf<T>& shelf, const std::string& key);
   template <typename T>
-  std::shared_ptr<T> keep(Shelf<T>& shelf, const std::string& key, std::shared_ptr<T> value,
-                          std::size_t limit);
+  std::shared_ptr<T> keep(Shelf<T>& shelf, const std::string& key, std::shared_ptr<T> value, std::size_t limit);
 
   Outcome<std::shared_ptr<const Roots>> roots(const std::string& ca_file, const std::string& stamp);
 

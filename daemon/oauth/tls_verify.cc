@@ -20,30 +20,23 @@ VerifyWatch::~VerifyWatch() {
 
 int VerifyWatch::callback(int ok, X509_STORE_CTX* store) {
   VerifyWatch* watch = watch_of_this_thread;
-  if (ok == 0 && watch != nullptr && watch->error_ == X509_V_OK)
-    watch->error_ = ::X509_STORE_CTX_get_error(store);
+  if (ok == 0 && watch != nullptr && watch->error_ == X509_V_OK) watch->error_ = ::X509_STORE_CTX_get_error(store);
   return ok;
 }
 
 std::string verify_words(int x509_error) {
   switch (x509_error) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-      return "certificate expired";
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-      return "certificate is not valid yet (is this machine's clock right?)";
+    case X509_V_ERR_CERT_HAS_EXPIRED: return "certificate expired";
+    case X509_V_ERR_CERT_NOT_YET_VALID: return "certificate is not valid yet (is this machine's clock right?)";
     case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-      return "certificate was issued for another host";
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-      return "self-signed certificate";
+    case X509_V_ERR_IP_ADDRESS_MISMATCH: return "certificate was issued for another host";
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT: return "self-signed certificate";
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
       return "self-signed certificate in the chain: its authority is not trusted here";
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-      return "certificate was issued by an unknown authority";
-    default:
-      return std::string("certificate does not verify: ") + ::X509_verify_cert_error_string(x509_error);
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE: return "certificate was issued by an unknown authority";
+    default: return std::string("certificate does not verify: ") + ::X509_verify_cert_error_string(x509_error);
   }
 }
 

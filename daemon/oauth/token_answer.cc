@@ -55,8 +55,7 @@ std::string token_type_of(std::string_view told) {
 
 std::vector<std::string> split_scopes(std::string_view text, std::string_view separator) {
   std::vector<std::string> scopes;
-  const std::string ends =
-      std::string(separator) + " \t\r\n";  // a scope never holds white space (RFC 6749, 3.3)
+  const std::string ends = std::string(separator) + " \t\r\n";  // a scope never holds white space (RFC 6749, 3.3)
   while (!text.empty() && scopes.size() < kMaxScopes) {
     const std::string_view scope = text.substr(0, text.find_first_of(ends));
     text.remove_prefix(std::min(scope.size() + 1, text.size()));
@@ -74,8 +73,7 @@ std::vector<std::string> granted_scopes(const provider::Answer& rules, const Jso
     scopes = split_scopes(value->text(), rules.scope_separator);
   } else if (value != nullptr && value->kind() == JsonValue::Kind::kArray) {
     for (const JsonValue& item : value->items()) {
-      if (item.kind() != JsonValue::Kind::kString || item.text().empty() || scopes.size() == kMaxScopes)
-        continue;
+      if (item.kind() != JsonValue::Kind::kString || item.text().empty() || scopes.size() == kMaxScopes) continue;
       scopes.push_back(clean_foreign_text(item.text(), {}, kMaxScopeBytes));
     }
   }
@@ -144,8 +142,7 @@ TokenOutcome read_tokens(const provider::Profile& profile, const HttpResponse& r
 
 }  // namespace
 
-TokenOutcome read_token_answer(const provider::Profile& profile, const HttpResponse& response,
-                               const Asked& asked) {
+TokenOutcome read_token_answer(const provider::Profile& profile, const HttpResponse& response, const Asked& asked) {
   const AnswerBody body = read_answer_body(response, profile.answer.format);
   // A token is taken even beside words of failure: what was rotated away at the provider must not be lost
   // here, and a token that does not work is noticed by whoever uses it. Only the profile's own success test

@@ -25,8 +25,7 @@ struct Asked {
 // In this order: the body whatever the status, the profile's match table, the status, the general rules.
 // `jitter` is left 0 for the caller to draw. A missing refresh token stays empty: the caller
 // keeps the old one.
-TokenOutcome read_token_answer(const provider::Profile& profile, const HttpResponse& response,
-                               const Asked& asked);
+TokenOutcome read_token_answer(const provider::Profile& profile, const HttpResponse& response, const Asked& asked);
 
 // A transport error as a failure.
 Failure read_transport_error(const TransportError& error);

@@ -13,16 +13,17 @@
 namespace credsync::oauth {
 
 struct TokenCall {
-  std::shared_ptr<const config::Account> account;   // profile, client, scopes, vars; secrets are read when the call is made
+  std::shared_ptr<const config::Account>
+      account;  // profile, client, scopes, vars; secrets are read when the call is made
   GrantInput input;
-  bool fresh_connection = false;                    // a refresh that rotates
-  bool password_from_source = false;                // fill PasswordInput's password from account->password
+  bool fresh_connection = false;      // a refresh that rotates
+  bool password_from_source = false;  // fill PasswordInput's password from account->password
 };
 
 struct RevokeCall {
   // Built from the account's present configuration when it is still the same grant, else the stored order.
-  std::shared_ptr<const config::Account> account;   // may be null
-  Secret order;                                     // serialised RevocationOrder; used when account is null
+  std::shared_ptr<const config::Account> account;  // may be null
+  Secret order;                                    // serialised RevocationOrder; used when account is null
   TokenKind kind = TokenKind::kAccess;
   Secret token;
 };

@@ -14,10 +14,8 @@ using provider::RequestKind;
 struct GrantParameters {
   ParameterList& out;
 
-  void operator()(const ClientCredentialsInput&) {
-    out.set("grant_type", "client_credentials");
-  }                                              // RFC 6749, 4.4.2
-  void operator()(const PasswordInput& input) {  // RFC 6749, 4.3.2
+  void operator()(const ClientCredentialsInput&) { out.set("grant_type", "client_credentials"); }  // RFC 6749, 4.4.2
+  void operator()(const PasswordInput& input) {                                                    // RFC 6749, 4.3.2
     out.set("grant_type", "password");
     out.set("username", input.username);
     out.set("password", input.password.expose());
@@ -26,8 +24,7 @@ struct GrantParameters {
     out.set("grant_type", "refresh_token");
     out.set("refresh_token", input.refresh_token.expose());
   }
-  void operator()(
-      const AccessRefreshInput& input) {  // no RFC: the profile sets grant_type and renames as it needs
+  void operator()(const AccessRefreshInput& input) {  // no RFC: the profile sets grant_type and renames as it needs
     out.set("grant_type", "refresh_token");
     out.set("access_token", input.access_token.expose());
   }
@@ -48,12 +45,9 @@ bool sends_scope(const provider::Profile& profile, RequestKind kind) {
   switch (kind) {
     case RequestKind::kClientCredentials:
     case RequestKind::kPassword:
-    case RequestKind::kDeviceStart:
-      return true;
-    case RequestKind::kRefresh:
-      return profile.refresh.send_scope;
-    default:
-      return false;
+    case RequestKind::kDeviceStart: return true;
+    case RequestKind::kRefresh: return profile.refresh.send_scope;
+    default: return false;
   }
 }
 
@@ -111,8 +105,7 @@ RequestKind kind_of(const GrantInput& input) {
 
 Result<HttpRequest> build_token_request(const provider::Profile& profile, const Vars& vars,
                                         const ClientCredentials& client, const GrantInput& input,
-                                        const std::vector<std::string>& scopes, WallTime now,
-                                        Random& random) {
+                                        const std::vector<std::string>& scopes, WallTime now, Random& random) {
   const RequestKind kind = kind_of(input);
   const provider::Endpoint* endpoint = endpoint_for(profile, kind);
   if (endpoint == nullptr) return invalid("the provider has no endpoint for this request");
@@ -131,8 +124,8 @@ Result<HttpRequest> build_token_request(const provider::Profile& profile, const 
 }
 
 Result<HttpRequest> build_introspection_request(const provider::Profile& profile, const Vars& vars,
-                                                const ClientCredentials& client, const Secret& token,
-                                                WallTime now, Random& random) {
+                                                const ClientCredentials& client, const Secret& token, WallTime now,
+                                                Random& random) {
   if (profile.endpoints.introspect.url.empty()) return invalid("the provider has no introspection endpoint");
   const Expander expander(profile, vars, client.client_id);
   auto frame = make_frame(profile, expander, profile.endpoints.introspect, RequestKind::kIntrospect);

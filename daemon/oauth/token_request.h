@@ -44,8 +44,8 @@ struct DeviceStartInput {};
 struct DevicePollInput {
   Secret device_code;
 };
-using GrantInput = std::variant<ClientCredentialsInput, PasswordInput, RefreshInput, AccessRefreshInput,
-                                CodeInput, DeviceStartInput, DevicePollInput>;
+using GrantInput = std::variant<ClientCredentialsInput, PasswordInput, RefreshInput, AccessRefreshInput, CodeInput,
+                                DeviceStartInput, DevicePollInput>;
 provider::RequestKind kind_of(const GrantInput& input);
 
 using Vars = std::map<std::string, std::string>;
@@ -87,13 +87,13 @@ Result<RevocationOrder> parse_revocation_order(const Secret& text);
 
 // Errors: the provider takes no tokens of that kind, a token that cannot stand in a header or URL, a key that
 // cannot sign.
-Result<HttpRequest> build_revocation_request(const RevocationOrder& order, TokenKind kind,
-                                             const Secret& token, WallTime now, Random& random);
+Result<HttpRequest> build_revocation_request(const RevocationOrder& order, TokenKind kind, const Secret& token,
+                                             WallTime now, Random& random);
 
 // RFC 7662. Answers are read by read_introspection in token_answer.h.
 Result<HttpRequest> build_introspection_request(const provider::Profile& profile, const Vars& vars,
-                                                const ClientCredentials& client, const Secret& token,
-                                                WallTime now, Random& random);
+                                                const ClientCredentials& client, const Secret& token, WallTime now,
+                                                Random& random);
 
 // https://host[:port] of the token endpoint, after the variables are filled in, the scheme's own port left
 // out; empty if it cannot be built.

@@ -101,8 +101,8 @@ struct Transport::Parts {
   Outcome<std::unique_ptr<Connection>> open(const EndpointUrl& url, const ConnectionKey& key,
                                             const Patience& patience) const;
   Outcome<HttpResponse> converse(std::unique_ptr<Connection> connection, const ConnectionKey& key,
-                                 std::string_view message, const HttpRequest& request,
-                                 const ExchangeOptions& options, Patience& patience);
+                                 std::string_view message, const HttpRequest& request, const ExchangeOptions& options,
+                                 Patience& patience);
   Outcome<HttpResponse> exchange(const HttpRequest& request, const ExchangeOptions& options);
 
   const Clock& clock;
@@ -120,8 +120,7 @@ Outcome<std::unique_ptr<Connection>> Transport::Parts::dial(const std::string& h
   if (!addresses) return tl::unexpected(addresses.error());
   if (loopback_only) {
     std::erase_if(*addresses, [](const Address& address) { return !address.is_loopback(); });
-    if (addresses->empty())
-      return failed(TransportFault::kBadRequest, name + ": http:// is for this machine only");
+    if (addresses->empty()) return failed(TransportFault::kBadRequest, name + ": http:// is for this machine only");
   }
   auto socket = connect_any(*addresses, name, patience);
   if (!socket) return tl::unexpected(socket.error());
@@ -141,16 +140,14 @@ Outcome<std::unique_ptr<Connection>> Transport::Parts::open(const EndpointUrl& u
     (*connection)->rename(url.authority());  // from here on it speaks with the provider
   }
   if (connection && url.tls) {
-    if (auto secured = (*connection)->secure(key.context, patience); !secured)
-      return tl::unexpected(secured.error());
+    if (auto secured = (*connection)->secure(key.context, patience); !secured) return tl::unexpected(secured.error());
   }
   return connection;
 }
 
-Outcome<HttpResponse> Transport::Parts::converse(std::unique_ptr<Connection> connection,
-                                                 const ConnectionKey& key, std::string_view message,
-                                                 const HttpRequest& request, const ExchangeOptions& options,
-                                                 Patience& patience) {
+Outcome<HttpResponse> Transport::Parts::converse(std::unique_ptr<Connection> connection, const ConnectionKey& key,
+                                                 std::string_view message, const HttpRequest& request,
+                                                 const ExchangeOptions& options, Patience& patience) {
   Conversation conversation(*connection, clock, patience);
   auto response = conversation.run(message, request.method);
   // Not after an error, and not what was made for one request only.
@@ -183,8 +180,7 @@ Outcome<HttpResponse> Transport::Parts::exchange(const HttpRequest& request, con
     if (auto connection = kept.take(key)) {
       auto response = converse(std::move(connection), key, message->text(), request, options, patience);
       // It died before it accepted a byte: nothing was sent, so a new one may be tried, once.
-      const bool try_new =
-          !response && !response.error().sent && response.error().fault == TransportFault::kReset;
+      const bool try_new = !response && !response.error().sent && response.error().fault == TransportFault::kReset;
       if (!try_new) return response;
     }
   }

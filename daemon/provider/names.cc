@@ -48,27 +48,23 @@ std::span<const Named<RequestKind>> names_of(RequestKind) {
 }
 
 std::span<const Named<BasicEncoding>> names_of(BasicEncoding) {
-  static constexpr Named<BasicEncoding> kNames[] = {{BasicEncoding::kForm, "form"},
-                                                    {BasicEncoding::kRaw, "raw"}};
+  static constexpr Named<BasicEncoding> kNames[] = {{BasicEncoding::kForm, "form"}, {BasicEncoding::kRaw, "raw"}};
   return kNames;
 }
 
 std::span<const Named<Pkce>> names_of(Pkce) {
-  static constexpr Named<Pkce> kNames[] = {
-      {Pkce::kS256, "S256"}, {Pkce::kPlain, "plain"}, {Pkce::kOff, "off"}};
+  static constexpr Named<Pkce> kNames[] = {{Pkce::kS256, "S256"}, {Pkce::kPlain, "plain"}, {Pkce::kOff, "off"}};
   return kNames;
 }
 
 std::span<const Named<StateUse>> names_of(StateUse) {
   using enum StateUse;
-  static constexpr Named<StateUse> kNames[] = {
-      {kRequired, "required"}, {kNotEchoed, "not-echoed"}, {kOff, "off"}};
+  static constexpr Named<StateUse> kNames[] = {{kRequired, "required"}, {kNotEchoed, "not-echoed"}, {kOff, "off"}};
   return kNames;
 }
 
 std::span<const Named<RedirectPort>> names_of(RedirectPort) {
-  static constexpr Named<RedirectPort> kNames[] = {{RedirectPort::kAny, "any"},
-                                                   {RedirectPort::kExact, "exact"}};
+  static constexpr Named<RedirectPort> kNames[] = {{RedirectPort::kAny, "any"}, {RedirectPort::kExact, "exact"}};
   return kNames;
 }
 
@@ -102,9 +98,8 @@ std::span<const Named<Rotation>> names_of(Rotation) {
 
 std::span<const Named<RevokeHow>> names_of(RevokeHow) {
   using enum RevokeHow;
-  static constexpr Named<RevokeHow> kNames[] = {{kNone, "none"}, {kRfc7009, "rfc7009"},
-                                                {kGet, "get"},   {kDelete, "delete"},
-                                                {kPath, "path"}, {kBearer, "bearer"}};
+  static constexpr Named<RevokeHow> kNames[] = {{kNone, "none"},     {kRfc7009, "rfc7009"}, {kGet, "get"},
+                                                {kDelete, "delete"}, {kPath, "path"},       {kBearer, "bearer"}};
   return kNames;
 }
 

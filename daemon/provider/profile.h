@@ -15,15 +15,7 @@ namespace credsync::provider {
 
 enum class Encoding { kForm, kJson, kQuery, kMultipart };
 enum class ClientAuth { kNone, kBasic, kPost, kPrivateKeyJwt, kClientSecretJwt, kTls };
-enum class Grant {
-  kAuthorizationCode,
-  kImplicit,
-  kDeviceCode,
-  kPassword,
-  kClientCredentials,
-  kRefreshToken,
-  kStatic
-};
+enum class Grant { kAuthorizationCode, kImplicit, kDeviceCode, kPassword, kClientCredentials, kRefreshToken, kStatic };
 
 // What a request is for. Parameters can be set, renamed or left out for each.
 enum class RequestKind {
@@ -44,8 +36,8 @@ using StringMap = std::map<std::string, std::string>;
 
 // A template variable, written {name} in URLs and parameters; the account's `vars` give it a value.
 struct Variable {
-  std::string pattern;  // an anchored regular expression (ECMAScript); empty: [A-Za-z0-9][A-Za-z0-9.-]*
-  Strings allowed;      // "enum": if not empty, one of these
+  std::string pattern;                  // an anchored regular expression (ECMAScript); empty: [A-Za-z0-9][A-Za-z0-9.-]*
+  Strings allowed;                      // "enum": if not empty, one of these
   std::optional<std::string> fallback;  // "default"
 };
 
@@ -57,14 +49,10 @@ struct Endpoint {
 };
 
 struct Endpoints {
-  Endpoint authorize, token, refresh /* empty: the token endpoint */, revoke, device, introspect, userinfo,
-      push;
+  Endpoint authorize, token, refresh /* empty: the token endpoint */, revoke, device, introspect, userinfo, push;
 };
 
-enum class BasicEncoding {
-  kForm,
-  kRaw
-};  // RFC 6749, 2.3.1 form-encodes before Basic; some servers need it raw
+enum class BasicEncoding { kForm, kRaw };  // RFC 6749, 2.3.1 form-encodes before Basic; some servers need it raw
 
 struct Client {
   std::vector<ClientAuth> auth = {
@@ -108,8 +96,8 @@ struct SuccessTest {
 
 struct Answer {
   AnswerFormat format = AnswerFormat::kAuto;
-  std::string root;  // dotted path to the token object: "data.0"; empty: the top
-  StringMap fields;  // standard name -> dotted path below the root: {"access_token": "accessToken"}
+  std::string root;                    // dotted path to the token object: "data.0"; empty: the top
+  StringMap fields;                    // standard name -> dotted path below the root: {"access_token": "accessToken"}
   std::optional<SuccessTest> success;  // tested at the top, before the root is taken
   Strings keep;                        // extra fields handed to callers: instance_url
   TimeUnit expires_unit = TimeUnit::kSeconds;
@@ -126,12 +114,11 @@ enum class Rotation { kNone, kAlways, kSometimes, kUnknown };
 struct Refresh {
   RefreshHow how = RefreshHow::kRefreshToken;
   Rotation rotation = Rotation::kUnknown;  // unknown counts as always
-  std::optional<Duration> overlap;  // old refresh token works on for this long; unset: unknown, counts as 0
-  std::optional<Duration>
-      access_overlap;  // 0: a refresh kills the access token in callers' hands; unset: it lives on
-  std::optional<Duration> idle_life;      // of the refresh token, unused
-  std::optional<Duration> absolute_life;  // of the refresh token, from sign-in
-  bool send_scope = false;                // RFC 6749, 6: optional; most servers want it left out
+  std::optional<Duration> overlap;         // old refresh token works on for this long; unset: unknown, counts as 0
+  std::optional<Duration> access_overlap;  // 0: a refresh kills the access token in callers' hands; unset: it lives on
+  std::optional<Duration> idle_life;       // of the refresh token, unused
+  std::optional<Duration> absolute_life;   // of the refresh token, from sign-in
+  bool send_scope = false;                 // RFC 6749, 6: optional; most servers want it left out
 };
 
 enum class RevokeHow { kNone, kRfc7009, kGet, kDelete, kPath, kBearer };

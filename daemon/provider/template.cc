@@ -49,9 +49,7 @@ Result<std::vector<Piece>> split(std::string_view text) {
 // What a variable without a pattern takes: one host label or several, an id. Nothing that could end a host or
 // a path.
 bool matches_default_pattern(std::string_view value) {
-  const auto alnum = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-  };
+  const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
   return !value.empty() && alnum(value.front()) &&
          std::all_of(value.begin(), value.end(), [&](char c) { return alnum(c) || c == '.' || c == '-'; });
 }
@@ -87,8 +85,7 @@ Result<std::vector<std::string>> names_in_template(std::string_view text) {
 }
 
 Result<void> check_value(const Variable& variable, std::string_view value) {
-  if (value.size() > kMaxVariableBytes)
-    return invalid("longer than " + std::to_string(kMaxVariableBytes) + " bytes");
+  if (value.size() > kMaxVariableBytes) return invalid("longer than " + std::to_string(kMaxVariableBytes) + " bytes");
   if (!variable.allowed.empty()) {
     const auto found = std::find(variable.allowed.begin(), variable.allowed.end(), value);
     if (found == variable.allowed.end()) return invalid("must be one of " + joined(variable.allowed));
@@ -110,8 +107,7 @@ Result<StringMap> resolve(const std::map<std::string, Variable>& declared, const
   }
   for (const auto& [name, variable] : declared) {
     if (values.contains(name)) continue;
-    if (!variable.fallback)
-      return invalid(name + ": the provider needs this variable and has no default for it");
+    if (!variable.fallback) return invalid(name + ": the provider needs this variable and has no default for it");
     values.emplace(name, *variable.fallback);
   }
   return values;
@@ -130,8 +126,7 @@ Result<std::string> expand(std::string_view text, const std::map<std::string, Va
     if (value == given.end() && !variable->second.fallback)
       return invalid("{" + name + "} has no value and no default");
     const std::string& chosen = value == given.end() ? *variable->second.fallback : value->second;
-    if (auto checked = check_value(variable->second, chosen); !checked)
-      return checked.error().within("{" + name + "}");
+    if (auto checked = check_value(variable->second, chosen); !checked) return checked.error().within("{" + name + "}");
     used.emplace(name, chosen);
   }
   return expand_resolved(text, used);

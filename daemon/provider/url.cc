@@ -26,10 +26,8 @@ bool is_alnum(char c) {
 // Letters, digits, '-', '.' and '_' (seen in the wild), no empty label. Names in other scripts are written in
 // punycode.
 bool is_host_name(std::string_view host) {
-  if (host.empty() || host.size() > kMaxHostBytes || host.front() == '.' || host.find("..") != host.npos)
-    return false;
-  return std::all_of(host.begin(), host.end(),
-                     [](char c) { return is_alnum(c) || c == '-' || c == '.' || c == '_'; });
+  if (host.empty() || host.size() > kMaxHostBytes || host.front() == '.' || host.find("..") != host.npos) return false;
+  return std::all_of(host.begin(), host.end(), [](char c) { return is_alnum(c) || c == '-' || c == '.' || c == '_'; });
 }
 
 bool is_visible_ascii(std::string_view text) {
@@ -47,8 +45,7 @@ Result<unsigned> parse_port(std::string_view text, unsigned standard) {
 }
 
 Result<void> read_authority(std::string_view authority, Url& url) {
-  if (authority.find('@') != authority.npos)
-    return invalid("user information before the host is not allowed");
+  if (authority.find('@') != authority.npos) return invalid("user information before the host is not allowed");
   const unsigned standard = url.scheme == "http" ? kHttpPort : kHttpsPort;
   std::string_view port;
   if (authority.starts_with('[')) {
@@ -57,8 +54,7 @@ Result<void> read_authority(std::string_view authority, Url& url) {
     url.host = lower(authority.substr(1, end - 1));
     url.ipv6 = true;
     in6_addr unused{};
-    if (::inet_pton(AF_INET6, url.host.c_str(), &unused) != 1)
-      return invalid("the host is not an IPv6 address");
+    if (::inet_pton(AF_INET6, url.host.c_str(), &unused) != 1) return invalid("the host is not an IPv6 address");
     port = authority.substr(end + 1);
     if (!port.empty() && !port.starts_with(':')) return invalid("the host is not valid");
   } else {
@@ -77,8 +73,7 @@ Result<void> read_authority(std::string_view authority, Url& url) {
 }  // namespace
 
 Result<Url> parse_url(std::string_view text) {
-  if (text.size() > kMaxUrlBytes)
-    return invalid("the URL is longer than " + std::to_string(kMaxUrlBytes) + " bytes");
+  if (text.size() > kMaxUrlBytes) return invalid("the URL is longer than " + std::to_string(kMaxUrlBytes) + " bytes");
   if (!is_visible_ascii(text) || text.find('\\') != text.npos) {
     return invalid("the URL holds a space, a backslash or a character that must be escaped");
   }
@@ -110,8 +105,7 @@ Result<Url> check_endpoint_url(std::string_view text, bool allow_http_loopback) 
   if (!url || url->scheme == "https") return url;
   if (!is_loopback(*url)) return invalid("http:// is never used with another host; write https://");
   if (!allow_http_loopback) {
-    return invalid(
-        "http:// is only for tests on this host, and only with allow_http_loopback = true in the account");
+    return invalid("http:// is only for tests on this host, and only with allow_http_loopback = true in the account");
   }
   return url;
 }

@@ -9,8 +9,7 @@
 
 namespace credsync::provider {
 
-constexpr std::size_t kMaxUrlBytes =
-    2048;  // no endpoint is near it; servers cut at 4 to 8 KiB with the query
+constexpr std::size_t kMaxUrlBytes = 2048;  // no endpoint is near it; servers cut at 4 to 8 KiB with the query
 
 struct Url {
   std::string scheme;  // lower case

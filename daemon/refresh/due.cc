@@ -63,7 +63,8 @@ Way way_for(const Account& account, bool ordered) {
   const RefreshHow how = config.profile->refresh.how;
   const account::Live* live = account.live();
   const bool dead = state == State::kNeedsLogin && !ordered;
-  if (live != nullptr && !dead && how == RefreshHow::kRefreshToken && !live->tokens.refresh_token.empty()) return Way::kRefreshToken;
+  if (live != nullptr && !dead && how == RefreshHow::kRefreshToken && !live->tokens.refresh_token.empty())
+    return Way::kRefreshToken;
   if (live != nullptr && !dead && how == RefreshHow::kAccessToken) return Way::kAccessToken;
   if (config.grant == Grant::kPassword && has_password(account, ordered)) return Way::kPassword;
   return Way::kNone;
@@ -80,7 +81,8 @@ std::optional<BootTime> due(const Account& account, WallTime wall, BootTime now)
     when = due_while_live(account, wall, now);
   }
   if (when && account.attempts.not_before) when = std::max(*when, *account.attempts.not_before);
-  if (when && account.attempts.paused_until && *account.attempts.paused_until > now) when = std::max(*when, *account.attempts.paused_until);
+  if (when && account.attempts.paused_until && *account.attempts.paused_until > now)
+    when = std::max(*when, *account.attempts.paused_until);
   return when;
 }
 

@@ -3,7 +3,7 @@
 namespace credsync::refresh {
 namespace {
 
-constexpr Duration kSlotWait = 200ms;   // until a transaction under way frees a slot
+constexpr Duration kSlotWait = 200ms;  // until a transaction under way frees a slot
 
 oauth::Failure failure_not_sent(std::string code, std::string words) {
   oauth::Failure failure;
@@ -22,7 +22,8 @@ EndpointGate::Outcome outcome_for_gate(const oauth::TokenOutcome& outcome) {
 }  // namespace
 
 struct Exchanger::Gate {
-  Gate(std::optional<double> rate, Agenda& agenda, std::function<void()> on_time) : gate(rate), wake(agenda, std::move(on_time)) {}
+  Gate(std::optional<double> rate, Agenda& agenda, std::function<void()> on_time)
+      : gate(rate), wake(agenda, std::move(on_time)) {}
   EndpointGate gate;
   Agenda::Entry wake;
 };
@@ -35,8 +36,8 @@ struct Exchanger::Running {
   std::unique_ptr<EndpointGate::Place> place;
   std::unique_ptr<Agenda::Entry> slot_wait;
   std::optional<store::SlotId> slot;
-  bool inside = false;   // the gate let us in
-  bool sent = false;     // handed to the endpoint
+  bool inside = false;  // the gate let us in
+  bool sent = false;    // handed to the endpoint
 };
 
 Exchanger::Exchanger(oauth::TokenEndpoint& endpoint, store::TokenStore& store, Agenda& agenda, const Clock& clock)
@@ -98,7 +99,8 @@ void Exchanger::reserve(std::uint64_t id) {
     }
     if (slot.error().code() != ErrorCode::kExhausted || stopped_) return not_sent(id, slot.error());
     // All slots are taken by answers on their way to the database: rotating grants wait.
-    r.slot_wait = std::make_unique<Agenda::Entry>(agenda_, [this, id] { stopped_ ? not_sent(id, unavailable("credsyncd is stopping")) : reserve(id); });
+    r.slot_wait = std::make_unique<Agenda::Entry>(
+        agenda_, [this, id] { stopped_ ? not_sent(id, unavailable("credsyncd is stopping")) : reserve(id); });
     r.slot_wait->set(clock_.boot() + kSlotWait);
   });
 }
@@ -120,7 +122,7 @@ void Exchanger::answered(std::uint64_t id, oauth::CallResult result) {
   Gate& gate = *running.gate;
   gate.gate.leave(outcome_for_gate(result.outcome));
   if (const auto* failure = std::get_if<oauth::Failure>(&result.outcome); failure != nullptr && failure->rate_limited) {
-    constexpr Duration kPauseUnasked = 5s;   // a 429 that does not say how long
+    constexpr Duration kPauseUnasked = 5s;  // a 429 that does not say how long
     gate.gate.pause(clock_.boot() + failure->retry_after.value_or(kPauseUnasked));
   }
   gate.wake.set(clock_.boot());
@@ -145,18 +147,21 @@ void Exchanger::finish(std::uint64_t id, Exchanged exchanged) {
 
 void Exchanger::stop() {
   stopped_ = true;
-  for (auto& [key, gate] : gates_) gate->wake.set(clock_.boot());
+  for (auto& [key, gate] : gates_)
+    gate->wake.set(clock_.boot());
   std::vector<std::uint64_t> outside;
   for (const auto& [id, running] : running_) {
     if (!running->inside) outside.push_back(id);
   }
-  for (const std::uint64_t id : outside) not_sent(id, unavailable("credsyncd is stopping"));
+  for (const std::uint64_t id : outside)
+    not_sent(id, unavailable("credsyncd is stopping"));
 }
 
 std::map<std::string, Exchanger::GateView> Exchanger::gates() const {
   std::map<std::string, GateView> views;
   for (const auto& [key, gate] : gates_) {
-    views[key] = {gate->gate.waiting(), gate->gate.running(), gate->gate.window(), gate->gate.paused_until().has_value()};
+    views[key] = {gate->gate.waiting(), gate->gate.running(), gate->gate.window(),
+                  gate->gate.paused_until().has_value()};
   }
   return views;
 }

@@ -19,16 +19,16 @@ struct ExchangeOrder {
   std::shared_ptr<const config::Account> account;
   oauth::GrantInput input;
   bool password_from_source = false;
-  bool rotates = false;                          // a reserved slot and a new connection, please
-  account::Generation generation = 0;            // whose refresh token is sent; for the intent
-  std::optional<store::SlotId> resend_slot;      // the intent is there already: count the resend durably, then send
-  WallTime urgency = kWallMax;                   // when the account's present token ends; earlier goes first
+  bool rotates = false;                      // a reserved slot and a new connection, please
+  account::Generation generation = 0;        // whose refresh token is sent; for the intent
+  std::optional<store::SlotId> resend_slot;  // the intent is there already: count the resend durably, then send
+  WallTime urgency = kWallMax;               // when the account's present token ends; earlier goes first
 };
 
 struct Exchanged {
   oauth::TokenOutcome outcome;
-  Secret order;                                  // what revoking the new tokens needs
-  std::optional<store::SlotId> slot;             // reserved for the answer; the receiver installs or drops it
+  Secret order;                       // what revoking the new tokens needs
+  std::optional<store::SlotId> slot;  // reserved for the answer; the receiver installs or drops it
 };
 
 class Exchanger {
@@ -44,7 +44,11 @@ class Exchanger {
   // Exchanges that were sent and have no answer yet, or wait in a queue.
   std::size_t under_way() const { return running_.size(); }
   // "https://host:port client_id": the key of a gate, for metrics.
-  struct GateView { std::size_t waiting; unsigned running, window; bool paused; };
+  struct GateView {
+    std::size_t waiting;
+    unsigned running, window;
+    bool paused;
+  };
   std::map<std::string, GateView> gates() const;
 
  private:

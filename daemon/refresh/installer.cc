@@ -11,7 +11,8 @@ namespace {
 
 std::vector<store::Retirement> clone(const std::vector<store::Retirement>& retirements) {
   std::vector<store::Retirement> copies;
-  for (const store::Retirement& r : retirements) copies.push_back(r.clone());
+  for (const store::Retirement& r : retirements)
+    copies.push_back(r.clone());
   return copies;
 }
 
@@ -35,7 +36,8 @@ bool Installer::current(const Candidate& candidate) const {
 
 void Installer::place(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
   candidate.tokens.jitter = jitter_of(random_.unit());
-  current(candidate) ? install(std::move(candidate), std::move(done)) : place_late(std::move(candidate), std::move(done));
+  current(candidate) ? install(std::move(candidate), std::move(done))
+                     : place_late(std::move(candidate), std::move(done));
 }
 
 void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
@@ -45,8 +47,8 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
   commit->standing = {account::State::kOk, clock_.wall(), std::nullopt};
   if (account.standing().state == account::State::kOk) commit->standing.since = account.standing().since;
   if (const account::Live* live = account.live(); live != nullptr) {
-    const retire::Leaving old{account.name(), account.config().identity, account.generation(), &live->tokens,
-                              live->promised_until, &candidate.order};
+    const retire::Leaving old{account.name(), account.config().identity, account.generation(),
+                              &live->tokens,  live->promised_until,      &candidate.order};
     commit->retire = retire::plan_superseded(account.config(), old, candidate.tokens, clock_.wall());
   }
   if (candidate.new_sign_in) {
@@ -62,7 +64,8 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
   change.slot = candidate.slot;
   change.standing = commit->standing;
   change.password_used = candidate.password_used || account.password_used();
-  change.replace_kept_password = candidate.new_sign_in && (!candidate.kept_password.empty() || candidate.forget_kept_password);
+  change.replace_kept_password =
+      candidate.new_sign_in && (!candidate.kept_password.empty() || candidate.forget_kept_password);
   change.kept_password = candidate.kept_password.clone();
   commit->candidate = std::move(candidate);
   commit->done = std::move(done);
@@ -118,8 +121,10 @@ void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std:
   }
   // Signed out: all of it may die. Replaced by a newer sign-in at the same provider: only what cannot harm that one.
   const Account* account = accounts_.find(name);
-  const bool replaced = account != nullptr && account->live() != nullptr && account->config().identity == candidate.config->identity;
-  const retire::Leaving late{name, candidate.config->identity, candidate.replaces + 1, &candidate.tokens, clock_.wall(), &candidate.order};
+  const bool replaced =
+      account != nullptr && account->live() != nullptr && account->config().identity == candidate.config->identity;
+  const retire::Leaving late{
+      name, candidate.config->identity, candidate.replaces + 1, &candidate.tokens, clock_.wall(), &candidate.order};
   auto plan = replaced ? retire::plan_superseded(*candidate.config, late, account->live()->tokens, clock_.wall())
                        : retire::plan_sign_out(*candidate.config->profile, late, clock_.wall());
   log::notice("a late answer is retired: its grant was signed out or replaced", {{"ACCOUNT", name}});
@@ -134,7 +139,8 @@ void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std:
 
 void Installer::queue(std::vector<store::Retirement> retire, const store::Ids& ids) {
   if (retire.empty()) return;
-  for (std::size_t i = 0; i < retire.size() && i < ids.size(); ++i) retire[i].id = ids[i];
+  for (std::size_t i = 0; i < retire.size() && i < ids.size(); ++i)
+    retire[i].id = ids[i];
   queued_(std::move(retire));
 }
 

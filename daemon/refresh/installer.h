@@ -17,15 +17,15 @@
 namespace credsync::refresh {
 
 struct Candidate {
-  std::shared_ptr<const config::Account> config;   // as it was when the request was made
-  unsigned sign_in = 0;                            // account::Account::sign_in() then
-  account::Generation replaces = 0;                // the generation that was refreshed
-  bool new_sign_in = false;                        // replaces whatever grant the account has
-  account::TokenSet tokens;                        // complete: a refresh token that was not answered is carried over
+  std::shared_ptr<const config::Account> config;  // as it was when the request was made
+  unsigned sign_in = 0;                           // account::Account::sign_in() then
+  account::Generation replaces = 0;               // the generation that was refreshed
+  bool new_sign_in = false;                       // replaces whatever grant the account has
+  account::TokenSet tokens;                       // complete: a refresh token that was not answered is carried over
   Secret order;
   std::optional<store::SlotId> slot;
   bool password_used = false;
-  Secret kept_password;                            // to keep; only with new_sign_in
+  Secret kept_password;  // to keep; only with new_sign_in
   bool forget_kept_password = false;
 };
 

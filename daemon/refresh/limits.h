@@ -15,9 +15,9 @@
 
 namespace credsync::refresh {
 
-constexpr unsigned kFirstWindow = 4;    // at once, to begin with
-constexpr unsigned kLargestWindow = 24; // of 32 workers: one endpoint never takes them all
-constexpr unsigned kSmallestWindow = 1; // after a time-out
+constexpr unsigned kFirstWindow = 4;     // at once, to begin with
+constexpr unsigned kLargestWindow = 24;  // of 32 workers: one endpoint never takes them all
+constexpr unsigned kSmallestWindow = 1;  // after a time-out
 
 class EndpointGate {
  public:
@@ -59,7 +59,7 @@ class EndpointGate {
   unsigned running_ = 0;
   unsigned window_ = kFirstWindow;
   std::optional<BootTime> paused_until_;
-  double bucket_ = 1;               // requests that may go at once; see take_token
+  double bucket_ = 1;  // requests that may go at once; see take_token
   std::optional<BootTime> filled_at_;
 };
 

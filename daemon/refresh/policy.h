@@ -13,7 +13,9 @@ Duration floor_of(Duration lifetime);
 
 // Tokens this short are refreshed ahead only while they are used.
 constexpr Duration kShortLifetime = 60s;
-constexpr bool is_short(Duration lifetime) { return lifetime <= kShortLifetime; }
+constexpr bool is_short(Duration lifetime) {
+  return lifetime <= kShortLifetime;
+}
 // … that is: a hand-out within the last 3 L.
 constexpr int kUsedWithinLifetimes = 3;
 // "while-used" accounts: a hand-out within the last 7 days.
@@ -42,7 +44,8 @@ constexpr Duration kRejectedPause = 5min;
 // The delay after the n-th failure in a row (n from 1): drawn by `unit` from [c/2, c], where c doubles from the base
 // (1 s, or L/60 for lifetimes under a minute) up to max(base, min(5 min, remaining/4)). With nothing left to lose time
 // over (`remaining` unset or over) up to a minute: callers wait, but the provider is down.
-Duration retry_delay(unsigned failures, std::optional<Duration> lifetime, std::optional<Duration> remaining, double unit);
+Duration retry_delay(unsigned failures, std::optional<Duration> lifetime, std::optional<Duration> remaining,
+                     double unit);
 
 // Suspended accounts are tried again by themselves, slowly: 15 min doubling to 6 h, jittered as above.
 Duration suspended_delay(unsigned failures, double unit);

@@ -37,7 +37,12 @@ struct Refresher::Plan {
 
 Refresher::Refresher(account::Accounts& accounts, store::TokenStore& store, Exchanger& exchanger, Installer& installer,
                      Agenda& agenda, const Clock& clock, Random& random)
-    : accounts_(accounts), store_(store), exchanger_(exchanger), installer_(installer), agenda_(agenda), clock_(clock),
+    : accounts_(accounts),
+      store_(store),
+      exchanger_(exchanger),
+      installer_(installer),
+      agenda_(agenda),
+      clock_(clock),
       random_(random) {
   accounts_.watch([this](Account& account, account::What what) { changed(account, what); });
 }
@@ -47,11 +52,15 @@ Refresher::~Refresher() = default;
 
 namespace {
 
-bool rotates(const provider::Profile& profile) { return profile.refresh.rotation != Rotation::kNone; }
+bool rotates(const provider::Profile& profile) {
+  return profile.refresh.rotation != Rotation::kNone;
+}
 
 }  // namespace
 
-bool Refresher::can_refresh(const Account& account, bool ordered) const { return way_for(account, ordered) != Way::kNone; }
+bool Refresher::can_refresh(const Account& account, bool ordered) const {
+  return way_for(account, ordered) != Way::kNone;
+}
 
 std::optional<ExchangeOrder> Refresher::make_order(const Account& account, bool ordered) const {
   ExchangeOrder order;
@@ -201,8 +210,10 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
   const BootTime boot = clock_.boot();
   ++attempts.failures;
   attempts.unclear = failure.failure_class == oauth::FailureClass::kUnclear ? attempts.unclear + 1 : 0;
-  if (failure.failure_class != oauth::FailureClass::kUntrusted) attempts.untrusted_since.reset();
-  else if (!attempts.untrusted_since) attempts.untrusted_since = wall;
+  if (failure.failure_class != oauth::FailureClass::kUntrusted)
+    attempts.untrusted_since.reset();
+  else if (!attempts.untrusted_since)
+    attempts.untrusted_since = wall;
 
   const auto remaining = account.remaining(wall, boot);
   const auto lifetime = account.live() != nullptr ? account.live()->tokens.lifetime() : std::nullopt;
@@ -216,7 +227,9 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
       break;
     }
     case Next::kSlowly:
-      delay = failure.failure_class == oauth::FailureClass::kUnclear ? Duration(60s) : suspended_delay(attempts.failures, random_.unit());
+      delay = failure.failure_class == oauth::FailureClass::kUnclear
+                  ? Duration(60s)
+                  : suspended_delay(attempts.failures, random_.unit());
       break;
     case Next::kNever: break;
   }
@@ -225,7 +238,8 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
 
   std::string words = failure.words;
   if (verdict.state == State::kNeedsLogin && flight.resend) {
-    words += "; the answer to an earlier refresh was lost on the way, so the provider may have replaced the refresh token";
+    words +=
+        "; the answer to an earlier refresh was lost on the way, so the provider may have replaced the refresh token";
   }
   oauth::Failure told = failure;
   if (flight.by_password && verdict.state == State::kNeedsLogin) told.code = kPasswordRefused;
@@ -237,13 +251,16 @@ void Refresher::set_standing(Account& account, State state, const oauth::Failure
   const WallTime now = clock_.wall();
   const bool same_state = account.standing().state == state;
   const bool same_words = account.standing().trouble && account.standing().trouble->words == words;
-  account::Standing standing{state, same_state ? account.standing().since : now,
-                             account::Trouble{std::string(oauth::to_string(failure.failure_class)), failure.code, words, now}};
+  account::Standing standing{
+      state, same_state ? account.standing().since : now,
+      account::Trouble{std::string(oauth::to_string(failure.failure_class)), failure.code, words, now}};
   if (!same_state || !same_words) {
     const auto level = state == State::kRetrying ? log::Level::kWarning : log::Level::kError;
     log::write(level, {}, "refresh failed",
-               {{"ACCOUNT", account.name()}, {"STATE", std::string(to_string(state))},
-                {"CLASS", standing.trouble->error_class}, {"REASON", words}});
+               {{"ACCOUNT", account.name()},
+                {"STATE", std::string(to_string(state))},
+                {"CLASS", standing.trouble->error_class},
+                {"REASON", words}});
     store_.apply(store::SetStanding{account.name(), standing}, [](Result<store::Ids>) {});
   }
   accounts_.set_standing(account, std::move(standing));
@@ -262,7 +279,8 @@ bool same_client(const Account& a, const Account& b) {
 
 void Refresher::pause_client(const Account& origin, const oauth::Failure& failure) {
   for (const auto& [name, account] : accounts_.all()) {
-    const bool candidate = account.get() != &origin && can_refresh(*account) && account->standing().state != State::kSuspended;
+    const bool candidate =
+        account.get() != &origin && can_refresh(*account) && account->standing().state != State::kSuspended;
     if (!candidate || !same_client(origin, *account)) continue;
     account->attempts.not_before = origin.attempts.not_before;
     set_standing(*account, State::kSuspended, failure, failure.words);
@@ -275,7 +293,8 @@ void Refresher::resume_client(const Account& origin) {
   const std::string client_class(oauth::to_string(oauth::FailureClass::kClient));
   for (const auto& [name, account] : accounts_.all()) {
     const auto& trouble = account->standing().trouble;
-    const bool paused = account->standing().state == State::kSuspended && trouble && trouble->error_class == client_class;
+    const bool paused =
+        account->standing().state == State::kSuspended && trouble && trouble->error_class == client_class;
     if (!paused || account.get() == &origin || !same_client(origin, *account)) continue;
     account->attempts.not_before.reset();
     plan(*account);
@@ -293,7 +312,8 @@ void Refresher::end(std::uint64_t id, Ended ended) {
   auto waiting = std::move(plan_of_account.waiting);
   plan_of_account.waiting.clear();
   if (Account* account = accounts_.find(flight->config->name)) plan(*account);
-  for (auto& [number, on_end] : waiting) on_end(ended);
+  for (auto& [number, on_end] : waiting)
+    on_end(ended);
 }
 
 // --- who waits ----------------------------------------------------------------------------------------------------
@@ -354,7 +374,8 @@ void Refresher::changed(Account& account, account::What what) {
     if (at == plans_.end()) return;
     auto waiting = std::move(at->second->waiting);
     plans_.erase(at);
-    for (auto& [number, on_end] : waiting) on_end(Ended{false, "the account left the configuration"});
+    for (auto& [number, on_end] : waiting)
+      on_end(Ended{false, "the account left the configuration"});
     return;
   }
   auto& plan_slot = plans_[account.name()];
@@ -373,7 +394,8 @@ void Refresher::detach_foreign_flight(const Account& account, Plan& plan) {
   plan.flight.reset();
   auto waiting = std::move(plan.waiting);
   plan.waiting.clear();
-  for (auto& [number, on_end] : waiting) on_end(Ended{false, "the account changed"});
+  for (auto& [number, on_end] : waiting)
+    on_end(Ended{false, "the account changed"});
 }
 
 // The configuration changed to another grant and back while a refresh of this one was under way: it is ours again, and
@@ -429,8 +451,9 @@ void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown
     oauth::Failure lost;
     lost.failure_class = oauth::FailureClass::kAmbiguous;
     lost.code = "lost";
-    set_standing(account, State::kNeedsLogin, lost,
-                 "the answer to a refresh was lost when credsyncd ended, and once more after that; the provider may have replaced the refresh token");
+    set_standing(
+        account, State::kNeedsLogin, lost,
+        "the answer to a refresh was lost when credsyncd ended, and once more after that; the provider may have replaced the refresh token");
   } else if (!within_overlap) {
     const auto lifetime = account.live() != nullptr ? account.live()->tokens.lifetime() : std::nullopt;
     const auto remaining = account.remaining(clock_.wall(), clock_.boot());
@@ -442,7 +465,8 @@ void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown
 }
 
 void Refresher::replan_all() {
-  for (const auto& [name, account] : accounts_.all()) plan(*account);
+  for (const auto& [name, account] : accounts_.all())
+    plan(*account);
 }
 
 void Refresher::retry_suspended() {

@@ -17,16 +17,16 @@
 namespace credsync::refresh {
 
 enum class Reason {
-  kPlanned,     // the agenda says so
-  kNeeded,      // a caller waits for a token that is over or nearly so
-  kWished,      // min_valid, reject: counted against the allowance by who asks
-  kOrdered,     // `credsync refresh`: a person; also tries what only a person may
+  kPlanned,  // the agenda says so
+  kNeeded,   // a caller waits for a token that is over or nearly so
+  kWished,   // min_valid, reject: counted against the allowance by who asks
+  kOrdered,  // `credsync refresh`: a person; also tries what only a person may
 };
 
 // How one refresh ended, for those who waited.
 struct Ended {
   bool installed = false;
-  std::string words;        // why not
+  std::string words;  // why not
 };
 
 class Refresher {
@@ -79,7 +79,9 @@ class Refresher {
   void stop() { stopped_ = true; }
   std::size_t under_way() const { return flights_.size(); }
 
-  struct Counters { std::uint64_t started = 0, installed = 0, failed = 0; };
+  struct Counters {
+    std::uint64_t started = 0, installed = 0, failed = 0;
+  };
   const Counters& counters() const { return counters_; }
 
  private:
@@ -109,7 +111,7 @@ class Refresher {
   const Clock& clock_;
   Random& random_;
   std::map<std::uint64_t, std::unique_ptr<Flight>> flights_;
-  std::unordered_map<std::string, std::unique_ptr<Plan>> plans_;   // by account
+  std::unordered_map<std::string, std::unique_ptr<Plan>> plans_;  // by account
   std::uint64_t next_id_ = 1;
   bool stopped_ = false;
   Counters counters_;

@@ -10,18 +10,20 @@
 namespace credsync::retire {
 
 struct Parking::Kept {
-  Kept(store::ParkedGrant g, Agenda& agenda, std::function<void()> on_time) : grant(std::move(g)), wake(agenda, std::move(on_time)) {}
+  Kept(store::ParkedGrant g, Agenda& agenda, std::function<void()> on_time)
+      : grant(std::move(g)), wake(agenda, std::move(on_time)) {}
   store::ParkedGrant grant;
   Agenda::Entry wake;
 };
 
-Parking::Parking(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint, Retirer& retirer,
-                 Agenda& agenda, const Clock& clock)
+Parking::Parking(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint,
+                 Retirer& retirer, Agenda& agenda, const Clock& clock)
     : accounts_(accounts), store_(store), endpoint_(endpoint), retirer_(retirer), agenda_(agenda), clock_(clock) {}
 Parking::~Parking() = default;
 
 void Parking::load(std::vector<store::ParkedGrant> parked) {
-  for (store::ParkedGrant& grant : parked) keep(std::move(grant));
+  for (store::ParkedGrant& grant : parked)
+    keep(std::move(grant));
 }
 
 void Parking::keep(store::ParkedGrant grant) {
@@ -47,8 +49,9 @@ void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_con
   grant.generation = leaver.generation;
   grant.tokens = std::move(leaver.tokens);
   grant.retire_at = leaver.keep ? saturating_add(clock_.wall(), *leaver.keep) : kWallMax;
-  log::notice("parked: the account or its grant's identity left the configuration; it comes back with the setting",
-              {{"ACCOUNT", grant.account}, {"UNTIL", leaver.keep ? to_rfc3339(grant.retire_at) : "it is enabled again"}});
+  log::notice(
+      "parked: the account or its grant's identity left the configuration; it comes back with the setting",
+      {{"ACCOUNT", grant.account}, {"UNTIL", leaver.keep ? to_rfc3339(grant.retire_at) : "it is enabled again"}});
   const std::int64_t id = grant.id;
   store_.apply(store::Park{grant.clone()}, [](Result<store::Ids> done) {
     if (!done) log::error("a grant could not be parked durably", {{"REASON", done.error().message()}});
@@ -88,7 +91,8 @@ void Parking::retire_all_of(std::string_view account) {
   for (const auto& [id, kept] : grants_) {
     if (kept->grant.account == account) ids.push_back(id);
   }
-  for (const std::int64_t id : ids) retire(id);
+  for (const std::int64_t id : ids)
+    retire(id);
 }
 
 void Parking::retire(std::int64_t id) {
@@ -110,10 +114,12 @@ void Parking::retire(std::int64_t id) {
       return same_client && cascade != provider::Cascade::kNone;
     });
   }
-  for (store::Retirement& r : plan) r.id = store_.new_id();
+  for (store::Retirement& r : plan)
+    r.id = store_.new_id();
   store::RetireParked change;
   change.parked_id = id;
-  for (const store::Retirement& r : plan) change.retire.push_back(r.clone());
+  for (const store::Retirement& r : plan)
+    change.retire.push_back(r.clone());
   auto held = std::make_shared<std::vector<store::Retirement>>(std::move(plan));
   store_.apply(std::move(change), [this, held](Result<store::Ids> done) {
     if (done) retirer_.add(std::move(*held));

@@ -78,7 +78,8 @@ std::vector<store::Retirement> plan_sign_out(const provider::Profile& profile, c
   if (!tokens.access_token.empty() && !access_over && can_revoke(profile, RetiredKind::kAccess)) {
     plan.push_back(make(grant, RetiredKind::kAccess, now, now));
   }
-  for (store::Retirement& r : plan) r.by_sign_out = true;
+  for (store::Retirement& r : plan)
+    r.by_sign_out = true;
   return plan;
 }
 

@@ -9,9 +9,9 @@
 
 namespace credsync::retire {
 
-constexpr Duration kKeptAfterIdentityChange = days(7);   // design section 4
+constexpr Duration kKeptAfterIdentityChange = days(7);  // design section 4
 constexpr Duration kKeptAfterRemoval = days(30);
-constexpr Duration kGiveUp = days(30);                   // tokens whose end is unknown
+constexpr Duration kGiveUp = days(30);  // tokens whose end is unknown
 
 // A grant's tokens on their way out.
 struct Leaving {
@@ -19,8 +19,8 @@ struct Leaving {
   std::string identity;
   account::Generation generation = 0;
   const account::TokenSet* tokens = nullptr;
-  WallTime promised_until;             // the last promise made for the access token
-  const Secret* order = nullptr;       // serialised RevocationOrder; empty: nothing can be revoked
+  WallTime promised_until;        // the last promise made for the access token
+  const Secret* order = nullptr;  // serialised RevocationOrder; empty: nothing can be revoked
 };
 
 // Would revoking this kind of token at `account`'s provider be right without anybody's order?

@@ -37,7 +37,8 @@ void Retirer::schedule(Item& item) {
 }
 
 void Retirer::replan() {
-  for (auto& [id, item] : queue_) schedule(*item);
+  for (auto& [id, item] : queue_)
+    schedule(*item);
 }
 
 void Retirer::due(std::int64_t id) {
@@ -93,13 +94,16 @@ void Retirer::answered(std::int64_t id, const oauth::RevocationOutcome& outcome)
   ++counters_.retried;
   ++r.attempts;
   Duration delay = kFirstRetry;
-  for (unsigned i = 1; i < r.attempts && delay < kLongestRetry; ++i) delay *= 2;
+  for (unsigned i = 1; i < r.attempts && delay < kLongestRetry; ++i)
+    delay *= 2;
   delay = std::min(delay, kLongestRetry);
   delay = Duration(static_cast<Duration::rep>(static_cast<double>(delay.count()) * (0.5 + 0.5 * random_.unit())));
   if (outcome.failure.retry_after) delay = std::max(delay, *outcome.failure.retry_after);
   r.not_before = saturating_add(clock_.wall(), delay);
-  log::info("revoking is to be tried again", {{"ACCOUNT", r.account}, {"GENERATION", std::to_string(r.generation)},
-                                              {"ATTEMPTS", std::to_string(r.attempts)}, {"REASON", outcome.failure.words}});
+  log::info("revoking is to be tried again", {{"ACCOUNT", r.account},
+                                              {"GENERATION", std::to_string(r.generation)},
+                                              {"ATTEMPTS", std::to_string(r.attempts)},
+                                              {"REASON", outcome.failure.words}});
   store_.apply(store::RetirementTried{id, r.attempts, r.not_before}, [](Result<store::Ids>) {});
   schedule(item);
 }
@@ -110,8 +114,10 @@ void Retirer::over(std::int64_t id, bool revoked, std::string_view why) {
   const bool ended = !revoked && clock_.wall() >= r.give_up_at;
   if (!revoked && !ended && r.by_sign_out) ++unrevoked_[r.account];
   log::info(revoked ? "revoked" : "erased without revocation",
-            {{"ACCOUNT", r.account}, {"GENERATION", std::to_string(r.generation)},
-             {"KIND", r.kind == store::RetiredKind::kAccess ? "access" : "refresh"}, {"REASON", std::string(why)}});
+            {{"ACCOUNT", r.account},
+             {"GENERATION", std::to_string(r.generation)},
+             {"KIND", r.kind == store::RetiredKind::kAccess ? "access" : "refresh"},
+             {"REASON", std::string(why)}});
   store_.apply(store::RetirementOver{id}, [](Result<store::Ids>) {});
   queue_.erase(id);
 }

@@ -18,9 +18,9 @@
 
 namespace credsync::retire {
 
-constexpr unsigned kAtOnce = 4;                  // revocations under way at a time: they are never urgent
-constexpr Duration kFirstRetry = 5s;             // doubling …
-constexpr Duration kLongestRetry = 1h;           // … up to this
+constexpr unsigned kAtOnce = 4;         // revocations under way at a time: they are never urgent
+constexpr Duration kFirstRetry = 5s;    // doubling …
+constexpr Duration kLongestRetry = 1h;  // … up to this
 
 class Retirer {
  public:
@@ -31,16 +31,21 @@ class Retirer {
   // Retirements that are durable: with their ids.
   void add(std::vector<store::Retirement> retirements);
 
-  struct Pending { unsigned count = 0; std::optional<WallTime> next; };
+  struct Pending {
+    unsigned count = 0;
+    std::optional<WallTime> next;
+  };
   Pending pending(std::string_view account) const;
   unsigned unrevoked(std::string_view account) const;
   std::size_t size() const { return queue_.size(); }
 
   void stop() { stopped_ = true; }
   std::size_t under_way() const { return under_way_; }
-  void replan();   // after a step of the clock
+  void replan();  // after a step of the clock
 
-  struct Counters { std::uint64_t revoked = 0, given_up = 0, retried = 0; };
+  struct Counters {
+    std::uint64_t revoked = 0, given_up = 0, retried = 0;
+  };
   const Counters& counters() const { return counters_; }
 
  private:
@@ -60,7 +65,7 @@ class Retirer {
   const Clock& clock_;
   Random& random_;
   std::map<std::int64_t, std::unique_ptr<Item>> queue_;
-  std::map<std::string, unsigned, std::less<>> unrevoked_;   // by account, since the start
+  std::map<std::string, unsigned, std::less<>> unrevoked_;  // by account, since the start
   std::vector<std::int64_t> ready_;
   std::size_t under_way_ = 0;
   bool stopped_ = false;

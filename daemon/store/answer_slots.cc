@@ -36,8 +36,8 @@ struct FileHeader {
 struct SlotHeader {
   char magic[8];
   std::uint32_t id;
-  std::uint32_t size;                       // of the sealed answer that follows
-  unsigned char checksum[kChecksumBytes];   // of id, size and the sealed answer: tells a torn write from a wrong key
+  std::uint32_t size;                      // of the sealed answer that follows
+  unsigned char checksum[kChecksumBytes];  // of id, size and the sealed answer: tells a torn write from a wrong key
 };
 static_assert(sizeof(SlotHeader) == 32);
 
@@ -97,7 +97,7 @@ Result<Descriptor> make_file(const std::string& path, const SlotGeometry& geomet
 // The geometry an existing file says it has, if it is whole.
 std::optional<SlotGeometry> geometry_of(int fd) {
   FileHeader header{};
-  struct stat status{};
+  struct stat status {};
   if (::pread(fd, &header, sizeof header, 0) != sizeof header || ::fstat(fd, &status) != 0) return std::nullopt;
   if (std::memcmp(header.magic, kFileMagic, sizeof header.magic) != 0) return std::nullopt;
   if (header.count == 0 || header.count > kMostSlots) return std::nullopt;
@@ -114,7 +114,11 @@ Place place_of(SlotId id, const std::string& account, Generation generation) {
 }  // namespace
 
 AnswerSlots::AnswerSlots(Descriptor file, std::string path, SlotGeometry geometry, bool made)
-    : file_(std::move(file)), path_(std::move(path)), geometry_(geometry), made_(made), slots_(geometry.count),
+    : file_(std::move(file)),
+      path_(std::move(path)),
+      geometry_(geometry),
+      made_(made),
+      slots_(geometry.count),
       next_turn_(::randombytes_uniform(kTurnMask)) {}
 
 Result<AnswerSlots> AnswerSlots::open(const std::string& path, const SlotGeometry& geometry) {
@@ -138,7 +142,9 @@ AnswerSlots::Slot* AnswerSlots::find(SlotId id) {
   return index < slots_.size() && slots_[index].id == id ? &slots_[index] : nullptr;
 }
 
-const AnswerSlots::Slot* AnswerSlots::find(SlotId id) const { return const_cast<AnswerSlots*>(this)->find(id); }
+const AnswerSlots::Slot* AnswerSlots::find(SlotId id) const {
+  return const_cast<AnswerSlots*>(this)->find(id);
+}
 
 std::int64_t AnswerSlots::offset(SlotId id) const {
   return static_cast<std::int64_t>(kFileHeader + std::size_t{id & kIndexMask} * geometry_.bytes);
@@ -200,7 +206,8 @@ Result<std::string> AnswerSlots::read(std::int64_t offset, std::size_t size) con
   std::string bytes(size, '\0');
   std::size_t have = 0;
   while (have < size) {
-    const ssize_t got = ::pread(file_.get(), bytes.data() + have, size - have, offset + static_cast<std::int64_t>(have));
+    const ssize_t got =
+        ::pread(file_.get(), bytes.data() + have, size - have, offset + static_cast<std::int64_t>(have));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return from_errno("read answers.slots", errno);
     if (got == 0) return corrupt("answers.slots ends too early");
@@ -217,7 +224,8 @@ Result<std::optional<WipedString>> AnswerSlots::answer(SlotId id, const Sealer& 
   SlotHeader header{};
   std::memcpy(&header, head->data(), sizeof header);
   // Zeros, or an answer of an earlier turn: nothing came for this intent.
-  if (std::memcmp(header.magic, kSlotMagic, sizeof header.magic) != 0 || header.id != id) return std::optional<WipedString>();
+  if (std::memcmp(header.magic, kSlotMagic, sizeof header.magic) != 0 || header.id != id)
+    return std::optional<WipedString>();
   if (header.size > geometry_.bytes - sizeof header) return set_aside(id, "its header is damaged");
   auto sealed = read(offset(id) + static_cast<std::int64_t>(sizeof header), header.size);
   if (!sealed) return set_aside(id, sealed.error().message());

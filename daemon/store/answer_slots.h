@@ -58,10 +58,10 @@ class AnswerSlots {
 
  private:
   struct Slot {
-    std::optional<SlotId> id;      // while taken
+    std::optional<SlotId> id;  // while taken
     std::string account;
     Generation generation = 0;
-    std::size_t written = 0;       // bytes that release() must overwrite
+    std::size_t written = 0;  // bytes that release() must overwrite
   };
   AnswerSlots(Descriptor file, std::string path, SlotGeometry geometry, bool made);
   Slot* find(SlotId id);
@@ -76,7 +76,7 @@ class AnswerSlots {
   SlotGeometry geometry_;
   bool made_;
   std::vector<Slot> slots_;
-  std::uint32_t next_turn_;        // the upper 24 bits of the next SlotId
+  std::uint32_t next_turn_;  // the upper 24 bits of the next SlotId
 };
 
 }  // namespace credsync::store

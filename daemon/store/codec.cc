@@ -22,7 +22,8 @@ class Encoder {
 
   void put(std::uint64_t number) {
     char bytes[8];
-    for (unsigned i = 0; i < 8; ++i) bytes[i] = static_cast<char>(number >> (8 * i));
+    for (unsigned i = 0; i < 8; ++i)
+      bytes[i] = static_cast<char>(number >> (8 * i));
     append({bytes, sizeof bytes});
   }
   void put(std::int64_t number) { put(static_cast<std::uint64_t>(number)); }
@@ -72,7 +73,8 @@ class Decoder {
   std::uint64_t number() {
     if (failed_ || rest_.size() < 8) return fail(), 0;
     std::uint64_t value = 0;
-    for (unsigned i = 0; i < 8; ++i) value |= std::uint64_t{static_cast<unsigned char>(rest_[i])} << (8 * i);
+    for (unsigned i = 0; i < 8; ++i)
+      value |= std::uint64_t{static_cast<unsigned char>(rest_[i])} << (8 * i);
     rest_.remove_prefix(8);
     return value;
   }
@@ -110,7 +112,8 @@ void put_tokens(Encoder& out, const account::TokenSet& t) {
   out.put(t.id_token);
   out.put(t.token_type);
   out.put(std::uint64_t{t.scope.size()});
-  for (const std::string& scope : t.scope) out.put(scope);
+  for (const std::string& scope : t.scope)
+    out.put(scope);
   out.put(t.obtained_at);
   out.put(t.expires_at);
   out.put(t.refresh_in);
@@ -130,7 +133,8 @@ account::TokenSet get_tokens(Decoder& in) {
   t.refresh_token = in.secret();
   t.id_token = in.secret();
   t.token_type = in.text();
-  for (std::uint64_t n = in.count(); n > 0; --n) t.scope.push_back(in.text());
+  for (std::uint64_t n = in.count(); n > 0; --n)
+    t.scope.push_back(in.text());
   t.obtained_at = in.time();
   t.expires_at = in.optional_time();
   if (in.flag()) t.refresh_in = Duration(in.signed_number());

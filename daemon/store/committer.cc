@@ -9,7 +9,9 @@
 namespace credsync::store {
 namespace {
 
-Committer::Moment now() { return std::chrono::steady_clock::now(); }
+Committer::Moment now() {
+  return std::chrono::steady_clock::now();
+}
 
 std::optional<SlotId> slot_of(const Change& change) {
   return std::visit(
@@ -24,7 +26,13 @@ std::optional<SlotId> slot_of(const Change& change) {
 
 Committer::Committer(Database& database, StateWriter& writer, AnswerSlots& slots, const Sealer& sealer, Executor& loop,
                      const CommitTimes& times, std::function<std::int64_t()> new_id, std::uint64_t next_sequence)
-    : database_(database), writer_(writer), slots_(slots), sealer_(sealer), loop_(loop), times_(times), new_id_(std::move(new_id)),
+    : database_(database),
+      writer_(writer),
+      slots_(slots),
+      sealer_(sealer),
+      loop_(loop),
+      times_(times),
+      new_id_(std::move(new_id)),
       next_sequence_(next_sequence) {}
 
 void Committer::Order::add(const Request& request) {
@@ -82,7 +90,8 @@ void Committer::note_keys(Request& request, const Change& change) {
         if constexpr (requires { c.grant.id; }) request.rows.push_back(c.grant.id);
         if constexpr (requires { c.id; }) request.rows.push_back(c.id);
         if constexpr (requires { c.retire; }) {
-          for (const Retirement& retirement : c.retire) request.rows.push_back(retirement.id);
+          for (const Retirement& retirement : c.retire)
+            request.rows.push_back(retirement.id);
         }
         if constexpr (requires { c.parked_id; }) {
           request.rows.push_back(c.parked_id);
@@ -163,7 +172,8 @@ bool Committer::attempt_together() {
     if (stays) held_up.add(request);
   }
   if (database_.execute("COMMIT")) return true;
-  if (database_.in_transaction()) [[maybe_unused]] const auto undone = database_.execute("ROLLBACK");
+  if (database_.in_transaction()) [[maybe_unused]]
+    const auto undone = database_.execute("ROLLBACK");
   return false;
 }
 
@@ -185,7 +195,8 @@ Result<Applied> Committer::attempt_alone(Request& request) {
     if (committed) return applied;
     applied = committed.error();
   }
-  if (database_.in_transaction()) [[maybe_unused]] const auto undone = database_.execute("ROLLBACK");
+  if (database_.in_transaction()) [[maybe_unused]]
+    const auto undone = database_.execute("ROLLBACK");
   return applied;
 }
 
@@ -208,7 +219,8 @@ void Committer::settle() {
 
 void Committer::finish(Request& request) {
   Applied& applied = **request.outcome;
-  for (const SlotId slot : applied.released) slots_.release(slot);
+  for (const SlotId slot : applied.released)
+    slots_.release(slot);
   if (applied.erased && !cut_log_at_) cut_log_at_ = now() + times_.cut_log_after;
   if (auto* intent = std::get_if<Intent>(&request.work)) {
     loop_.post([begun = std::move(request.begun), slot = intent->slot]() mutable { begun(slot); });
@@ -266,7 +278,8 @@ void Committer::tidy(bool at_once) {
   if (!cut_log_at_ || (!at_once && now() < *cut_log_at_)) return;
   cut_log_at_.reset();
   if (const auto cut = database_.truncate_log(); !cut) {
-    log::warning("the write-ahead log could not be cut; erased tokens stay in it, sealed", {{"WHY", cut.error().message()}});
+    log::warning("the write-ahead log could not be cut; erased tokens stay in it, sealed",
+                 {{"WHY", cut.error().message()}});
     if (!at_once) cut_log_at_ = now() + times_.longest_pause;
   }
 }

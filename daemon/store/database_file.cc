@@ -16,7 +16,9 @@ namespace {
 constexpr Place kDataKeyPlace = {"data_keys.wrapped", "", 0, 0};
 constexpr std::string_view kNothingChanged = "; nothing was changed";
 
-Key copy_of(const Key& key) { return Key::from(key.expose()); }
+Key copy_of(const Key& key) {
+  return Key::from(key.expose());
+}
 
 Result<void> write_schema(const std::string& path, const Key& master) {
   auto opened = Database::open(path);
@@ -49,8 +51,8 @@ Result<Key> unwrap_data_key(Database& database, const Key& master) {
   if (!*row) return corrupt("holds no data key");
   const std::string id = select->text(0);
   if (id != master.id()) {
-    return corrupt("the master key (id " + master.id() + ") does not open this database, it was made with the key of id " +
-                   id + ": put the right key back");
+    return corrupt("the master key (id " + master.id() +
+                   ") does not open this database, it was made with the key of id " + id + ": put the right key back");
   }
   auto key = Sealer(copy_of(master)).open(select->blob(1), kDataKeyPlace);
   if (!key || key->text().size() != kKeyBytes) return corrupt("the wrapped data key is damaged");
@@ -86,7 +88,8 @@ Error explain(const Error& error, const std::string& path) {
 
 Result<void> make_database(const std::string& path, const Key& master) {
   const std::string fresh = path + ".new";
-  for (const char* rest : {"", "-journal", "-wal"}) ::unlink((fresh + rest).c_str());
+  for (const char* rest : {"", "-journal", "-wal"})
+    ::unlink((fresh + rest).c_str());
   CREDSYNC_TRY(create_file(fresh, "", 0600));
   if (const auto written = write_schema(fresh, master); !written) {
     ::unlink(fresh.c_str());
@@ -97,7 +100,7 @@ Result<void> make_database(const std::string& path, const Key& master) {
 }
 
 Result<OpenDatabase> open_database(const std::string& path, const Key& master) {
-  struct stat status{};
+  struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return from_errno(path, errno);
   if (status.st_uid != ::geteuid()) return denied(path + " belongs to another user than the daemon's");
   if (status.st_size == 0) {

@@ -12,7 +12,7 @@ namespace credsync::store {
 
 struct OpenDatabase {
   std::unique_ptr<Database> database;
-  Sealer sealer;                        // with the data key that `master` unwrapped
+  Sealer sealer;  // with the data key that `master` unwrapped
 };
 
 // Makes a database with a new data key, wrapped by `master`. `path` must not exist.

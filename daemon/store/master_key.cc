@@ -17,11 +17,13 @@ constexpr std::size_t kMaxKeyFile = 4096;  // 45 bytes are needed; more is certa
 constexpr char kDefaultCredential[] = "credsyncd.key";
 
 Result<Key> decode_key(WipedString text, const std::string& from) {
-  while (!text.text().empty() && text.text().back() == '\n') text.text().pop_back();
+  while (!text.text().empty() && text.text().back() == '\n')
+    text.text().pop_back();
   std::optional<std::string> bytes = decode_base64(text.text());
   const WipedString wiped(bytes ? std::move(*bytes) : std::string());
   if (wiped.text().size() != kKeyBytes) {
-    return invalid(from + " holds no master key: wanted are 32 random bytes as base64 (head -c32 /dev/urandom | base64)");
+    return invalid(from +
+                   " holds no master key: wanted are 32 random bytes as base64 (head -c32 /dev/urandom | base64)");
   }
   return Key::from(wiped.text());
 }

@@ -65,7 +65,9 @@ constexpr Migration kSteps[] = {{kFirst}};
 
 }  // namespace
 
-std::span<const Migration> migrations() { return kSteps; }
+std::span<const Migration> migrations() {
+  return kSteps;
+}
 
 Result<void> check_version(Database& database, std::span<const Migration> steps) {
   const auto version = database.integer("PRAGMA user_version");

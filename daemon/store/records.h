@@ -21,24 +21,24 @@ using account::Trouble;
 
 struct StoredAccount {
   std::string name;
-  std::string identity;                       // of the grant the tokens belong to
-  Generation generation = 0;                  // the last one given out; never goes back, survives sign-out and removal
-  std::optional<account::TokenSet> tokens;    // current
+  std::string identity;                     // of the grant the tokens belong to
+  Generation generation = 0;                // the last one given out; never goes back, survives sign-out and removal
+  std::optional<account::TokenSet> tokens;  // current
   Standing standing;
-  bool password_used = false;                 // a configured password has done its work
-  Secret kept_password;                       // prompted for, with keep_password; empty: none
-  std::optional<WallTime> last_used;          // to the minute
-  bool damaged = false;                       // the row has tokens that do not open; they stay in the store until replaced
+  bool password_used = false;         // a configured password has done its work
+  Secret kept_password;               // prompted for, with keep_password; empty: none
+  std::optional<WallTime> last_used;  // to the minute
+  bool damaged = false;               // the row has tokens that do not open; they stay in the store until replaced
 };
 
 struct ParkedGrant {
-  std::int64_t id = 0;                        // from TokenStore::new_id(), or 0: the store gives one
+  std::int64_t id = 0;  // from TokenStore::new_id(), or 0: the store gives one
   std::string account;
   std::string identity;
   Generation generation = 0;
   account::TokenSet tokens;
-  Secret order;                               // serialised RevocationOrder; empty: erase only
-  WallTime retire_at;                         // 7 days after a change of identity, 30 after removal
+  Secret order;        // serialised RevocationOrder; empty: erase only
+  WallTime retire_at;  // 7 days after a change of identity, 30 after removal
 
   ParkedGrant clone() const { return {id, account, identity, generation, tokens.clone(), order.clone(), retire_at}; }
 };
@@ -49,29 +49,30 @@ using SlotId = std::uint32_t;
 struct Intent {
   std::string account;
   std::string identity;
-  Generation generation = 0;                  // the generation whose refresh token is sent
+  Generation generation = 0;  // the generation whose refresh token is sent
   SlotId slot = 0;
   WallTime sent_at;
-  unsigned resends = 0;                       // counted before each is made
+  unsigned resends = 0;  // counted before each is made
 };
 
 enum class RetiredKind { kAccess, kRefresh };
 
 struct Retirement {
-  std::int64_t id = 0;                        // from TokenStore::new_id(), or 0: the store gives one
+  std::int64_t id = 0;  // from TokenStore::new_id(), or 0: the store gives one
   std::string account;
   std::string identity;
   Generation generation = 0;
   RetiredKind kind = RetiredKind::kAccess;
   Secret token;
-  Secret order;                               // serialised RevocationOrder; empty: erase only, at not_before
-  WallTime not_before;                        // grace and the last promise
-  WallTime give_up_at;                        // the token's own end, else 30 days
+  Secret order;         // serialised RevocationOrder; empty: erase only, at not_before
+  WallTime not_before;  // grace and the last promise
+  WallTime give_up_at;  // the token's own end, else 30 days
   unsigned attempts = 0;
-  bool by_sign_out = false;                   // what cannot be revoked then is reported as unrevoked
+  bool by_sign_out = false;  // what cannot be revoked then is reported as unrevoked
 
   Retirement clone() const {
-    return {id, account, identity, generation, kind, token.clone(), order.clone(), not_before, give_up_at, attempts, by_sign_out};
+    return {id,         account,    identity, generation, kind, token.clone(), order.clone(),
+            not_before, give_up_at, attempts, by_sign_out};
   }
 };
 
@@ -79,9 +80,9 @@ struct Retirement {
 struct Snapshot {
   std::vector<StoredAccount> accounts;
   std::vector<ParkedGrant> parked;
-  std::vector<Intent> intents;                // without an answer: the outcome is unknown
+  std::vector<Intent> intents;  // without an answer: the outcome is unknown
   std::vector<Retirement> retirements;
-  std::vector<std::string> damage;            // what did not open, a line each, for people; already logged
+  std::vector<std::string> damage;  // what did not open, a line each, for people; already logged
 };
 
 }  // namespace credsync::store

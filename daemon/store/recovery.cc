@@ -14,7 +14,9 @@ namespace {
 constexpr std::int64_t kIdsOfARun = std::int64_t{1} << 32;
 constexpr std::int64_t kLastId = std::int64_t{1} << 62;
 
-std::string slot_name(SlotId slot) { return std::to_string(slot & 0xff); }
+std::string slot_name(SlotId slot) {
+  return std::to_string(slot & 0xff);
+}
 
 void set_slot(Change& change, SlotId slot) {
   std::visit(
@@ -61,8 +63,10 @@ class Recovery {
       log::error("the file of reserved answers was missing or damaged; refreshes under way have an unknown outcome",
                  {{"INTENTS", std::to_string(intents->size())}});
     }
-    for (const Intent& intent : *intents) find_answer(intent);
-    std::sort(answers_.begin(), answers_.end(), [](const Answer& a, const Answer& b) { return a.sequence < b.sequence; });
+    for (const Intent& intent : *intents)
+      find_answer(intent);
+    std::sort(answers_.begin(), answers_.end(),
+              [](const Answer& a, const Answer& b) { return a.sequence < b.sequence; });
     if (!answers_.empty()) recovered_.next_sequence = answers_.back().sequence + 1;
     return {};
   }
@@ -128,15 +132,18 @@ class Recovery {
     const auto committed = database_.execute("COMMIT");
     if (committed) {
       if (!recovered_.uncommitted.empty()) {
-        log::notice("answers of an earlier run were installed", {{"COUNT", std::to_string(recovered_.uncommitted.size())}});
+        log::notice("answers of an earlier run were installed",
+                    {{"COUNT", std::to_string(recovered_.uncommitted.size())}});
       }
-      for (const SlotId slot : released_) slots_.release(slot);
+      for (const SlotId slot : released_)
+        slots_.release(slot);
       recovered_.uncommitted.clear();
       return;
     }
     log::error("the start could not be committed; answers of an earlier run stay in their slots",
                {{"WHY", committed.error().message()}, {"ANSWERS", std::to_string(recovered_.uncommitted.size())}});
-    if (database_.in_transaction()) [[maybe_unused]] const auto undone = database_.execute("ROLLBACK");
+    if (database_.in_transaction()) [[maybe_unused]]
+      const auto undone = database_.execute("ROLLBACK");
   }
 
   Database& database_;

@@ -10,10 +10,10 @@
 namespace credsync::store {
 
 struct Recovered {
-  Snapshot state;                     // with all answers installed
-  std::vector<Change> uncommitted;    // answers that are in `state` and in their slots, but could not be committed
+  Snapshot state;                   // with all answers installed
+  std::vector<Change> uncommitted;  // answers that are in `state` and in their slots, but could not be committed
   std::uint64_t next_sequence = 1;
-  std::int64_t first_id = 1;          // ids of this run begin here
+  std::int64_t first_id = 1;  // ids of this run begin here
 };
 
 // An error means that the state cannot be read; nothing was changed then.

@@ -19,7 +19,8 @@ static_assert(kKeyBytes == crypto_aead_xchacha20poly1305_ietf_KEYBYTES);
 static_assert(kSealOverhead == 1 + kNonceBytes + kTagBytes);
 
 void append_number(std::string& out, std::uint64_t number) {
-  for (int shift = 0; shift < 64; shift += 8) out += static_cast<char>(number >> shift);
+  for (int shift = 0; shift < 64; shift += 8)
+    out += static_cast<char>(number >> shift);
 }
 
 // Each text goes with its length, so that no two places share their bytes.
@@ -34,14 +35,22 @@ std::string associated_data(const Place& place) {
   return out;
 }
 
-const unsigned char* raw(const char* bytes) { return reinterpret_cast<const unsigned char*>(bytes); }
-unsigned char* raw(char* bytes) { return reinterpret_cast<unsigned char*>(bytes); }
+const unsigned char* raw(const char* bytes) {
+  return reinterpret_cast<const unsigned char*>(bytes);
+}
+unsigned char* raw(char* bytes) {
+  return reinterpret_cast<unsigned char*>(bytes);
+}
 
 }  // namespace
 
-void start_sealing() { CHECK(::sodium_init() >= 0); }
+void start_sealing() {
+  CHECK(::sodium_init() >= 0);
+}
 
-void Key::Free::operator()(unsigned char* memory) const { ::sodium_free(memory); }
+void Key::Free::operator()(unsigned char* memory) const {
+  ::sodium_free(memory);
+}
 
 Key::Memory Key::allocate() {
   start_sealing();  // once is enough, and more is harmless
@@ -89,9 +98,9 @@ Result<WipedString> Sealer::open(std::string_view sealed, const Place& place) co
   const std::string ad = associated_data(place);
   const unsigned char* nonce = raw(sealed.data() + 1);
   WipedString plain(std::string(sealed.size() - kSealOverhead, '\0'));
-  const int result = ::crypto_aead_xchacha20poly1305_ietf_decrypt(
-      raw(plain.text().data()), nullptr, nullptr, nonce + kNonceBytes, sealed.size() - 1 - kNonceBytes,
-      raw(ad.data()), ad.size(), nonce, key_.bytes());
+  const int result = ::crypto_aead_xchacha20poly1305_ietf_decrypt(raw(plain.text().data()), nullptr, nullptr,
+                                                                  nonce + kNonceBytes, sealed.size() - 1 - kNonceBytes,
+                                                                  raw(ad.data()), ad.size(), nonce, key_.bytes());
   if (result != 0) return corrupt("a sealed value does not open: damaged, or not of this place");
   return plain;
 }

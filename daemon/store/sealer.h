@@ -30,7 +30,9 @@ class Key {
   std::string id() const;
 
  private:
-  struct Free { void operator()(unsigned char* memory) const; };
+  struct Free {
+    void operator()(unsigned char* memory) const;
+  };
   using Memory = std::unique_ptr<unsigned char, Free>;
   explicit Key(Memory memory) : memory_(std::move(memory)) {}
   static Memory allocate();
@@ -39,10 +41,10 @@ class Key {
 
 // What a sealed value belongs to.
 struct Place {
-  std::string_view column;                // "accounts.tokens"
+  std::string_view column;  // "accounts.tokens"
   std::string_view account;
   account::Generation generation = 0;
-  std::int64_t row = 0;                   // the id, where an account has several rows
+  std::int64_t row = 0;  // the id, where an account has several rows
 };
 
 class Sealer {

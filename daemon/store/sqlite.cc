@@ -22,8 +22,7 @@ ErrorCode code_of(int result, int system_error) {
     case SQLITE_READONLY:
     case SQLITE_AUTH: return ErrorCode::kDenied;
     case SQLITE_CANTOPEN: return system_error == EACCES ? ErrorCode::kDenied : ErrorCode::kIo;
-    case SQLITE_IOERR:
-      return system_error == ENOSPC || system_error == EDQUOT ? ErrorCode::kFull : ErrorCode::kIo;
+    case SQLITE_IOERR: return system_error == ENOSPC || system_error == EDQUOT ? ErrorCode::kFull : ErrorCode::kIo;
     case SQLITE_CONSTRAINT:
     case SQLITE_MISMATCH:
     case SQLITE_MISUSE:
@@ -54,7 +53,9 @@ Statement& Statement::operator=(Statement&& other) noexcept {
   return *this;
 }
 
-Statement::~Statement() { ::sqlite3_finalize(statement_); }
+Statement::~Statement() {
+  ::sqlite3_finalize(statement_);
+}
 
 Result<bool> Statement::next() {
   if (bind_result_ != SQLITE_OK) {
@@ -87,9 +88,13 @@ void Statement::reset() {
   bind_result_ = SQLITE_OK;
 }
 
-bool Statement::null(int column) const { return ::sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+bool Statement::null(int column) const {
+  return ::sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
 
-std::int64_t Statement::integer(int column) const { return ::sqlite3_column_int64(statement_, column); }
+std::int64_t Statement::integer(int column) const {
+  return ::sqlite3_column_int64(statement_, column);
+}
 
 std::string Statement::text(int column) const {
   const unsigned char* bytes = ::sqlite3_column_text(statement_, column);
@@ -138,12 +143,15 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
   ::sqlite3_db_config(raw, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   ::sqlite3_db_config(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   // EXCLUSIVE before the first read: no -shm file, and no other process in the middle of our writes.
-  CREDSYNC_TRY(database->execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;"
-                                 "PRAGMA secure_delete = ON; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;"));
+  CREDSYNC_TRY(
+      database->execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;"
+                        "PRAGMA secure_delete = ON; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;"));
   return database;
 }
 
-Database::~Database() { ::sqlite3_close_v2(db_); }
+Database::~Database() {
+  ::sqlite3_close_v2(db_);
+}
 
 Result<Statement> Database::prepare(std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
@@ -175,11 +183,17 @@ Result<std::string> Database::text(std::string_view sql) {
   return *row ? statement->text(0) : std::string();
 }
 
-bool Database::in_transaction() const { return ::sqlite3_get_autocommit(db_) == 0; }
+bool Database::in_transaction() const {
+  return ::sqlite3_get_autocommit(db_) == 0;
+}
 
-std::int64_t Database::changes() const { return ::sqlite3_changes64(db_); }
+std::int64_t Database::changes() const {
+  return ::sqlite3_changes64(db_);
+}
 
-void Database::allow_checkpoints() { ::sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr); }
+void Database::allow_checkpoints() {
+  ::sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
+}
 
 Result<void> Database::truncate_log() {
   const int result = ::sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);

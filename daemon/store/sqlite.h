@@ -56,10 +56,8 @@ class Statement {
 
  private:
   template <typename Number>
-    requires std::is_integral_v<Number> || std::is_enum_v<Number>
-  void bind(int index, Number value) {
-    bind_integer(index, static_cast<std::int64_t>(value));
-  }
+  requires std::is_integral_v<Number> || std::is_enum_v<Number>
+  void bind(int index, Number value) { bind_integer(index, static_cast<std::int64_t>(value)); }
   void bind(int index, WallTime value) { bind_integer(index, value.time_since_epoch().count()); }
   void bind(int index, const std::optional<WallTime>& value) { value ? bind(index, *value) : bind_null(index); }
   void bind(int index, const std::string& value) { bind_text(index, value); }

@@ -41,7 +41,7 @@ bool holds_an_answer(const Change& change) {
 }  // namespace
 
 struct SqliteStore::Parts {
-  StateDirectory directory;              // last to go: its lock covers the rest
+  StateDirectory directory;  // last to go: its lock covers the rest
   OpenDatabase file;
   AnswerSlots slots;
   std::optional<StateWriter> writer;
@@ -81,9 +81,11 @@ Result<Snapshot> SqliteStore::load() {
   auto recovered = recover(*parts.file.database, parts.file.sealer, *parts.writer, parts.slots);
   if (!recovered) return recovered.error().within(parts.directory.database());
   next_id_ = recovered->first_id;
-  parts.committer.emplace(*parts.file.database, *parts.writer, parts.slots, parts.file.sealer, loop_, times_,
-                          [this] { return new_id(); }, recovered->next_sequence);
-  for (Change& change : recovered->uncommitted) parts.committer->adopt(std::move(change));
+  parts.committer.emplace(
+      *parts.file.database, *parts.writer, parts.slots, parts.file.sealer, loop_, times_, [this] { return new_id(); },
+      recovered->next_sequence);
+  for (Change& change : recovered->uncommitted)
+    parts.committer->adopt(std::move(change));
   free_slots_ = parts.slots.free();
   late_ = parts.committer->waiting();
   thread_ = std::thread([this] { work(); });
@@ -102,7 +104,9 @@ void SqliteStore::apply(Change change, UniqueFunction<void(Result<Ids>)> done) {
   });
 }
 
-std::int64_t SqliteStore::new_id() { return next_id_.fetch_add(1); }
+std::int64_t SqliteStore::new_id() {
+  return next_id_.fetch_add(1);
+}
 
 void SqliteStore::begin_rotation(Intent intent, UniqueFunction<void(Result<SlotId>)> done) {
   Request request;
@@ -138,7 +142,8 @@ void SqliteStore::work() {
     busy_since_ = 0;
     free_slots_ = parts_->slots.free();
     late_ = committer.waiting();
-    for (auto& mark : taken.marks) mark.set_value();
+    for (auto& mark : taken.marks)
+      mark.set_value();
     if (last) return;
   }
 }

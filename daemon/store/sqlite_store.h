@@ -23,22 +23,23 @@ namespace credsync::store {
 struct SqliteStoreOptions {
   std::string state_dir;
   KeySource key;
-  SlotGeometry slots = {};      // of a new file of slots
+  SlotGeometry slots = {};  // of a new file of slots
   CommitTimes times = {};
 };
 
 // How the store does, for an alarm and for metrics.
 struct StoreHealth {
-  std::size_t queued = 0;                  // not looked at yet
-  std::size_t late = 0;                    // could not be committed yet, and what waits behind
+  std::size_t queued = 0;  // not looked at yet
+  std::size_t late = 0;    // could not be committed yet, and what waits behind
   std::size_t free_slots = 0;
-  std::optional<BootTime> busy_since;      // the disk has been at one batch since then
+  std::optional<BootTime> busy_since;  // the disk has been at one batch since then
 };
 
 class SqliteStore final : public TokenStore {
  public:
   // `loop` and `clock` must outlive the store.
-  static Result<std::unique_ptr<SqliteStore>> open(const SqliteStoreOptions& options, Executor& loop, const Clock& clock);
+  static Result<std::unique_ptr<SqliteStore>> open(const SqliteStoreOptions& options, Executor& loop,
+                                                   const Clock& clock);
   ~SqliteStore() override;
 
   Result<Snapshot> load() override;

@@ -11,7 +11,7 @@ namespace credsync::store {
 namespace {
 
 Result<void> check_directory(const std::string& path) {
-  struct stat status{};
+  struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return from_errno("state directory " + path, errno);
   if (!S_ISDIR(status.st_mode)) return invalid("state directory " + path + " is not a directory");
   if (status.st_uid != ::geteuid()) {
@@ -28,7 +28,8 @@ std::string holder_of(int lock) {
   char text[32];
   const ssize_t got = ::pread(lock, text, sizeof text, 0);
   std::string pid;
-  for (ssize_t i = 0; i < got && text[i] >= '0' && text[i] <= '9'; ++i) pid += text[i];
+  for (ssize_t i = 0; i < got && text[i] >= '0' && text[i] <= '9'; ++i)
+    pid += text[i];
   return pid.empty() ? "" : " (pid " + pid + ")";
 }
 
@@ -41,7 +42,8 @@ Result<Descriptor> lock_file(const std::string& path, const std::string& directo
   }
   // Only a hint for people: a full disk must not keep us from starting.
   const std::string pid = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(lock.get(), 0) == 0) [[maybe_unused]] const ssize_t put = ::pwrite(lock.get(), pid.data(), pid.size(), 0);
+  if (::ftruncate(lock.get(), 0) == 0) [[maybe_unused]]
+    const ssize_t put = ::pwrite(lock.get(), pid.data(), pid.size(), 0);
   return lock;
 }
 
@@ -64,7 +66,7 @@ Result<void> sync_folder_of(const std::string& path) {
 }
 
 bool file_exists(const std::string& path) {
-  struct stat status{};
+  struct stat status {};
   return ::lstat(path.c_str(), &status) == 0;
 }
 

@@ -21,13 +21,12 @@ class Reader {
         "SELECT name, identity, generation, tokens, state, since, trouble_class, trouble_code, trouble_words, trouble_at,"
         " password_used, kept_password, kept_generation, last_used FROM accounts",
         [this](const Statement& row) { account(row); }));
-    CREDSYNC_TRY(each(
-        "SELECT id, account, identity, generation, tokens, revocation, retire_at FROM parked ORDER BY id",
-        [this](const Statement& row) { parked(row); }));
-    CREDSYNC_TRY(each(
-        "SELECT id, account, identity, generation, kind, secrets, not_before, give_up_at, attempts, by_sign_out"
-        " FROM retirements ORDER BY id",
-        [this](const Statement& row) { retirement(row); }));
+    CREDSYNC_TRY(each("SELECT id, account, identity, generation, tokens, revocation, retire_at FROM parked ORDER BY id",
+                      [this](const Statement& row) { parked(row); }));
+    CREDSYNC_TRY(
+        each("SELECT id, account, identity, generation, kind, secrets, not_before, give_up_at, attempts, by_sign_out"
+             " FROM retirements ORDER BY id",
+             [this](const Statement& row) { retirement(row); }));
     auto intents = read_intents(database_);
     if (!intents) return intents.error();
     found_.intents = std::move(*intents);
@@ -102,7 +101,8 @@ class Reader {
     grant.tokens = std::move(*opened);
     if (!row.null(5)) {
       const auto order = sealer_.open(row.blob(5), {kParkedOrderColumn, grant.account, grant.generation, grant.id});
-      order ? grant.order = Secret(order->text()), void() : damaged(grant.account, "the order to revoke a parked grant");
+      order          ? grant.order = Secret(order->text()),
+              void() : damaged(grant.account, "the order to revoke a parked grant");
     }
     found_.parked.push_back(std::move(grant));
   }
@@ -143,10 +143,13 @@ class Reader {
 
 }  // namespace
 
-Result<Snapshot> read_state(Database& database, const Sealer& sealer) { return Reader(database, sealer).read(); }
+Result<Snapshot> read_state(Database& database, const Sealer& sealer) {
+  return Reader(database, sealer).read();
+}
 
 Result<std::vector<Intent>> read_intents(Database& database) {
-  auto rows = database.prepare("SELECT slot, account, identity, generation, sent_at, resends FROM intents ORDER BY sent_at");
+  auto rows =
+      database.prepare("SELECT slot, account, identity, generation, sent_at, resends FROM intents ORDER BY sent_at");
   if (!rows) return rows.error();
   std::vector<Intent> found;
   while (true) {

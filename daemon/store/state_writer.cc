@@ -30,7 +30,8 @@ Ids give_ids(Change& change, const std::function<std::int64_t()>& new_id) {
   std::visit(
       [&](auto& c) {
         if constexpr (requires { c.retire; }) {
-          for (Retirement& retirement : c.retire) give(retirement.id);
+          for (Retirement& retirement : c.retire)
+            give(retirement.id);
         }
       },
       change);
@@ -53,7 +54,8 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
        "UPDATE accounts SET identity = '', tokens = NULL, password_used = 0, kept_password = NULL, last_used = NULL"
        " WHERE name = ?1"},
       {&w.sign_out_, "UPDATE accounts SET tokens = NULL, kept_password = NULL WHERE name = ?1"},
-      {&w.park_, "UPDATE accounts SET tokens = NULL, generation = MAX(generation, ?2) WHERE name = ?1 AND tokens NOTNULL"},
+      {&w.park_,
+       "UPDATE accounts SET tokens = NULL, generation = MAX(generation, ?2) WHERE name = ?1 AND tokens NOTNULL"},
       {&w.insert_parked_,
        "INSERT INTO parked (id, account, identity, generation, tokens, revocation, retire_at)"
        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
@@ -133,7 +135,8 @@ Result<void> StateWriter::change(const Install& install, Applied& applied) {
   const auto next = next_generation(install);
   if (!next) return next.error();
   const Generation generation = *next;
-  const std::string tokens = seal(*sealer_, encode_tokens(install.tokens), {kTokensColumn, install.account, generation, 0});
+  const std::string tokens =
+      seal(*sealer_, encode_tokens(install.tokens), {kTokensColumn, install.account, generation, 0});
   CREDSYNC_TRY(install_.with(install.account, install.identity, generation, Blob{tokens}, install.password_used).run());
   CREDSYNC_TRY(set_standing(install.account, install.standing));
   if (install.replace_kept_password) CREDSYNC_TRY(keep_password(install, generation));
@@ -154,8 +157,8 @@ Result<void> StateWriter::set_standing(const std::string& account, const Standin
   if (!trouble) {
     return standing_.with(account, standing.state, standing.since, nullptr, nullptr, nullptr, nullptr).run();
   }
-  return standing_.with(account, standing.state, standing.since, trouble->error_class, trouble->code, trouble->words,
-                        trouble->at)
+  return standing_
+      .with(account, standing.state, standing.since, trouble->error_class, trouble->code, trouble->words, trouble->at)
       .run();
 }
 
@@ -183,8 +186,8 @@ Result<void> StateWriter::change(const Park& park, Applied& applied) {
   CREDSYNC_TRY(must_touch(park_.with(grant.account, grant.generation), "tokens to park"));
   const std::int64_t id = grant.id;
   applied.ids = {id};
-  const std::string tokens = seal(*sealer_, encode_tokens(grant.tokens),
-                                  {kParkedTokensColumn, grant.account, grant.generation, id});
+  const std::string tokens =
+      seal(*sealer_, encode_tokens(grant.tokens), {kParkedTokensColumn, grant.account, grant.generation, id});
   std::string order;
   if (!grant.order.empty()) {
     order = sealer_->seal(grant.order.expose(), {kParkedOrderColumn, grant.account, grant.generation, id});
@@ -198,7 +201,8 @@ Result<StateWriter::Parked> StateWriter::parked(std::int64_t id) {
   const Result<bool> row = select_parked_.with(id).next();
   if (!row) return row.error();
   if (!*row) return not_found("no parked grant " + std::to_string(id));
-  Parked found{select_parked_.text(0), select_parked_.text(1), static_cast<Generation>(select_parked_.integer(2)), {}, {}};
+  Parked found{
+      select_parked_.text(0), select_parked_.text(1), static_cast<Generation>(select_parked_.integer(2)), {}, {}};
   const Place order_place{kParkedOrderColumn, found.account, found.generation, id};
   const std::string order(select_parked_.blob(4));
   auto tokens = sealer_->open(select_parked_.blob(3), {kParkedTokensColumn, found.account, found.generation, id});
@@ -215,7 +219,9 @@ Result<StateWriter::Parked> StateWriter::parked(std::int64_t id) {
   return found;
 }
 
-Result<void> StateWriter::delete_parked(std::int64_t id) { return must_touch(delete_parked_.with(id), "parked grant"); }
+Result<void> StateWriter::delete_parked(std::int64_t id) {
+  return must_touch(delete_parked_.with(id), "parked grant");
+}
 
 Result<void> StateWriter::change(const SetParkedOrder& set, Applied&) {
   const auto found = parked(set.parked_id);
@@ -258,8 +264,8 @@ Result<void> StateWriter::change(const UpdateParked& update, Applied& applied) {
   const auto found = parked(update.parked_id);
   if (!found) return found.error();
   const std::int64_t id = update.parked_id;
-  const std::string tokens = seal(*sealer_, encode_tokens(update.tokens),
-                                  {kParkedTokensColumn, found->account, update.generation, id});
+  const std::string tokens =
+      seal(*sealer_, encode_tokens(update.tokens), {kParkedTokensColumn, found->account, update.generation, id});
   std::string order;
   if (!found->order.empty()) {
     order = sealer_->seal(found->order.expose(), {kParkedOrderColumn, found->account, update.generation, id});
@@ -277,7 +283,8 @@ Result<void> StateWriter::change(const QueueRetirements& change, Applied& applie
 Result<void> StateWriter::queue(const std::vector<Retirement>& list, Applied& applied) {
   for (const Retirement& r : list) {
     if (!fits_an_integer(r.generation)) return invalid("generation out of range");
-    const std::string secrets = seal(*sealer_, encode_retirement(r), {kRetirementColumn, r.account, r.generation, r.id});
+    const std::string secrets =
+        seal(*sealer_, encode_retirement(r), {kRetirementColumn, r.account, r.generation, r.id});
     CREDSYNC_TRY(insert_retirement_
                      .with(r.id, r.account, r.identity, r.generation, r.kind, Blob{secrets}, r.not_before, r.give_up_at,
                            r.attempts, r.by_sign_out)
@@ -304,7 +311,9 @@ Result<void> StateWriter::add_intent(const Intent& intent) {
       .run();
 }
 
-Result<void> StateWriter::change(const DropIntent& drop, Applied& applied) { return free_slot(drop.slot, applied); }
+Result<void> StateWriter::change(const DropIntent& drop, Applied& applied) {
+  return free_slot(drop.slot, applied);
+}
 
 Result<void> StateWriter::change(const CountResend& count, Applied&) {
   return must_touch(count_resend_.with(count.slot, count.account, count.sent_at), "intent");

@@ -15,9 +15,9 @@ namespace credsync::store {
 
 // What a change did besides its rows; true only once its transaction is committed.
 struct Applied {
-  Ids ids;                        // what `done` gets
-  std::vector<SlotId> released;   // their intents are gone
-  bool erased = false;            // a secret left the database: the write-ahead log is to be cut soon
+  Ids ids;                       // what `done` gets
+  std::vector<SlotId> released;  // their intents are gone
+  bool erased = false;           // a secret left the database: the write-ahead log is to be cut soon
 };
 
 // Gives the rows to come that have no id yet one each; returns all of them, in the order of `Ids`.
@@ -59,7 +59,13 @@ class StateWriter {
   Result<void> change(const CountResend& count, Applied& applied);
   Result<void> change(const SetLastUsed& set, Applied& applied);
 
-  struct Parked { std::string account; std::string identity; Generation generation = 0; WipedString tokens; Secret order; };
+  struct Parked {
+    std::string account;
+    std::string identity;
+    Generation generation = 0;
+    WipedString tokens;
+    Secret order;
+  };
   Result<void> set_standing(const std::string& account, const Standing& standing);
   Result<void> keep_password(const Install& install, Generation generation);
   Result<void> queue(const std::vector<Retirement>& list, Applied& applied);

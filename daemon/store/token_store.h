@@ -21,42 +21,89 @@ struct Install {
   std::string identity;
   Generation generation = 0;
   account::TokenSet tokens;
-  std::vector<Retirement> retire;             // ids are given by the store
-  std::optional<SlotId> slot;                 // of the intent this answers; unset: a grant that does not rotate
+  std::vector<Retirement> retire;  // ids are given by the store
+  std::optional<SlotId> slot;      // of the intent this answers; unset: a grant that does not rotate
   Standing standing;
   bool password_used = false;
   Secret kept_password;
-  bool replace_kept_password = false;         // false: leave the stored one as it is
+  bool replace_kept_password = false;  // false: leave the stored one as it is
 };
 // The standing changes, the tokens stay. An account that is not known yet is from now on.
-struct SetStanding { std::string account; Standing standing; };
-struct Forget { std::string account; };       // erase tokens, intents and kept password, keep name and generation
+struct SetStanding {
+  std::string account;
+  Standing standing;
+};
+struct Forget {
+  std::string account;
+};  // erase tokens, intents and kept password, keep name and generation
 // Signed out: tokens leave the account and enter the queue; the kept password is erased.
-struct SignOut { std::string account; std::vector<Retirement> retire; Standing standing; };
+struct SignOut {
+  std::string account;
+  std::vector<Retirement> retire;
+  Standing standing;
+};
 // The current tokens leave the account and are kept aside; the account has none after.
-struct Park { ParkedGrant grant; };
+struct Park {
+  ParkedGrant grant;
+};
 // What revoking a parked grant will need has become known: its sealed `order` column is set.
-struct SetParkedOrder { std::int64_t parked_id = 0; Secret order; };
+struct SetParkedOrder {
+  std::int64_t parked_id = 0;
+  Secret order;
+};
 // The parked grant becomes current again; its id row goes. Standing as given. kInvalid while the account has other tokens.
 // Its generation is from now on the highest of its own, the account's last and `generation`; Ids holds that number.
-struct Restore { std::int64_t parked_id = 0; Standing standing; Generation generation = 0; };
+struct Restore {
+  std::int64_t parked_id = 0;
+  Standing standing;
+  Generation generation = 0;
+};
 // A parked grant's time is over (or a new sign-in came): its tokens enter the queue.
-struct RetireParked { std::int64_t parked_id = 0; std::vector<Retirement> retire; };
+struct RetireParked {
+  std::int64_t parked_id = 0;
+  std::vector<Retirement> retire;
+};
 // A late answer for a parked grant is stored with it: it becomes the parked tokens; what they replace enters the queue.
-struct UpdateParked { std::int64_t parked_id = 0; Generation generation = 0; account::TokenSet tokens; std::vector<Retirement> retire; std::optional<SlotId> slot; };
+struct UpdateParked {
+  std::int64_t parked_id = 0;
+  Generation generation = 0;
+  account::TokenSet tokens;
+  std::vector<Retirement> retire;
+  std::optional<SlotId> slot;
+};
 // A late answer for a grant that was signed out or replaced.
-struct QueueRetirements { std::vector<Retirement> retire; std::optional<SlotId> slot; };
+struct QueueRetirements {
+  std::vector<Retirement> retire;
+  std::optional<SlotId> slot;
+};
 // A retirement was tried and is to be tried again, or is over (the row and its token go).
-struct RetirementTried { std::int64_t id = 0; unsigned attempts = 0; WallTime not_before; };
-struct RetirementOver { std::int64_t id = 0; };
+struct RetirementTried {
+  std::int64_t id = 0;
+  unsigned attempts = 0;
+  WallTime not_before;
+};
+struct RetirementOver {
+  std::int64_t id = 0;
+};
 // The refresh did not happen (not sent) or was refused: intent and slot are free again.
-struct DropIntent { std::string account; SlotId slot = 0; };
+struct DropIntent {
+  std::string account;
+  SlotId slot = 0;
+};
 // Before a rotating refresh token is sent again after an ambiguous outcome.
-struct CountResend { std::string account; SlotId slot = 0; WallTime sent_at; };
-struct SetLastUsed { std::string account; WallTime at; };
+struct CountResend {
+  std::string account;
+  SlotId slot = 0;
+  WallTime sent_at;
+};
+struct SetLastUsed {
+  std::string account;
+  WallTime at;
+};
 
-using Change = std::variant<Install, SetStanding, Forget, SignOut, Park, SetParkedOrder, Restore, RetireParked, UpdateParked,
-                            QueueRetirements, RetirementTried, RetirementOver, DropIntent, CountResend, SetLastUsed>;
+using Change =
+    std::variant<Install, SetStanding, Forget, SignOut, Park, SetParkedOrder, Restore, RetireParked, UpdateParked,
+                 QueueRetirements, RetirementTried, RetirementOver, DropIntent, CountResend, SetLastUsed>;
 
 // What the store gives rows that it makes: ids of retirements in the order of Change's `retire`, or of the parked grant.
 using Ids = std::vector<std::int64_t>;

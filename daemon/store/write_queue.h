@@ -23,15 +23,15 @@ namespace credsync::store {
 // One call of TokenStore on its way.
 struct Request {
   std::variant<Change, Intent> work;
-  UniqueFunction<void(Result<Ids>)> done;        // of a Change
-  UniqueFunction<void(Result<SlotId>)> begun;    // of an Intent
+  UniqueFunction<void(Result<Ids>)> done;      // of a Change
+  UniqueFunction<void(Result<SlotId>)> begun;  // of an Intent
 
   // The store thread's notes.
   Ids ids;
-  std::string account;                           // whose order it keeps; empty: nobody's
-  std::vector<std::int64_t> rows;                // ids of rows it makes or names
-  bool durable = false;                          // synced in its slot and answered: it can only be late, not fail
-  std::optional<Result<Applied>> outcome;        // of the last attempt; unset: it waits behind another
+  std::string account;                     // whose order it keeps; empty: nobody's
+  std::vector<std::int64_t> rows;          // ids of rows it makes or names
+  bool durable = false;                    // synced in its slot and answered: it can only be late, not fail
+  std::optional<Result<Applied>> outcome;  // of the last attempt; unset: it waits behind another
 };
 
 // More than any day brings (each account has few changes on their way at once); beyond it only answers are accepted.
@@ -52,15 +52,15 @@ class WriteQueue {
 
   struct Taken {
     std::vector<Request> requests;
-    std::vector<std::promise<void>> marks;       // reached with these requests
-    bool ended = false;                          // closed, and this was the rest
+    std::vector<std::promise<void>> marks;  // reached with these requests
+    bool ended = false;                     // closed, and this was the rest
   };
   // Waits for something to do, at most until `deadline`; takes at most `most` requests.
   Taken take(std::size_t most, std::optional<Deadline> deadline);
 
  private:
   struct Mark {
-    std::uint64_t after;                         // requests
+    std::uint64_t after;  // requests
     std::promise<void> reached;
   };
   mutable std::mutex mutex_;

@@ -13,8 +13,7 @@ namespace credsync::ipc::http {
 namespace {
 
 constexpr std::uint32_t kNothing = 0;
-constexpr std::uint32_t kGone =
-    EPOLLHUP | EPOLLERR;  // both ends closed, or broken; reported whether asked for or not
+constexpr std::uint32_t kGone = EPOLLHUP | EPOLLERR;  // both ends closed, or broken; reported whether asked for or not
 
 bool would_block(int error) {
   return error == EAGAIN || error == EWOULDBLOCK;
@@ -25,8 +24,7 @@ Problem late_request() {
 }
 
 Problem cut_request() {
-  return Problem{
-      ProblemKind::kBadRequest, "the connection ended before the request was complete", {}, {}, {}};
+  return Problem{ProblemKind::kBadRequest, "the connection ended before the request was complete", {}, {}, {}};
 }
 
 }  // namespace
@@ -207,9 +205,7 @@ void Connection::retire() {
       if (idle()) receive();  // a request may have come already
       if (idle()) hub_.close(*this);
       return;
-    case Phase::kPostponed:
-      framing_.keep_alive = false;
-      return;
+    case Phase::kPostponed: framing_.keep_alive = false; return;
     case Phase::kWaiting:
       end_waiting();
       pending_.reset();
@@ -222,10 +218,8 @@ void Connection::retire() {
       unsent_.append(": the daemon is stopping\n\n");
       closing_ = true;
       return deliver();
-    case Phase::kLingering:
-      return hub_.close(*this);
-    case Phase::kClosed:
-      return;
+    case Phase::kLingering: return hub_.close(*this);
+    case Phase::kClosed: return;
   }
 }
 
@@ -262,8 +256,7 @@ void Connection::settle() {
 void Connection::arrange() {
   if (closed() || phase_ == Phase::kLingering) return;
   if (!unsent_.empty()) {
-    if (phase_ != Phase::kStreaming && timer_ != Timer::kAnswer)
-      set_timer(Timer::kAnswer, hub_.timing().answer);
+    if (phase_ != Phase::kStreaming && timer_ != Timer::kAnswer) set_timer(Timer::kAnswer, hub_.timing().answer);
     return watch(EPOLLOUT);
   }
   if (unsent_.capacity() != 0) unsent_.release();

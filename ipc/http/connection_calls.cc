@@ -28,10 +28,8 @@ bool is_long(Operation operation) {
     case Operation::kProviders:
     case Operation::kProvider:
     case Operation::kDoctor:
-    case Operation::kMetrics:
-      return true;
-    default:
-      return false;
+    case Operation::kMetrics: return true;
+    default: return false;
   }
 }
 
@@ -70,14 +68,9 @@ void Connection::perform(Call call) {
     case Operation::kReject:
     case Operation::kRefresh:
     case Operation::kLogin:
-    case Operation::kSignOut:
-      wait_for(call);
-      break;
-    case Operation::kEvents:
-      open_stream(call);
-      break;
-    default:
-      answer_now(call);
+    case Operation::kSignOut: wait_for(call); break;
+    case Operation::kEvents: open_stream(call); break;
+    default: answer_now(call);
   }
   if (phase_ == Phase::kReading) closing_ = !framing_.keep_alive;
 }
@@ -95,28 +88,17 @@ void Connection::answer_now(const Call& call) {
     problem != nullptr ? write_problem(out, framing_, *problem) : json(render(std::get<0>(reply)));
   };
   switch (call.operation) {
-    case Operation::kHealth:
-      return json(render_health());
-    case Operation::kListAccounts:
-      return json(render(service.list(caller_)));
-    case Operation::kWhoAmI:
-      return json(render(service.who_am_i(caller_)));
-    case Operation::kProviders:
-      return json(render(service.providers(caller_)));
-    case Operation::kProvider:
-      return either(service.provider(caller_, call.name));
-    case Operation::kReload:
-      return either(service.reload(caller_));
-    case Operation::kDoctor:
-      return either(service.doctor(caller_));
-    case Operation::kAudit:
-      return either(service.audit(caller_, call.since));
-    case Operation::kStatus:
-      return answer_status(call.name);
-    case Operation::kMetrics:
-      return answer_metrics();
-    default:
-      CHECK(!"an operation without an answer");
+    case Operation::kHealth: return json(render_health());
+    case Operation::kListAccounts: return json(render(service.list(caller_)));
+    case Operation::kWhoAmI: return json(render(service.who_am_i(caller_)));
+    case Operation::kProviders: return json(render(service.providers(caller_)));
+    case Operation::kProvider: return either(service.provider(caller_, call.name));
+    case Operation::kReload: return either(service.reload(caller_));
+    case Operation::kDoctor: return either(service.doctor(caller_));
+    case Operation::kAudit: return either(service.audit(caller_, call.since));
+    case Operation::kStatus: return answer_status(call.name);
+    case Operation::kMetrics: return answer_metrics();
+    default: CHECK(!"an operation without an answer");
   }
 }
 
@@ -173,21 +155,15 @@ void Connection::wait_for(Call& call) {
           write_token);
     case Operation::kRefresh:
       return ask<AccountStatus>(
-          true, [&](auto reply) { return service.refresh(caller_, call.name, std::move(reply)); },
-          write_status);
+          true, [&](auto reply) { return service.refresh(caller_, call.name, std::move(reply)); }, write_status);
     case Operation::kLogin:
       return ask<AccountStatus>(
-          true,
-          [&](auto reply) {
-            return service.login(caller_, call.name, std::move(call.login), std::move(reply));
-          },
+          true, [&](auto reply) { return service.login(caller_, call.name, std::move(call.login), std::move(reply)); },
           write_status);
     case Operation::kReject:
       return ask<RejectAnswer>(
           true,
-          [&](auto reply) {
-            return service.reject(caller_, call.name, std::move(call.rejected), std::move(reply));
-          },
+          [&](auto reply) { return service.reject(caller_, call.name, std::move(call.rejected), std::move(reply)); },
           [](WipedBuffer& out, const Framing& framing, const RejectAnswer& a) {
             write_response(out, framing, {200, kJsonType, {}, a.retry_after}, render(a));
           });
@@ -197,8 +173,7 @@ void Connection::wait_for(Call& call) {
           [](WipedBuffer& out, const Framing& framing, const SignOutAnswer& a) {
             write_response(out, framing, {a.pending == 0 ? 200 : 202, kJsonType, {}, {}}, render(a));
           });
-    default:
-      CHECK(!"an operation that nobody waits for");
+    default: CHECK(!"an operation that nobody waits for");
   }
 }
 

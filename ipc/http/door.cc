@@ -27,8 +27,7 @@ bool is_the_clients(int error) {
 
 }  // namespace
 
-Door::Door(Hub& hub, ListeningSocket socket)
-    : hub_(hub), socket_(std::move(socket)), reserve_(open_reserve()) {}
+Door::Door(Hub& hub, ListeningSocket socket) : hub_(hub), socket_(std::move(socket)), reserve_(open_reserve()) {}
 
 Door::~Door() {
   close();
@@ -59,8 +58,7 @@ void Door::turn_away() {
     WipedBuffer out;
     write_problem(
         out, Framing{true, false, false},
-        Problem{
-            ProblemKind::kUnavailable, "the daemon has no descriptors left", {}, kUnavailableRetryAfter, {}});
+        Problem{ProblemKind::kUnavailable, "the daemon has no descriptors left", {}, kUnavailableRetryAfter, {}});
     [[maybe_unused]] const ssize_t put =
         ::send(connection.get(), out.view().data(), out.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   }

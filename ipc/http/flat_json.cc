@@ -25,8 +25,7 @@ void append_utf8(std::string& out, std::uint32_t c) {
   if (c < 0x80) return byte(c);
   if (c < 0x800) return byte(0xc0 | (c >> 6)), byte(0x80 | (c & 0x3f));
   if (c < 0x10000) return byte(0xe0 | (c >> 12)), byte(0x80 | ((c >> 6) & 0x3f)), byte(0x80 | (c & 0x3f));
-  byte(0xf0 | (c >> 18)), byte(0x80 | ((c >> 12) & 0x3f)), byte(0x80 | ((c >> 6) & 0x3f)),
-      byte(0x80 | (c & 0x3f));
+  byte(0xf0 | (c >> 18)), byte(0x80 | ((c >> 12) & 0x3f)), byte(0x80 | ((c >> 6) & 0x3f)), byte(0x80 | (c & 0x3f));
 }
 
 // The length of the UTF-8 character that `text` begins with (RFC 3629), or 0.
@@ -200,14 +199,12 @@ Result<FlatObject> FlatObject::parse(std::string_view body) {
 }
 
 const FlatObject::Member* FlatObject::find(std::string_view key) const {
-  const auto at =
-      std::find_if(members_.begin(), members_.end(), [&](const Member& m) { return m.key == key; });
+  const auto at = std::find_if(members_.begin(), members_.end(), [&](const Member& m) { return m.key == key; });
   return at == members_.end() ? nullptr : &*at;
 }
 
 std::optional<Secret> FlatObject::take_string(std::string_view key) {
-  const auto at =
-      std::find_if(members_.begin(), members_.end(), [&](const Member& m) { return m.key == key; });
+  const auto at = std::find_if(members_.begin(), members_.end(), [&](const Member& m) { return m.key == key; });
   if (at == members_.end() || at->is_number) return std::nullopt;
   return std::move(at->text);
 }

@@ -30,8 +30,8 @@ constexpr rlim_t kDescriptorsForOthers = 256;
 unsigned descriptors_for_connections() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 1U << 20;
-  const rlim_t spare = limit.rlim_cur > 2 * kDescriptorsForOthers ? limit.rlim_cur - kDescriptorsForOthers
-                                                                  : limit.rlim_cur / 2;
+  const rlim_t spare =
+      limit.rlim_cur > 2 * kDescriptorsForOthers ? limit.rlim_cur - kDescriptorsForOthers : limit.rlim_cur / 2;
   return static_cast<unsigned>(std::min<rlim_t>(spare, 1U << 20));
 }
 
@@ -45,17 +45,14 @@ Problem no_room() {
 
 }  // namespace
 
-Result<std::unique_ptr<Hub>> Hub::create(Loop& loop, const Clock& clock, Service& service,
-                                         const Timing& timing) {
+Result<std::unique_ptr<Hub>> Hub::create(Loop& loop, const Clock& clock, Service& service, const Timing& timing) {
   std::unique_ptr<Hub> hub(new Hub(loop, clock, service, timing));
   CREDSYNC_TRY(hub->start());
   return hub;
 }
 
 Hub::Hub(Loop& loop, const Clock& clock, Service& service, const Timing& timing)
-    : loop_(loop), clock_(clock), service_(service), timing_(timing), deadlines_(loop, [this] {
-        on_due();
-      }) {}
+    : loop_(loop), clock_(clock), service_(service), timing_(timing), deadlines_(loop, [this] { on_due(); }) {}
 
 Hub::~Hub() {
   deadlines_.clear(*this);
@@ -71,8 +68,7 @@ Result<void> Hub::start() {
   epoll_event ring{};
   ring.events = EPOLLIN;
   ring.data.ptr = nullptr;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, bell_.get(), &ring) != 0)
-    return from_errno("watch an eventfd", errno);
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, bell_.get(), &ring) != 0) return from_errno("watch an eventfd", errno);
   auto watch = loop_.watch(epoll_.get(), EPOLLIN, [this](std::uint32_t) { on_poll(); });
   if (!watch) return std::move(watch).error();
   watch_ = std::move(*watch);
@@ -228,13 +224,11 @@ void Hub::admit(Descriptor socket) {
   if (!caller) return log::warning("a peer cannot be identified", {{"ERROR", caller.error().message()}});
   const bool over_limit = users_.of(caller->uid).connections >= limits_.max_connections_per_user;
   const bool taken = !over_limit && (connections_.size() < limits_.max_connections || make_room());
-  if (!taken)
-    service_.refused(*caller, over_limit ? "too many connections" : "too many connections of all users");
+  if (!taken) service_.refused(*caller, over_limit ? "too many connections" : "too many connections of all users");
   Use& use = users_.of(caller->uid);  // again: making room may have ended this user's last connection
   if (!taken && use.refused >= kRefusedPerUser) return users_.forget_if_gone(use);
   const auto admission = taken ? Connection::Admission::kTaken : Connection::Admission::kRefused;
-  auto connection =
-      std::make_unique<Connection>(*this, std::move(socket), std::move(*caller), use, admission);
+  auto connection = std::make_unique<Connection>(*this, std::move(socket), std::move(*caller), use, admission);
   connection->index = connections_.size();
   Connection& here = *connections_.emplace_back(std::move(connection));
   taken ? here.start() : here.refuse(over_limit ? too_many_connections() : no_room());

@@ -42,8 +42,7 @@ class Source {
 
 class Hub final : private Timed {
  public:
-  static Result<std::unique_ptr<Hub>> create(Loop& loop, const Clock& clock, Service& service,
-                                             const Timing& timing);
+  static Result<std::unique_ptr<Hub>> create(Loop& loop, const Clock& clock, Service& service, const Timing& timing);
   ~Hub() override;
 
   Result<void> add(ListeningSocket socket);

@@ -19,8 +19,7 @@ struct Limits {
     limits.max_connections_per_user = connections;
     limits.max_waiting_per_user = connections;
     limits.max_streams_per_user = std::max(1U, connections / 4);
-    limits.max_connections =
-        std::max(limits.max_connections, std::min(connections, 16384U) * kUsersAtTheirLimit);
+    limits.max_connections = std::max(limits.max_connections, std::min(connections, 16384U) * kUsersAtTheirLimit);
     return limits;
   }
 };

@@ -21,8 +21,8 @@ Result<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.front() != '/' || path.size() >= sizeof address.sun_path) {
-    return invalid("the socket's path must be absolute and shorter than " +
-                   std::to_string(sizeof address.sun_path) + " bytes: " + path);
+    return invalid("the socket's path must be absolute and shorter than " + std::to_string(sizeof address.sun_path) +
+                   " bytes: " + path);
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   return address;
@@ -118,8 +118,7 @@ ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
 ListeningSocket::~ListeningSocket() {
   if (path_.empty()) return;
   struct stat status {};
-  const bool ours =
-      ::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
+  const bool ours = ::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
   if (ours) ::unlink(path_.c_str());
 }
 

@@ -30,11 +30,8 @@ Problem bad_request(std::string detail) {
 }
 
 Problem too_large(std::string_view what, std::size_t limit) {
-  return Problem{ProblemKind::kTooLarge,
-                 std::string(what) + " is larger than " + std::to_string(limit) + " bytes",
-                 {},
-                 {},
-                 {}};
+  return Problem{
+      ProblemKind::kTooLarge, std::string(what) + " is larger than " + std::to_string(limit) + " bytes", {}, {}, {}};
 }
 
 using HttpError = beast::http::error;
@@ -57,8 +54,7 @@ constexpr Meaning kMeanings[] = {
 
 Problem translate(const ErrorCode& error) {
   if (error == HttpError::header_limit) return too_large("the header", kHeaderLimit);
-  if (error == HttpError::body_limit || error == HttpError::buffer_overflow)
-    return too_large("the body", kBodyLimit);
+  if (error == HttpError::body_limit || error == HttpError::buffer_overflow) return too_large("the body", kBodyLimit);
   for (const Meaning& meaning : kMeanings) {
     if (error == meaning.error) return bad_request(std::string(meaning.text));
   }
@@ -88,8 +84,7 @@ class Parser final : public beast::http::basic_parser<true> {
     const std::size_t left = bytes.size() - used;
     if (error == HttpError::need_more) error = {};
     if (error || is_done()) return used;
-    if (!is_header_done() && used_ + left > kHeaderLimit)
-      refuse(too_large("the header", kHeaderLimit), error);
+    if (!is_header_done() && used_ + left > kHeaderLimit) refuse(too_large("the header", kHeaderLimit), error);
     if (used_ + left > kRequestLimit) refuse(too_large("the request", kRequestLimit), error);
     return used;
   }
@@ -108,31 +103,24 @@ class Parser final : public beast::http::basic_parser<true> {
     header_bytes_ = method.size() + target.size();
   }
 
-  void on_field_impl(field name, beast::string_view name_text, beast::string_view value,
-                     ErrorCode& error) override {
+  void on_field_impl(field name, beast::string_view name_text, beast::string_view value, ErrorCode& error) override {
     if (is_header_done()) return refuse(bad_request("trailer fields are not taken"), error);
-    if (is_folded(to_std(name_text), to_std(value)))
-      return refuse(bad_request("a header field is folded"), error);
+    if (is_folded(to_std(name_text), to_std(value))) return refuse(bad_request("a header field is folded"), error);
     header_bytes_ += name_text.size() + value.size();
     if (header_bytes_ > kHeaderLimit) return refuse(too_large("the header", kHeaderLimit), error);
     switch (name) {
-      case field::transfer_encoding:
-        return check_transfer_encoding(value, error);
-      case field::content_length:
-        return check_content_length(to_std(value), error);
-      case field::expect:
-        return check_expect(value, error);
+      case field::transfer_encoding: return check_transfer_encoding(value, error);
+      case field::content_length: return check_content_length(to_std(value), error);
+      case field::expect: return check_expect(value, error);
       case field::host:
         if (std::exchange(has_host_, true)) refuse(bad_request("there is more than one Host"), error);
         return;
-      default:
-        return;
+      default: return;
     }
   }
 
   // Later versions of Beast hand trailers over by themselves.
-  void on_trailer_field_impl(field name, beast::string_view name_text, beast::string_view value,
-                             ErrorCode& error) {
+  void on_trailer_field_impl(field name, beast::string_view name_text, beast::string_view value, ErrorCode& error) {
     on_field_impl(name, name_text, value, error);
   }
 
@@ -174,8 +162,7 @@ class Parser final : public beast::http::basic_parser<true> {
 
   void check_transfer_encoding(beast::string_view value, ErrorCode& error) {
     if (!http_1_1) return refuse(bad_request("HTTP/1.0 has no Transfer-Encoding"), error);
-    if (!beast::iequals(value, "chunked"))
-      refuse(bad_request("no Transfer-Encoding but chunked is known"), error);
+    if (!beast::iequals(value, "chunked")) refuse(bad_request("no Transfer-Encoding but chunked is known"), error);
   }
 
   void check_content_length(std::string_view value, ErrorCode& error) {
@@ -256,8 +243,7 @@ const Problem& RequestReader::refusal() const {
 
 bool RequestReader::take_expectation() {
   const auto& parser = message_->parser;
-  return parser && parser->is_header_done() && parser->body.empty() &&
-         std::exchange(message_->parser->expects, false);
+  return parser && parser->is_header_done() && parser->body.empty() && std::exchange(message_->parser->expects, false);
 }
 
 void RequestReader::reset() {

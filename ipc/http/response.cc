@@ -16,62 +16,37 @@ struct ProblemText {
 
 ProblemText describe(ProblemKind kind) {
   switch (kind) {
-    case ProblemKind::kBadRequest:
-      return {kBadRequest, "The request is not understood"};
-    case ProblemKind::kNotAllowed:
-      return {kNotAllowed, "Not allowed"};
-    case ProblemKind::kNoSuchAccount:
-      return {kNoSuchAccount, "No such account"};
-    case ProblemKind::kNeedsLogin:
-      return {kNeedsLogin, "The account needs a sign-in"};
-    case ProblemKind::kSuspended:
-      return {kSuspended, "The account is suspended"};
-    case ProblemKind::kLoginInProgress:
-      return {kLoginInProgress, "Somebody is signing in"};
-    case ProblemKind::kLoginOver:
-      return {kLoginOver, "The sign-in is over"};
-    case ProblemKind::kMethodNotAllowed:
-      return {kMethodNotAllowed, "Method not allowed"};
-    case ProblemKind::kTooLarge:
-      return {kTooLarge, "The request is too large"};
-    case ProblemKind::kBusy:
-      return {kBusy, "Over a limit"};
-    case ProblemKind::kUnavailable:
-      return {kUnavailable, "Unavailable for now"};
-    case ProblemKind::kTimeout:
-      return {kTimeout, "The wait is over"};
+    case ProblemKind::kBadRequest: return {kBadRequest, "The request is not understood"};
+    case ProblemKind::kNotAllowed: return {kNotAllowed, "Not allowed"};
+    case ProblemKind::kNoSuchAccount: return {kNoSuchAccount, "No such account"};
+    case ProblemKind::kNeedsLogin: return {kNeedsLogin, "The account needs a sign-in"};
+    case ProblemKind::kSuspended: return {kSuspended, "The account is suspended"};
+    case ProblemKind::kLoginInProgress: return {kLoginInProgress, "Somebody is signing in"};
+    case ProblemKind::kLoginOver: return {kLoginOver, "The sign-in is over"};
+    case ProblemKind::kMethodNotAllowed: return {kMethodNotAllowed, "Method not allowed"};
+    case ProblemKind::kTooLarge: return {kTooLarge, "The request is too large"};
+    case ProblemKind::kBusy: return {kBusy, "Over a limit"};
+    case ProblemKind::kUnavailable: return {kUnavailable, "Unavailable for now"};
+    case ProblemKind::kTimeout: return {kTimeout, "The wait is over"};
   }
   return {kUnavailable, "Unavailable for now"};
 }
 
 std::string_view reason(int status) {
   switch (status) {
-    case 200:
-      return "OK";
-    case 202:
-      return "Accepted";
-    case 400:
-      return "Bad Request";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 409:
-      return "Conflict";
-    case 410:
-      return "Gone";
-    case 413:
-      return "Content Too Large";
-    case 429:
-      return "Too Many Requests";
-    case 503:
-      return "Service Unavailable";
-    case 504:
-      return "Gateway Timeout";
-    default:
-      return "";
+    case 200: return "OK";
+    case 202: return "Accepted";
+    case 400: return "Bad Request";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 409: return "Conflict";
+    case 410: return "Gone";
+    case 413: return "Content Too Large";
+    case 429: return "Too Many Requests";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    default: return "";
   }
 }
 
@@ -118,8 +93,7 @@ void write_status_line(WipedBuffer& out, int status) {
 
 }  // namespace
 
-void write_head(WipedBuffer& out, const Framing& framing, const ResponseHead& head,
-                std::size_t content_length) {
+void write_head(WipedBuffer& out, const Framing& framing, const ResponseHead& head, std::size_t content_length) {
   write_status_line(out, head.status);
   out.append("Cache-Control: no-store\r\nContent-Type: ");
   out.append(head.content_type);
@@ -141,8 +115,7 @@ void write_head(WipedBuffer& out, const Framing& framing, const ResponseHead& he
   out.append("\r\n\r\n");
 }
 
-void write_response(WipedBuffer& out, const Framing& framing, const ResponseHead& head,
-                    std::string_view body) {
+void write_response(WipedBuffer& out, const Framing& framing, const ResponseHead& head, std::string_view body) {
   write_head(out, framing, head, body.size());
   if (!framing.head_only) out.append(body);
 }

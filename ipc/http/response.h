@@ -29,14 +29,11 @@ struct ResponseHead {
 };
 
 // Status line and header; the body's size is known.
-void write_head(WipedBuffer& out, const Framing& framing, const ResponseHead& head,
-                std::size_t content_length);
-void write_response(WipedBuffer& out, const Framing& framing, const ResponseHead& head,
-                    std::string_view body);
+void write_head(WipedBuffer& out, const Framing& framing, const ResponseHead& head, std::size_t content_length);
+void write_response(WipedBuffer& out, const Framing& framing, const ResponseHead& head, std::string_view body);
 void write_json(WipedBuffer& out, const Framing& framing, std::string_view body);
 
-void write_problem(WipedBuffer& out, const Framing& framing, const Problem& problem,
-                   std::string_view allow = {});
+void write_problem(WipedBuffer& out, const Framing& framing, const Problem& problem, std::string_view allow = {});
 // What callers are told while the daemon drains.
 Problem stopping_problem();
 // 404 for a path that nobody knows; RFC 9457, 4.2.1 ("about:blank"), for it is no problem of an account.

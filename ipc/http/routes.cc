@@ -69,8 +69,7 @@ bool matches(std::string_view pattern, std::string_view path, std::string& name)
   return pattern.empty() && path.empty();
 }
 
-std::variant<const Route*, Refusal> find_route(std::string_view method, std::string_view path,
-                                               std::string& name) {
+std::variant<const Route*, Refusal> find_route(std::string_view method, std::string_view path, std::string& name) {
   std::string allow;
   for (const Route& route : kRoutes) {
     if (!matches(route.pattern, path, name)) continue;
@@ -78,15 +77,12 @@ std::variant<const Route*, Refusal> find_route(std::string_view method, std::str
     allow.append(allow.empty() ? "" : ", ").append(route.method);
   }
   if (allow.empty()) return Refusal{{}, {}, true};
-  return Refusal{Problem{ProblemKind::kMethodNotAllowed, "this path knows " + allow, {}, {}, {}}, allow,
-                 false};
+  return Refusal{Problem{ProblemKind::kMethodNotAllowed, "this path knows " + allow, {}, {}, {}}, allow, false};
 }
 
-std::optional<Refusal> read_seconds(std::string_view name, std::string_view text, std::int64_t most,
-                                    Duration& out) {
+std::optional<Refusal> read_seconds(std::string_view name, std::string_view text, std::int64_t most, Duration& out) {
   const auto seconds = parse_whole(text, static_cast<std::uint64_t>(most));
-  if (!seconds)
-    return bad_request(std::string(name) + " must be whole seconds from 0 to " + std::to_string(most));
+  if (!seconds) return bad_request(std::string(name) + " must be whole seconds from 0 to " + std::to_string(most));
   out = std::chrono::seconds(static_cast<std::int64_t>(*seconds));
   return std::nullopt;
 }
@@ -96,8 +92,7 @@ std::optional<Refusal> read_parameter(std::string_view name, std::string_view va
   if (operation == Operation::kToken && name == "min_valid") {
     return read_seconds(name, value, kLongestMinValid, call.min_valid);
   }
-  if (operation == Operation::kToken && name == "wait")
-    return read_seconds(name, value, kLongestWait, call.wait);
+  if (operation == Operation::kToken && name == "wait") return read_seconds(name, value, kLongestWait, call.wait);
   if (operation == Operation::kEvents && name == "account") {
     if (value.empty()) return Refusal{no_such_account(), {}, false};  // not "all accounts"
     call.name = value;
@@ -111,8 +106,7 @@ std::optional<Refusal> read_parameter(std::string_view name, std::string_view va
   return bad_request("there is an unknown query parameter");
 }
 
-std::optional<Refusal> unknown_members(const FlatObject& body,
-                                       std::initializer_list<std::string_view> known) {
+std::optional<Refusal> unknown_members(const FlatObject& body, std::initializer_list<std::string_view> known) {
   for (const FlatObject::Member& member : body.members()) {
     if (std::find(known.begin(), known.end(), member.key) == known.end()) {
       return bad_request("the body has an unknown member");
@@ -187,12 +181,9 @@ bool names_account(const Call& call) {
     case Operation::kRefresh:
     case Operation::kLogin:
     case Operation::kSignOut:
-    case Operation::kStatus:
-      return true;
-    case Operation::kEvents:
-      return !call.name.empty();
-    default:
-      return false;
+    case Operation::kStatus: return true;
+    case Operation::kEvents: return !call.name.empty();
+    default: return false;
   }
 }
 
@@ -203,11 +194,8 @@ std::span<const Route> routes() {
 }
 
 Problem no_such_account() {
-  return Problem{ProblemKind::kNoSuchAccount,
-                 "there is no such account, or none that you may know of",
-                 "credsync whoami",
-                 {},
-                 {}};
+  return Problem{
+      ProblemKind::kNoSuchAccount, "there is no such account, or none that you may know of", "credsync whoami", {}, {}};
 }
 
 std::variant<Call, Refusal> understand(const Request& request) {

@@ -4,8 +4,8 @@
 
 namespace credsync::ipc::http {
 
-Result<std::unique_ptr<Server>> Server::create(Loop& loop, const Clock& clock, Service& service,
-                                               const Limits& limits, const Timing& timing) {
+Result<std::unique_ptr<Server>> Server::create(Loop& loop, const Clock& clock, Service& service, const Limits& limits,
+                                               const Timing& timing) {
   auto hub = Hub::create(loop, clock, service, timing);
   if (!hub) return std::move(hub).error();
   (*hub)->set_limits(limits);

@@ -48,8 +48,8 @@ class Hub;
 
 class Server {
  public:
-  static Result<std::unique_ptr<Server>> create(Loop& loop, const Clock& clock, Service& service,
-                                                const Limits& limits, const Timing& timing = {});
+  static Result<std::unique_ptr<Server>> create(Loop& loop, const Clock& clock, Service& service, const Limits& limits,
+                                                const Timing& timing = {});
   // Closes everything at once; stop() first for an orderly end. Not to be called from a callback of this
   // server.
   ~Server();

@@ -19,8 +19,8 @@ char lower(char c) {
 }
 
 bool has_scheme(std::string_view target) {
-  return target.size() >= kScheme.size() && std::equal(kScheme.begin(), kScheme.end(), target.begin(),
-                                                       [](char a, char b) { return a == lower(b); });
+  return target.size() >= kScheme.size() &&
+         std::equal(kScheme.begin(), kScheme.end(), target.begin(), [](char a, char b) { return a == lower(b); });
 }
 
 // Path and query of an absolute form; the authority says nothing on a Unix socket.
@@ -46,8 +46,7 @@ Result<void> add_parameter(std::string_view pair, Target& target) {
   if (!value) return std::move(value).error();
   if (name->empty()) return invalid("a query parameter has no name");
   const auto same = [&](const auto& known) { return known.first == *name; };
-  if (std::any_of(target.query.begin(), target.query.end(), same))
-    return invalid("a query parameter is given twice");
+  if (std::any_of(target.query.begin(), target.query.end(), same)) return invalid("a query parameter is given twice");
   if (target.query.size() == kMostParameters) return invalid("there are too many query parameters");
   target.query.emplace_back(std::move(*name), std::move(*value));
   return {};
@@ -102,8 +101,7 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
     }
   }
   const auto offset = take_offset(text);
-  const std::chrono::year_month_day date{std::chrono::year(*year),
-                                         std::chrono::month(static_cast<unsigned>(*month)),
+  const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(static_cast<unsigned>(*month)),
                                          std::chrono::day(static_cast<unsigned>(*day))};
   if (!offset || !text.empty() || !date.ok()) return std::nullopt;
   const auto seconds = std::chrono::sys_days(date).time_since_epoch() + std::chrono::hours(*hour) +
@@ -143,15 +141,13 @@ std::optional<std::string> decode_segment(std::string_view segment) {
 std::optional<std::uint64_t> parse_whole(std::string_view text, std::uint64_t most) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || value > most)
-    return std::nullopt;
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || value > most) return std::nullopt;
   return value;
 }
 
 std::optional<WallTime> parse_moment(std::string_view text) {
   const auto most = static_cast<std::uint64_t>(unix_seconds(kWallMax));
-  if (const auto seconds = parse_whole(text, most))
-    return wall_from_seconds(static_cast<std::int64_t>(*seconds));
+  if (const auto seconds = parse_whole(text, most)) return wall_from_seconds(static_cast<std::int64_t>(*seconds));
   return parse_rfc3339(text);
 }
 

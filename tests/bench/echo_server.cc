@@ -48,8 +48,7 @@ void serve(int epoll, int listening, const std::string& answer) {
         continue;
       }
       const ssize_t got = ::recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
-      const bool goes_on =
-          got > 0 && ::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
+      const bool goes_on = got > 0 && ::send(fd, answer.data(), answer.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
       if (!goes_on) ::close(fd);
     }
   }

@@ -84,8 +84,7 @@ void end(const Server& server) {
 double cpu_seconds(pid_t pid) {
   clockid_t clock{};
   timespec used{};
-  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0)
-    fail("the server's CPU time");
+  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0) fail("the server's CPU time");
   return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
 }
 
@@ -94,8 +93,7 @@ int connect_to(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.data(), std::min(path.size(), sizeof address.sun_path - 1));
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    fail("connect to " + path);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) fail("connect to " + path);
   return fd;
 }
 
@@ -117,8 +115,7 @@ struct Exchange {
 void send_request(Exchange& exchange, const std::string& request) {
   exchange.begin = Clock::now();
   exchange.have = 0;
-  if (::send(exchange.fd, request.data(), request.size(), MSG_NOSIGNAL) !=
-      static_cast<ssize_t>(request.size()))
+  if (::send(exchange.fd, request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size()))
     fail("send");
 }
 
@@ -324,8 +321,8 @@ int main(int argc, char** argv) {
     }
     return all;
   };
-  std::printf("request %zu bytes, answer %zu bytes, median of %d rounds of %.1f s\n\n", request.size(),
-              answer.size(), options.rounds, options.seconds);
+  std::printf("request %zu bytes, answer %zu bytes, median of %d rounds of %.1f s\n\n", request.size(), answer.size(),
+              options.rounds, options.seconds);
   std::printf("%-44s %12s %12s %9s  %s\n", "", "server", "echo", "ratio", "target");
   const Rounds one = rounds(one_client, kServerCpu);
   print("keep-alive, 1 client, same CPU: p50 us", one, &Figures::p50, "<= ", 1.75, true);

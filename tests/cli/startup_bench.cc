@@ -31,8 +31,8 @@ std::string answer() {
                            R"("scope":["scores"],"generation":7,"min_valid_met":true,"state":"ok",)"
                            R"("header":{"name":"Authorization","value":"Bearer )" +
                            token + R"("},"extra":{}})";
-  return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " +
-         std::to_string(body.size()) + "\r\n\r\n" + body;
+  return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + body;
 }
 
 int listen_at(const std::string& path) {
@@ -66,8 +66,7 @@ double run_once(std::vector<std::string> words) {
   const auto begin = std::chrono::steady_clock::now();
   pid_t pid = 0;
   int status = -1;
-  if (::posix_spawn(&pid, arguments[0], &actions, nullptr, arguments.data(), environ) == 0)
-    ::waitpid(pid, &status, 0);
+  if (::posix_spawn(&pid, arguments[0], &actions, nullptr, arguments.data(), environ) == 0) ::waitpid(pid, &status, 0);
   const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - begin;
   ::posix_spawn_file_actions_destroy(&actions);
   return status == 0 ? took.count() : -1;

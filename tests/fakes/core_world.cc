@@ -27,7 +27,8 @@ std::shared_ptr<config::Account> make_account(const std::string& name, std::shar
   return account;
 }
 
-account::TokenSet make_tokens(const Clock& clock, const std::string& access, const std::string& refresh, Duration lifetime) {
+account::TokenSet make_tokens(const Clock& clock, const std::string& access, const std::string& refresh,
+                              Duration lifetime) {
   account::TokenSet tokens;
   tokens.access_token = Secret(access);
   tokens.refresh_token = Secret(refresh);
@@ -45,11 +46,12 @@ oauth::Failure make_failure(oauth::FailureClass failure_class, const std::string
 }
 
 CoreWorld::CoreWorld() {
-  installer.connect([this](std::string_view account, std::string_view identity) { return parking.find(account, identity); },
-                    [this](std::int64_t id, account::Generation generation, account::TokenSet tokens) {
-                      parking.updated(id, generation, std::move(tokens));
-                    },
-                    [this](std::vector<store::Retirement> queued) { retirer.add(std::move(queued)); });
+  installer.connect(
+      [this](std::string_view account, std::string_view identity) { return parking.find(account, identity); },
+      [this](std::int64_t id, account::Generation generation, account::TokenSet tokens) {
+        parking.updated(id, generation, std::move(tokens));
+      },
+      [this](std::vector<store::Retirement> queued) { retirer.add(std::move(queued)); });
 }
 
 account::Account& CoreWorld::add(std::shared_ptr<const config::Account> config, std::optional<account::TokenSet> tokens,
@@ -95,18 +97,20 @@ std::unique_ptr<CoreWorld::Given> CoreWorld::ask(const std::string& account, Dur
   query.account = account;
   query.min_valid = min_valid;
   query.wait = wait;
-  g->pending = desk.token(*accounts.find(account), query, [](const account::Account&) {}, [g](ipc::Answer<ipc::TokenView> answer) {
-    g->answered = true;
-    if (auto* problem = std::get_if<ipc::Problem>(&answer)) {
-      g->problem = std::move(*problem);
-      return;
-    }
-    const auto& view = std::get<ipc::TokenView>(answer);
-    g->token = view.access_token;
-    g->generation = view.generation;
-    g->min_valid_met = view.min_valid_met;
-    g->state = view.state;
-  });
+  g->pending = desk.token(
+      *accounts.find(account), query, [](const account::Account&) {},
+      [g](ipc::Answer<ipc::TokenView> answer) {
+        g->answered = true;
+        if (auto* problem = std::get_if<ipc::Problem>(&answer)) {
+          g->problem = std::move(*problem);
+          return;
+        }
+        const auto& view = std::get<ipc::TokenView>(answer);
+        g->token = view.access_token;
+        g->generation = view.generation;
+        g->min_valid_met = view.min_valid_met;
+        g->state = view.state;
+      });
   settle();
   return given;
 }

@@ -25,14 +25,15 @@ std::shared_ptr<provider::Profile> make_profile();
 std::shared_ptr<config::Account> make_account(const std::string& name, std::shared_ptr<const provider::Profile> profile,
                                               provider::Grant grant = provider::Grant::kRefreshToken);
 // Obtained now, with a life of `lifetime`.
-account::TokenSet make_tokens(const Clock& clock, const std::string& access, const std::string& refresh, Duration lifetime);
+account::TokenSet make_tokens(const Clock& clock, const std::string& access, const std::string& refresh,
+                              Duration lifetime);
 oauth::Failure make_failure(oauth::FailureClass failure_class, const std::string& words = "no");
 
 struct CoreWorld {
   CoreWorld();
 
-  account::Account& add(std::shared_ptr<const config::Account> config, std::optional<account::TokenSet> tokens = std::nullopt,
-                        account::Generation generation = 0);
+  account::Account& add(std::shared_ptr<const config::Account> config,
+                        std::optional<account::TokenSet> tokens = std::nullopt, account::Generation generation = 0);
   // Runs all that is posted and due now.
   void settle();
   // Moves time on in steps from one due entry to the next, settling at each.

@@ -12,7 +12,8 @@ class FakeRandom final : public Random {
   explicit FakeRandom(std::uint64_t seed = 1) : state_(seed) {}
 
   void fill(std::span<unsigned char> bytes) override {
-    for (unsigned char& byte : bytes) byte = static_cast<unsigned char>(next());
+    for (unsigned char& byte : bytes)
+      byte = static_cast<unsigned char>(next());
   }
 
  private:

@@ -87,26 +87,24 @@ class FakeService final : public ipc::Service {
   std::unique_ptr<ipc::Pending> token(const ipc::Caller& caller, const ipc::TokenQuery& query,
                                       ipc::Reply<ipc::TokenView> reply) override {
     if (remember)
-      note("token", query.account, caller,
-           [&](Asked& a) { a.min_valid = query.min_valid, a.wait = query.wait; });
-    return later<ipc::TokenView>(caller, query.account, std::move(reply),
-                                 [](const std::string& name, FakeAccount& a) {
-                                   ipc::TokenView view;
-                                   view.account = name;
-                                   view.access_token = a.token;
-                                   view.token_type = a.token_type;
-                                   view.expires_at = a.expires_at;
-                                   view.expires_in = a.expires_in;
-                                   view.scope = &a.scope;
-                                   view.generation = a.generation;
-                                   view.min_valid_met = a.min_valid_met;
-                                   view.state = a.state;
-                                   view.header_name = a.header_name;
-                                   view.header_prefix = a.header_prefix;
-                                   view.extra = &a.extra;
-                                   view.memo = &a.memo;
-                                   return view;
-                                 });
+      note("token", query.account, caller, [&](Asked& a) { a.min_valid = query.min_valid, a.wait = query.wait; });
+    return later<ipc::TokenView>(caller, query.account, std::move(reply), [](const std::string& name, FakeAccount& a) {
+      ipc::TokenView view;
+      view.account = name;
+      view.access_token = a.token;
+      view.token_type = a.token_type;
+      view.expires_at = a.expires_at;
+      view.expires_in = a.expires_in;
+      view.scope = &a.scope;
+      view.generation = a.generation;
+      view.min_valid_met = a.min_valid_met;
+      view.state = a.state;
+      view.header_name = a.header_name;
+      view.header_prefix = a.header_prefix;
+      view.extra = &a.extra;
+      view.memo = &a.memo;
+      return view;
+    });
   }
 
   std::unique_ptr<ipc::Pending> refresh(const ipc::Caller& caller, std::string_view account,
@@ -115,20 +113,18 @@ class FakeService final : public ipc::Service {
     return later<ipc::AccountStatus>(caller, account, std::move(reply), &FakeService::status_of);
   }
 
-  std::unique_ptr<ipc::Pending> reject(const ipc::Caller& caller, std::string_view account,
-                                       ipc::Rejected rejected, ipc::Reply<ipc::RejectAnswer> reply) override {
+  std::unique_ptr<ipc::Pending> reject(const ipc::Caller& caller, std::string_view account, ipc::Rejected rejected,
+                                       ipc::Reply<ipc::RejectAnswer> reply) override {
     note("reject", account, caller, [&](Asked& a) {
       a.generation = rejected.generation;
       a.secret = rejected.access_token.expose();
     });
-    return later<ipc::RejectAnswer>(caller, account, std::move(reply),
-                                    [](const std::string& name, FakeAccount& a) {
-                                      return ipc::RejectAnswer{name, a.generation, a.reject_retry_after};
-                                    });
+    return later<ipc::RejectAnswer>(caller, account, std::move(reply), [](const std::string& name, FakeAccount& a) {
+      return ipc::RejectAnswer{name, a.generation, a.reject_retry_after};
+    });
   }
 
-  std::unique_ptr<ipc::Pending> login(const ipc::Caller& caller, std::string_view account,
-                                      ipc::LoginRequest request,
+  std::unique_ptr<ipc::Pending> login(const ipc::Caller& caller, std::string_view account, ipc::LoginRequest request,
                                       ipc::Reply<ipc::AccountStatus> reply) override {
     note("login", account, caller, [&](Asked& a) {
       a.method = request.method;
@@ -141,10 +137,9 @@ class FakeService final : public ipc::Service {
   std::unique_ptr<ipc::Pending> sign_out(const ipc::Caller& caller, std::string_view account,
                                          ipc::Reply<ipc::SignOutAnswer> reply) override {
     note("sign_out", account, caller);
-    return later<ipc::SignOutAnswer>(caller, account, std::move(reply),
-                                     [](const std::string& name, FakeAccount& a) {
-                                       return ipc::SignOutAnswer{name, a.pending_revocations};
-                                     });
+    return later<ipc::SignOutAnswer>(caller, account, std::move(reply), [](const std::string& name, FakeAccount& a) {
+      return ipc::SignOutAnswer{name, a.pending_revocations};
+    });
   }
 
   ipc::Answer<ipc::AccountStatus> status(const ipc::Caller& caller, std::string_view account) override {
@@ -187,10 +182,8 @@ class FakeService final : public ipc::Service {
 
   ipc::Answer<ipc::ProviderDetail> provider(const ipc::Caller& caller, std::string_view id) override {
     note("provider", id, caller);
-    if (id != "flat")
-      return ipc::Problem{ipc::ProblemKind::kNoSuchAccount, "there is no such provider", {}, {}, {}};
-    return ipc::ProviderDetail{
-        "flat", "Flat", {}, {{"token.url", "https://api.example/token", "flat.toml", 12, {}}}};
+    if (id != "flat") return ipc::Problem{ipc::ProblemKind::kNoSuchAccount, "there is no such provider", {}, {}, {}};
+    return ipc::ProviderDetail{"flat", "Flat", {}, {{"token.url", "https://api.example/token", "flat.toml", 12, {}}}};
   }
 
   ipc::Answer<ipc::ReloadAnswer> reload(const ipc::Caller& caller) override {
@@ -205,8 +198,7 @@ class FakeService final : public ipc::Service {
                                    {"clock", "warning", "the clock is not synchronised", "timedatectl"}};
   }
 
-  ipc::Answer<std::vector<ipc::AuditRecord>> audit(const ipc::Caller& caller,
-                                                   std::optional<WallTime> since) override {
+  ipc::Answer<std::vector<ipc::AuditRecord>> audit(const ipc::Caller& caller, std::optional<WallTime> since) override {
     note("audit", {}, caller, [&](Asked& a) { a.since = since; });
     if (admin_problem) return *admin_problem;
     return std::vector<ipc::AuditRecord>{
@@ -218,9 +210,8 @@ class FakeService final : public ipc::Service {
     return metrics_text;
   }
 
-  ipc::Answer<std::unique_ptr<ipc::Pending>> subscribe(
-      const ipc::Caller& caller, std::string_view account,
-      std::function<void(const ipc::Event&)> on_event) override {
+  ipc::Answer<std::unique_ptr<ipc::Pending>> subscribe(const ipc::Caller& caller, std::string_view account,
+                                                       std::function<void(const ipc::Event&)> on_event) override {
     note("subscribe", account, caller);
     if (!account.empty() && find(caller, account) == nullptr) return missing();
     for (auto& [name, known] : accounts_) {
@@ -234,13 +225,10 @@ class FakeService final : public ipc::Service {
     return std::unique_ptr<ipc::Pending>(std::move(stream));
   }
 
-  void refused(const ipc::Caller& caller, std::string_view why) override {
-    refusals.emplace_back(caller.uid, why);
-  }
+  void refused(const ipc::Caller& caller, std::string_view why) override { refusals.emplace_back(caller.uid, why); }
 
   static ipc::Event state_of(const std::string& name, const FakeAccount& a) {
-    return {ipc::Event::Kind::kState,         name,         a.state,
-            wall_from_seconds(1'800'000'000), a.generation, a.expires_at};
+    return {ipc::Event::Kind::kState, name, a.state, wall_from_seconds(1'800'000'000), a.generation, a.expires_at};
   }
 
   static ipc::AccountStatus status_of(const std::string& name, FakeAccount& a) {

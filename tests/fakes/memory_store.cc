@@ -24,7 +24,8 @@ StoredAccount copy(const StoredAccount& a) {
 
 std::vector<Retirement> copy(const std::vector<Retirement>& list) {
   std::vector<Retirement> out;
-  for (const Retirement& r : list) out.push_back(r.clone());
+  for (const Retirement& r : list)
+    out.push_back(r.clone());
   return out;
 }
 
@@ -40,8 +41,8 @@ std::optional<SlotId> slot_of(const Change& change) {
 // Only what can wait in a slot is ever copied.
 Change copy_answer(const Change& change) {
   if (const auto* i = std::get_if<Install>(&change)) {
-    return Install{i->account, i->identity, i->generation, i->tokens.clone(), copy(i->retire), i->slot, i->standing,
-                   i->password_used, i->kept_password.clone(), i->replace_kept_password};
+    return Install{i->account, i->identity, i->generation,    i->tokens.clone(),        copy(i->retire),
+                   i->slot,    i->standing, i->password_used, i->kept_password.clone(), i->replace_kept_password};
   }
   if (const auto* u = std::get_if<UpdateParked>(&change)) {
     return UpdateParked{u->parked_id, u->generation, u->tokens.clone(), copy(u->retire), u->slot};
@@ -199,9 +200,10 @@ Result<Ids> apply_to(MemoryDisk& disk, const Change& change) {
   return std::visit(Rows(disk), change);
 }
 
-constexpr const char* kNames[] = {"Install", "SetStanding", "Forget", "SignOut", "Park", "SetParkedOrder", "Restore",
-                                  "RetireParked", "UpdateParked", "QueueRetirements", "RetirementTried", "RetirementOver", "DropIntent",
-                                  "CountResend", "SetLastUsed"};
+constexpr const char* kNames[] = {"Install",      "SetStanding",      "Forget",          "SignOut",
+                                  "Park",         "SetParkedOrder",   "Restore",         "RetireParked",
+                                  "UpdateParked", "QueueRetirements", "RetirementTried", "RetirementOver",
+                                  "DropIntent",   "CountResend",      "SetLastUsed"};
 static_assert(std::size(kNames) == std::variant_size_v<Change>);
 
 std::string words_of(const Change& change) {
@@ -222,10 +224,14 @@ std::string words_of(const Change& change) {
 
 Snapshot MemoryDisk::rows() const {
   Snapshot out;
-  for (const auto& [name, account] : accounts) out.accounts.push_back(copy(account));
-  for (const auto& [id, grant] : parked) out.parked.push_back(grant.clone());
-  for (const auto& [slot, intent] : intents) out.intents.push_back(intent);
-  for (const auto& [id, retirement] : retirements) out.retirements.push_back(retirement.clone());
+  for (const auto& [name, account] : accounts)
+    out.accounts.push_back(copy(account));
+  for (const auto& [id, grant] : parked)
+    out.parked.push_back(grant.clone());
+  for (const auto& [slot, intent] : intents)
+    out.intents.push_back(intent);
+  for (const auto& [id, retirement] : retirements)
+    out.retirements.push_back(retirement.clone());
   return out;
 }
 
@@ -253,13 +259,15 @@ void MemoryStore::apply(Change change, UniqueFunction<void(Result<Ids>)> done) {
       [&](auto& c) {
         if constexpr (requires { c.account; }) request.account = c.account;
         if constexpr (requires { c.retire; }) {
-          for (Retirement& r : c.retire) id_for(r.id), request.ids.push_back(r.id);
+          for (Retirement& r : c.retire)
+            id_for(r.id), request.ids.push_back(r.id);
         }
         if constexpr (requires { c.grant; }) request.account = c.grant.account, id_for(c.grant.id);
         if constexpr (requires { c.id; }) request.rows.push_back(c.id);
         if constexpr (requires { c.parked_id; }) {
           request.rows.push_back(c.parked_id);
-          if (const auto it = disk_.parked.find(c.parked_id); it != disk_.parked.end()) request.account = it->second.account;
+          if (const auto it = disk_.parked.find(c.parked_id); it != disk_.parked.end())
+            request.account = it->second.account;
         }
       },
       change);
@@ -298,7 +306,9 @@ void MemoryStore::let_go() {
   process(waiting_.size());
 }
 
-void MemoryStore::let_go_of(std::size_t count) { process(count); }
+void MemoryStore::let_go_of(std::size_t count) {
+  process(count);
+}
 
 void MemoryStore::make_room() {
   full_ = false;
@@ -321,8 +331,8 @@ void MemoryStore::process(std::size_t most) {
   std::set<std::string> accounts;
   std::set<std::int64_t> rows;
   for (Request& request : tried) {
-    const bool behind = accounts.contains(request.account) ||
-                        std::any_of(request.rows.begin(), request.rows.end(), [&](auto id) { return rows.contains(id); });
+    const bool behind = accounts.contains(request.account) || std::any_of(request.rows.begin(), request.rows.end(),
+                                                                          [&](auto id) { return rows.contains(id); });
     if (most > 0 && !behind && attempt(request)) {
       --most;
       continue;
@@ -362,7 +372,8 @@ bool MemoryStore::attempt(Request& request, Change& change) {
     return true;
   }
   if (request.durable) return false;
-  if (!slot || !disk_.intents.contains(*slot)) return answer(request, Error(ErrorCode::kFull, "the disk is full")), true;
+  if (!slot || !disk_.intents.contains(*slot))
+    return answer(request, Error(ErrorCode::kFull, "the disk is full")), true;
   disk_.answers.push_back(copy_answer(change));
   answer(request, request.ids);
   request.durable = true;

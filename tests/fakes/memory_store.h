@@ -21,7 +21,7 @@ struct MemoryDisk {
   std::map<std::int64_t, store::ParkedGrant> parked;
   std::map<store::SlotId, store::Intent> intents;
   std::map<std::int64_t, store::Retirement> retirements;
-  std::vector<store::Change> answers;      // in slots, synced, not committed yet; in the order they came
+  std::vector<store::Change> answers;  // in slots, synced, not committed yet; in the order they came
   std::int64_t next_id = 1;
   store::SlotId next_slot = 1;
 

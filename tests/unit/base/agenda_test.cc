@@ -8,7 +8,9 @@
 namespace credsync {
 namespace {
 
-BootTime at(Duration d) { return BootTime(d); }
+BootTime at(Duration d) {
+  return BootTime(d);
+}
 
 class AgendaTest : public testing::Test {
  protected:

@@ -27,7 +27,8 @@ class LoopTest : public testing::Test {
 TEST_F(LoopTest, RunsWhatOtherThreadsPostInTheirOrder) {
   std::vector<int> seen;
   std::thread poster([&] {
-    for (int i = 0; i < 1000; ++i) loop->post([&seen, i] { seen.push_back(i); });
+    for (int i = 0; i < 1000; ++i)
+      loop->post([&seen, i] { seen.push_back(i); });
     loop->post([&] { loop->quit(7); });
   });
   EXPECT_EQ(loop->run(), 7);
@@ -60,7 +61,8 @@ TEST_F(LoopTest, CatchesSignalsOnTheLoop) {
 TEST_F(LoopTest, WatchesDescriptors) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
-  auto watch = loop->watch(ends[0], EPOLLIN, [&](std::uint32_t events) { loop->quit((events & EPOLLIN) != 0 ? 1 : 2); });
+  auto watch =
+      loop->watch(ends[0], EPOLLIN, [&](std::uint32_t events) { loop->quit((events & EPOLLIN) != 0 ? 1 : 2); });
   ASSERT_TRUE(watch.has_value());
   ASSERT_EQ(::write(ends[1], "x", 1), 1);
   EXPECT_EQ(loop->run(), 1);
@@ -73,7 +75,8 @@ TEST(WorkerPool, RunsEveryJobItAcceptedEvenWhenItEnds) {
   std::atomic<int> done{0};
   {
     WorkerPool pool(3);
-    for (int i = 0; i < 200; ++i) pool.run([&] { ++done; });
+    for (int i = 0; i < 200; ++i)
+      pool.run([&] { ++done; });
   }
   EXPECT_EQ(done, 200);
 }

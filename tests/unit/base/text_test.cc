@@ -10,17 +10,20 @@ namespace {
 
 TEST(ForeignText, LosesControlEscapeAndBidirectionalCharacters) {
   EXPECT_EQ(clean_foreign_text("a\x1b[31mred\x07\x7f z"), "a[31mred z");
-  EXPECT_EQ(clean_foreign_text("safe\xe2\x80\xaexe.gpj"), "safexe.gpj");           // U+202E
-  EXPECT_EQ(clean_foreign_text("\xc2\x9b" "31m"), "31m");                          // C1 control sequence introducer
+  EXPECT_EQ(clean_foreign_text("safe\xe2\x80\xaexe.gpj"), "safexe.gpj");  // U+202E
+  EXPECT_EQ(clean_foreign_text("\xc2\x9b"
+                               "31m"),
+            "31m");  // C1 control sequence introducer
   EXPECT_EQ(clean_foreign_text("one\r\ntwo\tthree"), "one two three");
 }
 
 TEST(ForeignText, DropsBrokenUtf8AndCutsAtACharacter) {
   EXPECT_EQ(clean_foreign_text("a\xff\xc0\x80z"), "az");
-  EXPECT_EQ(clean_foreign_text("\xed\xa0\x80x"), "x");                             // a surrogate
+  EXPECT_EQ(clean_foreign_text("\xed\xa0\x80x"), "x");  // a surrogate
   const std::string umlauts = [] {
     std::string text;
-    for (int i = 0; i < 200; ++i) text += "\xc3\xa4";
+    for (int i = 0; i < 200; ++i)
+      text += "\xc3\xa4";
     return text;
   }();
   EXPECT_EQ(clean_foreign_text("x" + umlauts).size(), 255U);
@@ -28,8 +31,12 @@ TEST(ForeignText, DropsBrokenUtf8AndCutsAtACharacter) {
 
 TEST(ForeignText, StripsTheRequestsSecrets) {
   const std::array<std::string_view, 2> secrets{"hunter22", "ab"};
-  EXPECT_EQ(clean_foreign_text("bad password hunter22, hunter22 ab", secrets), "bad password [redacted], [redacted] ab");
-  EXPECT_EQ(clean_foreign_text("hun\x07ter\xe2\x80\x8b" "22", secrets), "[redacted]");
+  EXPECT_EQ(clean_foreign_text("bad password hunter22, hunter22 ab", secrets),
+            "bad password [redacted], [redacted] ab");
+  EXPECT_EQ(clean_foreign_text("hun\x07ter\xe2\x80\x8b"
+                               "22",
+                               secrets),
+            "[redacted]");
 }
 
 TEST(JsonString, EscapesWhatMustBeAndKeepsTheRest) {
@@ -37,10 +44,12 @@ TEST(JsonString, EscapesWhatMustBeAndKeepsTheRest) {
 }
 
 TEST(AccountName, FollowsTheContract) {
-  for (const char* good : {"a", "flat-me", "0.a_b", "a123456789012345678901234567890123456789012345678901234567890123"}) {
+  for (const char* good :
+       {"a", "flat-me", "0.a_b", "a123456789012345678901234567890123456789012345678901234567890123"}) {
     EXPECT_TRUE(is_account_name(good)) << good;
   }
-  for (const char* bad : {"", "-a", ".a", "A", "a b", "a/b", "\xc3\xa4", "a1234567890123456789012345678901234567890123456789012345678901234"}) {
+  for (const char* bad : {"", "-a", ".a", "A", "a b", "a/b", "\xc3\xa4",
+                          "a1234567890123456789012345678901234567890123456789012345678901234"}) {
     EXPECT_FALSE(is_account_name(bad)) << bad;
   }
 }
@@ -53,7 +62,8 @@ TEST(NearestWord, OffersAWordOnlyWhenItIsNear) {
 }
 
 TEST(Encoding, RoundTripsAndRefusesWhatIsNotExact) {
-  for (const std::string& bytes : {std::string(), std::string("f"), std::string("fo"), std::string("foo"), std::string("\0\xff\x10", 3)}) {
+  for (const std::string& bytes :
+       {std::string(), std::string("f"), std::string("fo"), std::string("foo"), std::string("\0\xff\x10", 3)}) {
     EXPECT_EQ(decode_base64(encode_base64(bytes)), bytes);
     EXPECT_EQ(decode_base64url(encode_base64url(bytes)), bytes);
   }

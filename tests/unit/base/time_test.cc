@@ -17,7 +17,9 @@ TEST(Durations, AreAWholeNumberAndAUnit) {
   EXPECT_EQ(to_text(Duration(0)), "0s");
 }
 
-TEST(Rfc3339, IsUtcWithWholeSeconds) { EXPECT_EQ(to_rfc3339(wall_from_seconds(1738367999)), "2025-01-31T23:59:59Z"); }
+TEST(Rfc3339, IsUtcWithWholeSeconds) {
+  EXPECT_EQ(to_rfc3339(wall_from_seconds(1738367999)), "2025-01-31T23:59:59Z");
+}
 
 TEST(HttpDate, IsReadInAllThreeForms) {
   const WallTime expected = wall_from_seconds(784111777);

@@ -48,12 +48,10 @@ INSTANTIATE_TEST_SUITE_P(
               "etc/credsyncd.toml:2:3: refresh.workers: must be from 1 to 32"},
         Wrong{"TooManyConnections", kSettings, "[callers]\nmax_connections_per_user = 0\n",
               "etc/credsyncd.toml:2:1: callers.max_connections_per_user: must be from 1 to 4096"},
-        Wrong{
-            "RelativeSocket", kSettings, "[listen]\nhttp = \"api.sock\"\n",
-            "etc/credsyncd.toml:2:1: listen.http: must be the absolute path of a socket, at most 107 bytes"},
-        Wrong{
-            "LongSocket", kSettings, "[listen]\nhttp = \"/" + std::string(107, 'x') + "\"\n",
-            "etc/credsyncd.toml:2:1: listen.http: must be the absolute path of a socket, at most 107 bytes"},
+        Wrong{"RelativeSocket", kSettings, "[listen]\nhttp = \"api.sock\"\n",
+              "etc/credsyncd.toml:2:1: listen.http: must be the absolute path of a socket, at most 107 bytes"},
+        Wrong{"LongSocket", kSettings, "[listen]\nhttp = \"/" + std::string(107, 'x') + "\"\n",
+              "etc/credsyncd.toml:2:1: listen.http: must be the absolute path of a socket, at most 107 bytes"},
         Wrong{"Bus", kSettings, "[listen]\ndbus = \"systm\"\n",
               "etc/credsyncd.toml:2:1: listen.dbus: `systm` is not known; did you mean `system`?"},
         Wrong{"Backend", kSettings, "[store]\nbackend = \"etcd\"\n",
@@ -62,8 +60,7 @@ INSTANTIATE_TEST_SUITE_P(
               "etc/credsyncd.toml:2:1: store.key: must be a file or a credential: a command cannot keep a "
               "key that is made on first "
               "start"},
-        Wrong{"NotATable", kSettings, "listen = 3\n",
-              "etc/credsyncd.toml:1:1: listen: must be a table: [listen]"},
+        Wrong{"NotATable", kSettings, "listen = 3\n", "etc/credsyncd.toml:1:1: listen: must be a table: [listen]"},
         Wrong{"WrongPlace", "etc/accounts.d/b.toml", "[listen]\n",
               "etc/accounts.d/b.toml:1:2: listen: does not belong in this folder; it may hold only "
               "[account.NAME]"},
@@ -91,15 +88,13 @@ Wrong account(std::string what, const std::string& more, const std::string& mess
 
 // The same without some of its lines.
 Wrong bare(std::string what, const std::string& body, const std::string& message) {
-  return {std::move(what), "etc/accounts.d/b.toml", "[account.b]\n" + body,
-          "etc/accounts.d/b.toml:" + message};
+  return {std::move(what), "etc/accounts.d/b.toml", "[account.b]\n" + body, "etc/accounts.d/b.toml:" + message};
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Accounts, WrongConfig,
     ::testing::Values(
-        account("UnknownKey", "scope = [\"a\"]\n",
-                "6:1: account.b.scope: unknown key; did you mean `scopes`?"),
+        account("UnknownKey", "scope = [\"a\"]\n", "6:1: account.b.scope: unknown key; did you mean `scopes`?"),
         account("ScopesAsText", "scopes = \"a b\"\n", "6:1: account.b.scopes: must be an array, not text"),
         account("TwoScopesInOne", "scopes = [\"a b\"]\n",
                 "6:1: account.b.scopes: one scope an entry: [\"a\", \"b\"], not [\"a b\"]"),
@@ -107,13 +102,11 @@ INSTANTIATE_TEST_SUITE_P(
                 "6:16: account.b.scopes[1]: must be text, not a whole number"),
         account("Refresh", "refresh = \"always\"\n",
                 "6:1: account.b.refresh: `always` is not known; allowed are ahead, on-demand, while-used"),
-        account("GraceTooLong", "revoke_grace = \"2h\"\n",
-                "6:1: account.b.revoke_grace: must be from 0s to 1h"),
+        account("GraceTooLong", "revoke_grace = \"2h\"\n", "6:1: account.b.revoke_grace: must be from 0s to 1h"),
         account("GraceAsNumber", "revoke_grace = 60\n",
                 "6:1: account.b.revoke_grace: must be a duration in quotes, like \"90s\", \"10m\", \"12h\" "
                 "or \"30d\""),
-        account("MarginTooShort", "margin = \"0s\"\n",
-                "6:1: account.b.margin: must be from 1s to 30d, or \"auto\""),
+        account("MarginTooShort", "margin = \"0s\"\n", "6:1: account.b.margin: must be from 1s to 30d, or \"auto\""),
         account("Port", "redirect_port = 70000\n", "6:1: account.b.redirect_port: must be from 1 to 65535"),
         account("RedirectUri", "redirect_uri = \"callback\"\n",
                 "6:1: account.b.redirect_uri: must be an absolute URI without spaces and fragment, exactly "
@@ -121,15 +114,13 @@ INSTANTIATE_TEST_SUITE_P(
                 "provider"),
         account("UriAndPort", "redirect_port = 80\nredirect_uri = \"http://127.0.0.1/cb\"\n",
                 "6:1: account.b.redirect_port: is part of redirect_uri already; remove one of the two"),
-        account(
-            "Variable", "vars = { host = \"x\" }\n",
-            "6:1: account.b.vars: host: the provider has no such variable; provider acme has no variables"),
+        account("Variable", "vars = { host = \"x\" }\n",
+                "6:1: account.b.vars: host: the provider has no such variable; provider acme has no variables"),
         account("CaFileMissing", "ca_file = \"nowhere.pem\"\n",
                 "6:1: account.b.ca_file: open etc/accounts.d/nowhere.pem: No such file or directory"),
-        account(
-            "CaFileNotPem", "ca_file = \"../../providers/acme.toml\"\n",
-            "6:1: account.b.ca_file: etc/accounts.d/../../providers/acme.toml holds no certificate in PEM "
-            "(-----BEGIN CERTIFICATE-----)"),
+        account("CaFileNotPem", "ca_file = \"../../providers/acme.toml\"\n",
+                "6:1: account.b.ca_file: etc/accounts.d/../../providers/acme.toml holds no certificate in PEM "
+                "(-----BEGIN CERTIFICATE-----)"),
         account("PasswordForACode", "password = { file = \"acme.secret\" }\n",
                 "6:1: account.b.password: is for grant = \"password\" only"),
         account("KeepPasswordForACode", "keep_password = true\n",
@@ -181,10 +172,9 @@ INSTANTIATE_TEST_SUITE_P(
              "4:1: account.b.client_secret: " + kNeverInline),
         bare("InlineNumber", "provider = \"acme\"\ngrant = \"static\"\npassword = 12345\n",
              "4:1: account.b.password: " + kNeverInline),
-        bare(
-            "TwoSources",
-            "provider = \"acme\"\ngrant = \"static\"\nclient_secret = { file = \"a\", credential = \"b\" }\n",
-            "4:1: account.b.client_secret: must have exactly one of file, credential and command"),
+        bare("TwoSources",
+             "provider = \"acme\"\ngrant = \"static\"\nclient_secret = { file = \"a\", credential = \"b\" }\n",
+             "4:1: account.b.client_secret: must have exactly one of file, credential and command"),
         bare("NoSource", "provider = \"acme\"\ngrant = \"static\"\nclient_secret = {}\n",
              "4:1: account.b.client_secret: must have exactly one of file, credential and command"),
         bare("UnknownSource",
@@ -206,8 +196,7 @@ INSTANTIATE_TEST_SUITE_P(
              "provider = \"acme\"\ngrant = \"static\"\nclient_secret = { credential = \"../x\" }\n",
              "4:19: account.b.client_secret.credential: must be the name of a credential, without / and not "
              "beginning with a dot"),
-        bare("FileMissing",
-             "provider = \"acme\"\ngrant = \"static\"\nclient_secret = { file = \"nowhere\" }\n",
+        bare("FileMissing", "provider = \"acme\"\ngrant = \"static\"\nclient_secret = { file = \"nowhere\" }\n",
              "4:1: account.b.client_secret: open etc/accounts.d/nowhere: No such file or directory")),
     test_name);
 
@@ -238,21 +227,17 @@ INSTANTIATE_TEST_SUITE_P(
                 "remove the rule"),
         account("Action", "[[account.b.allow]]\nuser = 0\nactions = [\"get\", \"refrsh\"]\n",
                 "8:19: account.b.allow[0].actions[1]: `refrsh` is not known; did you mean `refresh`?"),
-        account(
-            "NoAction", "[[account.b.allow]]\nuser = 0\nactions = []\n",
-            "8:1: account.b.allow[0].actions: must name at least one of get, watch, refresh, login, admin"),
+        account("NoAction", "[[account.b.allow]]\nuser = 0\nactions = []\n",
+                "8:1: account.b.allow[0].actions: must name at least one of get, watch, refresh, login, admin"),
         account("Key", "[[account.b.allow]]\nuser = 0\naction = [\"get\"]\n",
                 "8:1: account.b.allow[0].action: unknown key; did you mean `actions`?"),
-        account("ATable", "[account.b.allow]\nuser = 0\n",
-                "6:12: account.b.allow: must be an array, not a table")),
+        account("ATable", "[account.b.allow]\nuser = 0\n", "6:12: account.b.allow: must be an array, not a table")),
     test_name);
 
 Wrong profile(std::string what, const std::string& more, const std::string& message) {
-  return {
-      std::move(what), "providers/bad.toml",
-      "[provider.bad]\ngrants = [\"client_credentials\"]\nendpoints.token = \"https://bad.example/token\"\n" +
-          more,
-      "providers/bad.toml:" + message};
+  return {std::move(what), "providers/bad.toml",
+          "[provider.bad]\ngrants = [\"client_credentials\"]\nendpoints.token = \"https://bad.example/token\"\n" + more,
+          "providers/bad.toml:" + message};
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -273,9 +258,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "4:11: provider.bad.endpoints.revoke.url: a fragment (#…) is not allowed"),
         profile("UndeclaredVariable", "endpoints.revoke = \"https://{host}/revoke\"\n",
                 "4:11: provider.bad.endpoints.revoke.url: {host} is not declared under vars"),
-        profile(
-            "TokenInTheWrongUrl", "endpoints.userinfo = \"https://bad.example/{token}\"\n",
-            "4:11: provider.bad.endpoints.userinfo.url: {token} has a meaning only where tokens are revoked"),
+        profile("TokenInTheWrongUrl", "endpoints.userinfo = \"https://bad.example/{token}\"\n",
+                "4:11: provider.bad.endpoints.userinfo.url: {token} has a meaning only where tokens are revoked"),
         profile("Pattern", "vars.host = { pattern = \"[\" }\n",
                 "4:15: provider.bad.vars.host.pattern: is not a regular expression (ECMAScript)"),
         profile("DefaultAgainstPattern", "vars.host = { pattern = \"[a-z]+\", default = \"1\" }\n",
@@ -285,8 +269,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "query, multipart"),
         profile("Method", "endpoints.revoke = { url = \"https://bad.example/r\", method = \"get\" }\n",
                 "4:53: provider.bad.endpoints.revoke.method: must be GET, POST, PUT, PATCH or DELETE"),
-        profile("OurHeader",
-                "endpoints.revoke = { url = \"https://bad.example/r\", headers = { host = \"x\" } }\n",
+        profile("OurHeader", "endpoints.revoke = { url = \"https://bad.example/r\", headers = { host = \"x\" } }\n",
                 "4:65: provider.bad.endpoints.revoke.headers.host: is set by credsyncd itself"),
         profile("RequestKind", "parameters.token.omit = [\"a\"]\n",
                 "4:12: provider.bad.parameters.token: unknown key; allowed are authorize, code, refresh, "
@@ -352,14 +335,12 @@ INSTANTIATE_TEST_SUITE_P(
     Config, SyntaxErrors,
     ::testing::Values(Syntax{"[account.b\n", "1:", "expected ']'"},
                       Syntax{"[account.b]\nenabled = true\nenabled = true\n", "3:", "'enabled'"},
-                      Syntax{"[account.b]\nenabled = true\n[account.b]\n",
-                             "3:1: ", "it is already defined on line 1"},
+                      Syntax{"[account.b]\nenabled = true\n[account.b]\n", "3:1: ", "it is already defined on line 1"},
                       Syntax{"client_secret = hunter2-and-more\n", "1:17: ", "text is written in \"quotes\""},
                       Syntax{"client_secret = 12hunter2\n", "1:", "Error"},
                       Syntax{"client_secret = \"hunter2\n", "1:", "Error"},
                       Syntax{"client_secret = 99999999999999999999hunter2\n", "1:", "Error"},
-                      Syntax{"client_secret = hunter2 hunter2\n", "1:", "Error"},
-                      Syntax{"hunter2\n", "1:", "Error"},
+                      Syntax{"client_secret = hunter2 hunter2\n", "1:", "Error"}, Syntax{"hunter2\n", "1:", "Error"},
                       Syntax{"client_secret = \"a\" hunter2\n", "1:", "Error"},
                       Syntax{"x = \"\\hunter2\"\n", "1:", "Error"}));
 
@@ -367,9 +348,9 @@ TEST_F(ConfigTest, AnAccountDefinedTwiceNamesBothPlaces) {
   const std::string text = "[account.b]\nprovider = \"acme\"\ngrant = \"static\"\n";
   write("etc/accounts.d/1.toml", "\n" + text);
   write("etc/accounts.d/2.toml", text);
-  EXPECT_EQ(problems(), std::vector<std::string>{
-                            "etc/accounts.d/2.toml:1:10: account.b: is defined twice; the first is at "
-                            "etc/accounts.d/1.toml:2:10"});
+  EXPECT_EQ(problems(),
+            std::vector<std::string>{"etc/accounts.d/2.toml:1:10: account.b: is defined twice; the first is at "
+                                     "etc/accounts.d/1.toml:2:10"});
 }
 
 TEST_F(ConfigTest, APlainHttpEndpointNeedsTheAccountsConsent) {
@@ -380,11 +361,10 @@ TEST_F(ConfigTest, APlainHttpEndpointNeedsTheAccountsConsent) {
       "[account.b]\nprovider = \"local\"\ngrant = \"client_credentials\"\nclient_id = \"x\"\nclient_secret = "
       "{ file = \"acme.secret\" }\n";
   account(text);
-  EXPECT_EQ(problems(),
-            std::vector<std::string>{
-                "etc/accounts.d/a.toml:2:1: account.b.provider: endpoints.token.url of provider local "
-                "(providers/local.toml:4): http:// is only for tests on this host, and only with "
-                "allow_http_loopback = true in the account"});
+  EXPECT_EQ(problems(), std::vector<std::string>{
+                            "etc/accounts.d/a.toml:2:1: account.b.provider: endpoints.token.url of provider local "
+                            "(providers/local.toml:4): http:// is only for tests on this host, and only with "
+                            "allow_http_loopback = true in the account"});
   account(text + "allow_http_loopback = true\n");
   EXPECT_EQ(problems(), std::vector<std::string>{});
 }
@@ -394,13 +374,12 @@ TEST_F(ConfigTest, ASecretOthersCanReadIsRefusedAndNamed) {
       "[account.b]\nprovider = \"acme\"\ngrant = \"client_credentials\"\nclient_id = \"x\"\nclient_secret = "
       "{ file = \"acme.secret\" }\n");
   write("etc/accounts.d/acme.secret", "s3cr3t\n", 0644);
-  EXPECT_EQ(problems(), std::vector<std::string>{
-                            "etc/accounts.d/a.toml:5:1: account.b.client_secret: etc/accounts.d/acme.secret "
-                            "can be read by others; chmod 600 it"});
-  write("etc/accounts.d/acme.secret", "\n", 0600);
   EXPECT_EQ(problems(),
-            std::vector<std::string>{
-                "etc/accounts.d/a.toml:5:1: account.b.client_secret: etc/accounts.d/acme.secret is empty"});
+            std::vector<std::string>{"etc/accounts.d/a.toml:5:1: account.b.client_secret: etc/accounts.d/acme.secret "
+                                     "can be read by others; chmod 600 it"});
+  write("etc/accounts.d/acme.secret", "\n", 0600);
+  EXPECT_EQ(problems(), std::vector<std::string>{
+                            "etc/accounts.d/a.toml:5:1: account.b.client_secret: etc/accounts.d/acme.secret is empty"});
 }
 
 TEST_F(ConfigTest, ASecretOfAnotherUserIsRefused) {
@@ -409,17 +388,16 @@ TEST_F(ConfigTest, ASecretOfAnotherUserIsRefused) {
       "[account.b]\nprovider = \"acme\"\ngrant = \"client_credentials\"\nclient_id = \"x\"\nclient_secret = "
       "{ file = \"acme.secret\" }\n");
   ASSERT_EQ(0, ::chown(path("etc/accounts.d/acme.secret").c_str(), 12345, 0));
-  EXPECT_EQ(problems(), std::vector<std::string>{
-                            "etc/accounts.d/a.toml:5:1: account.b.client_secret: etc/accounts.d/acme.secret "
-                            "belongs to another user; it must be owned by root or by the daemon's user"});
+  EXPECT_EQ(problems(),
+            std::vector<std::string>{"etc/accounts.d/a.toml:5:1: account.b.client_secret: etc/accounts.d/acme.secret "
+                                     "belongs to another user; it must be owned by root or by the daemon's user"});
 }
 
 TEST_F(ConfigTest, AConfigFileOthersCanWriteIsRefused) {
   write("etc/credsyncd.toml", "[refresh]\n", 0666);
   write("etc/accounts.d/b.toml", "[account.b]\n", 0646);
-  EXPECT_EQ(problems(),
-            (std::vector<std::string>{"etc/accounts.d/b.toml: can be written by others; chmod go-w it",
-                                      "etc/credsyncd.toml: can be written by others; chmod go-w it"}));
+  EXPECT_EQ(problems(), (std::vector<std::string>{"etc/accounts.d/b.toml: can be written by others; chmod go-w it",
+                                                  "etc/credsyncd.toml: can be written by others; chmod go-w it"}));
 }
 
 TEST_F(ConfigTest, WhatIsNoFileOrTooLargeIsRefused) {
@@ -480,9 +458,9 @@ TEST_F(ConfigTest, AListOfProblemsHasAnEnd) {
 TEST_F(ConfigTest, ABrokenProfileDoesNotBlameItsAccounts) {
   write("providers/bad.toml", "[provider.bad]\ngrants = []\nendpoints.token = \"https://a.example\"\n");
   account("[account.b]\nprovider = \"bad\"\ngrant = \"static\"\n");
-  EXPECT_EQ(problems(), std::vector<std::string>{
-                            "providers/bad.toml:2:1: provider.bad.grants: is missing: the list of grants the "
-                            "provider offers, such as [\"authorization_code\"]"});
+  EXPECT_EQ(problems(),
+            std::vector<std::string>{"providers/bad.toml:2:1: provider.bad.grants: is missing: the list of grants the "
+                                     "provider offers, such as [\"authorization_code\"]"});
 }
 
 TEST_F(ConfigTest, ADisabledAccountMayNameFilesThatAreNotThereYet) {
@@ -497,10 +475,9 @@ TEST_F(ConfigTest, ACredentialThatCannotBeLookedAtIsAWarning) {
   account(
       "[account.b]\nprovider = \"acme\"\ngrant = \"client_credentials\"\nclient_id = \"x\"\nclient_secret = "
       "{ credential = \"acme\" }\n");
-  EXPECT_EQ(problems(),
-            std::vector<std::string>{
-                "etc/accounts.d/a.toml:5:1: warning: account.b.client_secret: cannot be checked here: "
-                "$CREDENTIALS_DIRECTORY is set by systemd only (LoadCredential=)"});
+  EXPECT_EQ(problems(), std::vector<std::string>{
+                            "etc/accounts.d/a.toml:5:1: warning: account.b.client_secret: cannot be checked here: "
+                            "$CREDENTIALS_DIRECTORY is set by systemd only (LoadCredential=)"});
   EXPECT_TRUE(load().usable());
   ::setenv("CREDENTIALS_DIRECTORY", path("credentials").c_str(), 1);
   EXPECT_FALSE(load().usable());

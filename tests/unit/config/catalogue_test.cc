@@ -69,8 +69,7 @@ TEST(Catalogue, Flume) {
 
 TEST(Catalogue, FfLogs) {
   const Profile& fflogs = profile("fflogs");
-  EXPECT_EQ(fflogs.grants,
-            (std::vector{Grant::kClientCredentials, Grant::kAuthorizationCode, Grant::kRefreshToken}));
+  EXPECT_EQ(fflogs.grants, (std::vector{Grant::kClientCredentials, Grant::kAuthorizationCode, Grant::kRefreshToken}));
   EXPECT_EQ(fflogs.endpoints.authorize.url, "https://{host}/oauth/authorize");
   EXPECT_EQ(fflogs.endpoints.token.url, "https://{host}/oauth/token");
   EXPECT_EQ(fflogs.vars.at("host").fallback, "www.fflogs.com");

@@ -168,10 +168,9 @@ TEST_F(Load, VariablesGetTheirDefaults) {
   account(kAccount + "vars = { dc = \"us\" }\n");
   EXPECT_EQ(good().accounts.at("a")->vars.at("dc"), "us");
   account(kAccount + "vars = { dc = \"cn\" }\n");
-  EXPECT_EQ(problems(),
-            std::vector<std::string>{
-                "etc/accounts.d/a.toml:6:1: account.a.vars: dc: must be one of eu, us; variables of "
-                "acme are dc"});
+  EXPECT_EQ(problems(), std::vector<std::string>{
+                            "etc/accounts.d/a.toml:6:1: account.a.vars: dc: must be one of eu, us; variables of "
+                            "acme are dc"});
 }
 
 TEST_F(Load, AVariableCannotMakeABadUrl) {
@@ -197,21 +196,18 @@ TEST_F(Load, APublicClientNeedsNoSecret) {
 TEST_F(Load, AKeyIsAnotherWayToAuthenticate) {
   secret("etc/accounts.d/key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
   write("etc/providers.d/a.toml", "[provider.acme]\nclient.auth = [\"private_key_jwt\"]\n");
-  const std::string text =
-      "[account.a]\nprovider = \"acme\"\ngrant = \"client_credentials\"\nclient_id = \"x\"\n";
+  const std::string text = "[account.a]\nprovider = \"acme\"\ngrant = \"client_credentials\"\nclient_id = \"x\"\n";
   account(text + "client_key = { file = \"key.pem\" }\n");
   EXPECT_EQ(good().accounts.size(), 1u);
   account(text + "client_secret = { file = \"acme.secret\" }\n");
-  EXPECT_EQ(problems(),
-            std::vector<std::string>{
-                "etc/accounts.d/a.toml:1:10: account.a.client_key: is missing: provider acme authenticates "
-                "the client by private_key_jwt"});
+  EXPECT_EQ(problems(), std::vector<std::string>{
+                            "etc/accounts.d/a.toml:1:10: account.a.client_key: is missing: provider acme authenticates "
+                            "the client by private_key_jwt"});
   write("etc/providers.d/a.toml", "[provider.acme]\nclient.auth = [\"tls\"]\n");
   account(text + "client_key = { file = \"key.pem\" }\n");
-  EXPECT_EQ(problems(),
-            std::vector<std::string>{
-                "etc/accounts.d/a.toml:1:10: account.a.client_certificate: is missing: provider acme "
-                "authenticates the client by tls"});
+  EXPECT_EQ(problems(), std::vector<std::string>{
+                            "etc/accounts.d/a.toml:1:10: account.a.client_certificate: is missing: provider acme "
+                            "authenticates the client by tls"});
 }
 
 TEST_F(Load, ProfilesMergeKeyByKeyAndArraysReplace) {
@@ -241,8 +237,7 @@ endpoints.token = "https://acme.example/token"
 endpoints.revoke = "https://acme.example/revoke"
 refresh.overlap = "10m"
 )");
-  write("etc/providers.d/a.toml",
-        "[provider.acme]\nendpoints.revoke = \"\"\nrefresh.overlap = \"unknown\"\n");
+  write("etc/providers.d/a.toml", "[provider.acme]\nendpoints.revoke = \"\"\nrefresh.overlap = \"unknown\"\n");
   const provider::Profile acme = *good().profiles.at("acme");
   EXPECT_EQ(acme.revoke.how, provider::RevokeHow::kNone);
   EXPECT_EQ(acme.refresh.overlap, std::nullopt);
@@ -293,10 +288,9 @@ endpoints = "Acme handbook, page 3"
 
 TEST_F(Load, ASourceOfNothingIsAWarning) {
   write("etc/providers.d/a.toml", "[provider.acme.sources]\n\"endpoints.tokn\" = \"Acme handbook\"\n");
-  EXPECT_EQ(problems(),
-            std::vector<std::string>{
-                "etc/providers.d/a.toml:2:1: warning: provider.acme.sources.\"endpoints.tokn\": the "
-                "profile has no such key"});
+  EXPECT_EQ(problems(), std::vector<std::string>{
+                            "etc/providers.d/a.toml:2:1: warning: provider.acme.sources.\"endpoints.tokn\": the "
+                            "profile has no such key"});
 }
 
 TEST_F(Load, RelativeFoldersAreTakenFromWhereTheDaemonStands) {

@@ -38,12 +38,11 @@ TEST_F(Reload, TheSameAccountElsewhereIsUnchanged) {
 TEST_F(Reload, AnythingThatMattersChangesTheFingerprint) {
   secret("etc/accounts.d/other.secret", "other");
   const Account before = the_account(kAccount);
-  for (const char* more :
-       {"enabled = false\n", "username = \"someone\"\n", "redirect_uri = \"http://127.0.0.1/\"\n",
-        "redirect_port = 80\n", "params = { prompt = \"none\" }\n", "allow_http_loopback = true\n",
-        "refresh = \"on-demand\"\n", "margin = \"10m\"\n", "revoke_superseded = \"never\"\n",
-        "revoke_grace = \"61s\"\n", "client_key_id = \"k\"\n", "allow = [ { user = 0 } ]\n",
-        "allow = [ { user = 0, actions = [\"refresh\"] } ]\n", "allow = [ { group = 0 } ]\n"}) {
+  for (const char* more : {"enabled = false\n", "username = \"someone\"\n", "redirect_uri = \"http://127.0.0.1/\"\n",
+                           "redirect_port = 80\n", "params = { prompt = \"none\" }\n", "allow_http_loopback = true\n",
+                           "refresh = \"on-demand\"\n", "margin = \"10m\"\n", "revoke_superseded = \"never\"\n",
+                           "revoke_grace = \"61s\"\n", "client_key_id = \"k\"\n", "allow = [ { user = 0 } ]\n",
+                           "allow = [ { user = 0, actions = [\"refresh\"] } ]\n", "allow = [ { group = 0 } ]\n"}) {
     EXPECT_NE(the_account(kAccount + more).fingerprint, before.fingerprint) << more;
   }
   std::string other = kAccount;
@@ -57,8 +56,7 @@ TEST_F(Reload, AChangedProfileChangesItsAccounts) {
   const Account after = the_account(kAccount);
   EXPECT_NE(after.fingerprint, before.fingerprint);
   EXPECT_EQ(after.identity, before.identity);
-  write("etc/providers.d/a.toml",
-        "# a comment and words for people\n[provider.acme]\ntitle = \"Acme Inc.\"\n");
+  write("etc/providers.d/a.toml", "# a comment and words for people\n[provider.acme]\ntitle = \"Acme Inc.\"\n");
   EXPECT_EQ(the_account(kAccount).fingerprint, before.fingerprint);
 }
 
@@ -74,8 +72,7 @@ TEST_F(Reload, IdentityIsProviderOriginClientGrantUserAndScopes) {
   EXPECT_NE(with("\"two\"", "\"three\""), before.identity);
   EXPECT_NE(the_account(kAccount + "username = \"someone\"\n").identity, before.identity);
   EXPECT_EQ(with("\"one\", \"two\"", "\"two\", \"one\", \"two\""), before.identity) << "scopes are a set";
-  EXPECT_EQ(the_account(kAccount + "redirect_port = 99\nrefresh = \"on-demand\"\n").identity,
-            before.identity);
+  EXPECT_EQ(the_account(kAccount + "redirect_port = 99\nrefresh = \"on-demand\"\n").identity, before.identity);
   write("etc/providers.d/a.toml", "[provider.acme]\nendpoints.token = \"https://acme.example/v2/token\"\n");
   EXPECT_EQ(the_account(kAccount).identity, before.identity) << "another path is the same server";
   write("etc/providers.d/a.toml", "[provider.acme]\nendpoints.token = \"https://acme.example:444/token\"\n");
@@ -111,11 +108,10 @@ TEST_F(Dump, CanBeReadBackToTheSame) {
   copy_catalogue(paths_.providers);
   write("etc/credsyncd.toml",
         "[store]\nkey = { file = \"k\" }\n[defaults]\nmargin = \"1m\"\n[[defaults.allow]]\nuser = 0\n");
-  account(
-      kAccount +
-      "params = { \"odd key\" = \"quo\\\"te\" }\nallow = [ { group = 0, actions = [\"get\", \"admin\"] } ]\n"
-      "[account.b]\nprovider = \"example\"\ngrant = \"authorization_code\"\nclient_id = \"x\"\n"
-      "client_secret = { command = [\"/bin/echo\", \"a b\"] }\nvars = { host = \"a.example:8443\" }\n");
+  account(kAccount +
+          "params = { \"odd key\" = \"quo\\\"te\" }\nallow = [ { group = 0, actions = [\"get\", \"admin\"] } ]\n"
+          "[account.b]\nprovider = \"example\"\ngrant = \"authorization_code\"\nclient_id = \"x\"\n"
+          "client_secret = { command = [\"/bin/echo\", \"a b\"] }\nvars = { host = \"a.example:8443\" }\n");
   const Loaded first = load();
   ASSERT_TRUE(first.usable()) << ::testing::PrintToString(shown(first));
   ASSERT_GT(first.config.profiles.size(), 30u);
@@ -166,8 +162,7 @@ TEST_F(Dump, NeverShowsASecret) {
   ASSERT_TRUE(loaded.usable());
   const std::string text = dump(loaded.config);
   EXPECT_EQ(text.find(kCanary), std::string::npos);
-  EXPECT_NE(text.find("client_secret = { file = \"" + path("etc/accounts.d/acme.secret") + "\" }"),
-            std::string::npos);
+  EXPECT_NE(text.find("client_secret = { file = \"" + path("etc/accounts.d/acme.secret") + "\" }"), std::string::npos);
 }
 
 // Whatever is wrong around an inline secret, no message repeats it.
@@ -175,13 +170,11 @@ TEST_F(Reload, ProblemsNeverShowASecret) {
   constexpr std::string_view kCanary = "canary-7d1f0c";
   const std::string canary(kCanary);
   for (const std::string& line :
-       {"client_secret = \"" + canary + "\"", "password = \"" + canary + "\"",
-        "client_secret = [\"" + canary + "\"]", "client_secret = " + canary,
-        "client_secret = { value = \"" + canary + "\" }", "secret = \"" + canary + "\"",
+       {"client_secret = \"" + canary + "\"", "password = \"" + canary + "\"", "client_secret = [\"" + canary + "\"]",
+        "client_secret = " + canary, "client_secret = { value = \"" + canary + "\" }", "secret = \"" + canary + "\"",
         "client_secret = { command = \"" + canary + "\" }", "client_secret = { file = [\"" + canary + "\"] }",
-        "client_key = \"\"\"-----BEGIN PRIVATE KEY-----\n" + canary + "\n\"\"\"",
-        "client_secret = '" + canary, "client_id = \"" + canary + "\\u0000\"",
-        "username = [\"" + canary + "\"]"}) {
+        "client_key = \"\"\"-----BEGIN PRIVATE KEY-----\n" + canary + "\n\"\"\"", "client_secret = '" + canary,
+        "client_id = \"" + canary + "\\u0000\"", "username = [\"" + canary + "\"]"}) {
     account("[account.a]\nprovider = \"acme\"\ngrant = \"client_credentials\"\n" + line + "\n");
     const Loaded loaded = load();
     EXPECT_FALSE(loaded.usable()) << line;

@@ -13,8 +13,8 @@ constexpr int kAccounts = 10000;
 constexpr double kMostSeconds = 30;
 
 std::string account_text(int i) {
-  return "[account.a" + std::to_string(i) +
-         "]\nprovider = \"acme\"\ngrant = \"client_credentials\"\nclient_id = \"id" + std::to_string(i) +
+  return "[account.a" + std::to_string(i) + "]\nprovider = \"acme\"\ngrant = \"client_credentials\"\nclient_id = \"id" +
+         std::to_string(i) +
          "\"\nclient_secret = { file = \"acme.secret\" }\nscopes = [\"one\", \"two\"]\nallow = [ { user = 0 "
          "} ]\n";
 }

@@ -34,9 +34,7 @@ class SecretSources : public ::testing::Test {
     return path;
   }
   static SecretSource file(const std::string& path) { return {SecretSource::Kind::kFile, path, {}}; }
-  static SecretSource credential(const std::string& name) {
-    return {SecretSource::Kind::kCredential, name, {}};
-  }
+  static SecretSource credential(const std::string& name) { return {SecretSource::Kind::kCredential, name, {}}; }
   static SecretSource shell(const std::string& script) {
     return {SecretSource::Kind::kCommand, "", {"/bin/sh", "-c", script}};
   }
@@ -55,8 +53,7 @@ class SecretSources : public ::testing::Test {
 TEST_F(SecretSources, AFileWithoutItsLastNewline) {
   EXPECT_EQ(value(file(write("a", "s3cr3t\n", 0600))), "s3cr3t");
   EXPECT_EQ(value(file(write("b", "s3cr3t", 0400))), "s3cr3t");
-  EXPECT_EQ(value(file(write("c", "two\nlines\n\n", 0600))), "two\nlines\n")
-      << "only one newline is the editor's";
+  EXPECT_EQ(value(file(write("c", "two\nlines\n\n", 0600))), "two\nlines\n") << "only one newline is the editor's";
   EXPECT_EQ(value(file(write("d", std::string("a\0b\n", 4), 0600))), std::string("a\0b", 3));
 }
 
@@ -69,8 +66,7 @@ TEST_F(SecretSources, EmptyOrAbsentIsAnError) {
 
 TEST_F(SecretSources, OthersMustNotReadIt) {
   for (const mode_t mode : {0604u, 0644u, 0606u, 0602u, 0666u}) {
-    EXPECT_NE(trouble(file(write("a", "s3cr3t", mode))).find("by others"), std::string::npos)
-        << std::oct << mode;
+    EXPECT_NE(trouble(file(write("a", "s3cr3t", mode))).find("by others"), std::string::npos) << std::oct << mode;
   }
   EXPECT_EQ(value(file(write("a", "s3cr3t", 0640))), "s3cr3t") << "the group is the daemon's own";
 }
@@ -137,8 +133,7 @@ TEST_F(SecretSources, ACommandThatFailsGivesNothingAway) {
   EXPECT_EQ(trouble(shell("true")), "/bin/sh printed nothing");
   EXPECT_EQ(trouble({SecretSource::Kind::kCommand, "", {"/nowhere/pass"}}),
             "run /nowhere/pass: No such file or directory");
-  EXPECT_EQ(trouble({SecretSource::Kind::kCommand, "", {"/etc/passwd"}}),
-            "run /etc/passwd: Permission denied");
+  EXPECT_EQ(trouble({SecretSource::Kind::kCommand, "", {"/etc/passwd"}}), "run /etc/passwd: Permission denied");
   EXPECT_EQ(trouble({SecretSource::Kind::kCommand, "", {}}), "the command is empty");
 }
 
@@ -149,8 +144,7 @@ TEST_F(SecretSources, ACommandGetsNothingOfOurs) {
             "PATH=/usr/bin:/bin\nLANG=C.UTF-8\nHOME=/root");
   ::unsetenv("CREDSYNC_CANARY");
   const int open = ::open("/dev/null", O_RDONLY);  // without close-on-exec, as a careless library leaves it
-  EXPECT_EQ(value({SecretSource::Kind::kCommand, "", {"/bin/ls", "/proc/self/fd"}}), "0\n1\n2\n3")
-      << "3 is ls's own";
+  EXPECT_EQ(value({SecretSource::Kind::kCommand, "", {"/bin/ls", "/proc/self/fd"}}), "0\n1\n2\n3") << "3 is ls's own";
   ::close(open);
   EXPECT_EQ(value(shell("readlink /proc/self/fd/0 /proc/self/fd/2; pwd")), "/dev/null\n/dev/null\n/");
 }
@@ -164,8 +158,7 @@ TEST_F(SecretSources, ACommandHasNoBlockedOrIgnoredSignals) {
   const auto mask = [](const std::string& name) {
     return std::stoull(value(shell("grep ^" + name + ": /proc/self/status | cut -f2")), nullptr, 16);
   };
-  constexpr unsigned long long kStandard =
-      0x7fffffff;  // 32 and 33 are glibc's own, ignored in every spawned child
+  constexpr unsigned long long kStandard = 0x7fffffff;  // 32 and 33 are glibc's own, ignored in every spawned child
   EXPECT_EQ(mask("SigBlk"), 0u);
   EXPECT_EQ(mask("SigIgn") & kStandard, 0u);
   ::signal(SIGUSR1, old);
@@ -176,8 +169,7 @@ TEST_F(SecretSources, ACommandHasNoBlockedOrIgnoredSignals) {
 bool runs(const std::string& marker) {
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     const std::string name = entry.path().filename();
-    if (name.find_first_not_of("0123456789") != std::string::npos || name == std::to_string(::getpid()))
-      continue;
+    if (name.find_first_not_of("0123456789") != std::string::npos || name == std::to_string(::getpid())) continue;
     std::ifstream in(entry.path() / "cmdline", std::ios::binary);
     const std::string text((std::istreambuf_iterator<char>(in)), {});
     if (text.find(marker) != std::string::npos) return true;

@@ -126,8 +126,8 @@ provider::Profile full_profile() {
   profile.parameters[provider::RequestKind::kCode];
   profile.answer.success = provider::SuccessTest{"ok", "true"};
   profile.answer.default_lifetime = 1s;
-  profile.refresh.overlap = profile.refresh.access_overlap = profile.refresh.idle_life =
-      profile.refresh.absolute_life = 1s;
+  profile.refresh.overlap = profile.refresh.access_overlap = profile.refresh.idle_life = profile.refresh.absolute_life =
+      1s;
   profile.revoke.auth = provider::ClientAuth::kNone;
   profile.limits.requests_per_second = 1;
   return profile;
@@ -135,8 +135,8 @@ provider::Profile full_profile() {
 
 Account full_account() {
   Account account;
-  account.client_id = account.client_key_id = account.client_certificate = account.username =
-      account.redirect_uri = account.ca_file = "x";
+  account.client_id = account.client_key_id = account.client_certificate = account.username = account.redirect_uri =
+      account.ca_file = "x";
   account.client_secret = account.client_key = account.password = {SecretSource::Kind::kCredential, "x", {}};
   account.keep_password = true;
   account.redirect_port = 1;

@@ -12,7 +12,9 @@ constexpr Actions kGet = static_cast<Actions>(Action::kGet);
 constexpr Actions kAll = 31;
 const Owner kSystem{990, false};
 
-ipc::Caller caller(uid_t uid, gid_t gid, std::vector<gid_t> groups = {}, pid_t pid = 100) { return {uid, gid, std::move(groups), pid}; }
+ipc::Caller caller(uid_t uid, gid_t gid, std::vector<gid_t> groups = {}, pid_t pid = 100) {
+  return {uid, gid, std::move(groups), pid};
+}
 
 config::AllowRule rule(std::optional<uid_t> user, std::optional<gid_t> group, Actions actions = kGet) {
   config::AllowRule r;
@@ -57,11 +59,13 @@ TEST(Access, TheOwnerOfAUserInstanceMayDoEverythingAndNobodyElseByThat) {
   const Owner user{1000, true};
   EXPECT_EQ(decide(caller(1000, 1000), account_with({}), user).actions, kAll);
   EXPECT_EQ(decide(caller(1001, 1001), account_with({}), user).actions, 0U);
-  EXPECT_EQ(decide(caller(990, 990), account_with({}), kSystem).actions, 0U) << "the system daemon's own user is nobody special";
+  EXPECT_EQ(decide(caller(990, 990), account_with({}), kSystem).actions, 0U)
+      << "the system daemon's own user is nobody special";
 }
 
 TEST(Access, OverflowIdsAndPidZeroMatchNothing) {
-  const config::Account account = account_with({rule(kOverflowId, {}, kAll), rule({}, kOverflowId, kAll), rule(1000, {}, kAll)});
+  const config::Account account =
+      account_with({rule(kOverflowId, {}, kAll), rule({}, kOverflowId, kAll), rule(1000, {}, kAll)});
   EXPECT_EQ(decide(caller(kOverflowId, 5), account, kSystem).actions, 0U);
   EXPECT_EQ(decide(caller(5, kOverflowId), account, kSystem).actions, 0U);
   EXPECT_EQ(decide(caller(1000, 1000, {}, 0), account, kSystem).actions, 0U);

@@ -25,7 +25,9 @@ class DeskTest : public testing::Test {
     world.endpoint.answer(std::move(outcome));
     world.settle();
   }
-  account::TokenSet fresh(Duration lifetime = 1h) { return make_tokens(world.clock, "access-2", "refresh-2", lifetime); }
+  account::TokenSet fresh(Duration lifetime = 1h) {
+    return make_tokens(world.clock, "access-2", "refresh-2", lifetime);
+  }
 
   CoreWorld world;
   std::shared_ptr<provider::Profile> profile = make_profile();

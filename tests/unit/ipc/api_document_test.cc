@@ -104,37 +104,24 @@ class ApiDocumentTest : public HttpTest {
   Response provoke(const Operation_& operation, int status) {
     const std::string target = target_of(operation);
     switch (status) {
-      case 200:
-        return ask_for(operation, target);
-      case 202:
-        service_.account("flat-me").pending_revocations = 1;
-        return ask_for(operation, target);
-      case 400:
-        return ask_for(operation, target + "?not_a_parameter=1");
-      case 403:
-        refuse_with(ProblemKind::kNotAllowed);
-        return ask_for(operation, target);
+      case 200: return ask_for(operation, target);
+      case 202: service_.account("flat-me").pending_revocations = 1; return ask_for(operation, target);
+      case 400: return ask_for(operation, target + "?not_a_parameter=1");
+      case 403: refuse_with(ProblemKind::kNotAllowed); return ask_for(operation, target);
       case 404:
-        return ask_for(operation, operation.path == "/v1/events" ? target + "?account=none"
-                                                                 : target_of(operation, "none"));
-      case 409:
-        refuse_with(ProblemKind::kNeedsLogin);
-        return ask_for(operation, target);
-      case 413:
-        return ask_with(operation, target, std::string(70'000, ' '));
+        return ask_for(operation,
+                       operation.path == "/v1/events" ? target + "?account=none" : target_of(operation, "none"));
+      case 409: refuse_with(ProblemKind::kNeedsLogin); return ask_for(operation, target);
+      case 413: return ask_with(operation, target, std::string(70'000, ' '));
       case 429:
         service_.account("flat-me").waits = true;
         server_->set_limits(Limits{64, 0, 0, 4096});
         return ask_for(operation, target);
       case 503:
-        if (operation.path != "/v1/events")
-          return refuse_with(ProblemKind::kUnavailable), ask_for(operation, target);
+        if (operation.path != "/v1/events") return refuse_with(ProblemKind::kUnavailable), ask_for(operation, target);
         return ask_while_stopping(operation, target);
-      case 504:
-        refuse_with(ProblemKind::kTimeout);
-        return ask_for(operation, target);
-      default:
-        return {};
+      case 504: refuse_with(ProblemKind::kTimeout); return ask_for(operation, target);
+      default: return {};
     }
   }
 
@@ -218,8 +205,7 @@ TEST_F(ApiDocumentTest, ATokenWithoutAnEndFitsToo) {
   service_.account("flat-me").expires_in.reset();
   JsonSchema schemas(document());
   const Json token = Json::parse(get("/v1/accounts/flat-me/token").body);
-  EXPECT_EQ(schemas.check(document().at("components").at("schemas").at("Token"), token),
-            std::vector<std::string>{});
+  EXPECT_EQ(schemas.check(document().at("components").at("schemas").at("Token"), token), std::vector<std::string>{});
 }
 
 TEST_F(ApiDocumentTest, ARefusedReloadFits) {
@@ -235,16 +221,15 @@ TEST_F(ApiDocumentTest, EventsFit) {
   send(client, request("GET", "/v1/events"));
   ASSERT_TRUE(until([&] { return service_.streams() == 1; }));
   service_.emit({Event::Kind::kToken, "flat-me", "ok", wall_from_seconds(1), 8, std::nullopt});
-  ASSERT_TRUE(until(
-      [&] { return client.read_available(), client.received.find("event: token") != std::string::npos; }));
+  ASSERT_TRUE(
+      until([&] { return client.read_available(), client.received.find("event: token") != std::string::npos; }));
   JsonSchema schemas(document());
   std::set<std::string> kinds;
   for (std::size_t at = 0; (at = client.received.find("event: ", at)) != std::string::npos;) {
     const std::size_t data = client.received.find("\ndata: ", at);
     const std::string kind = client.received.substr(at + 7, data - at - 7);
     const std::size_t end = client.received.find("\n\n", data);
-    const Json& schema =
-        document().at("components").at("schemas").at(kind == "token" ? "TokenEvent" : "StateEvent");
+    const Json& schema = document().at("components").at("schemas").at(kind == "token" ? "TokenEvent" : "StateEvent");
     const Json value = Json::parse(client.received.substr(data + 7, end - data - 7));
     EXPECT_EQ(schemas.check(schema, value), std::vector<std::string>{});
     kinds.insert(kind);
@@ -261,8 +246,7 @@ TEST_F(ApiDocumentTest, ParametersAreTakenWithinTheirBoundsAndNotBeyond) {
       const std::string target = target_of(operation) + "?" + parameter.at("name").get<std::string>() + "=";
       const Json& schema = parameter.at("schema");
       if (schema.at("type") == "integer") {
-        const auto least = schema.at("minimum").get<std::int64_t>(),
-                   most = schema.at("maximum").get<std::int64_t>();
+        const auto least = schema.at("minimum").get<std::int64_t>(), most = schema.at("maximum").get<std::int64_t>();
         EXPECT_EQ(ask_for(operation, target + std::to_string(least)).status, 200);
         EXPECT_EQ(ask_for(operation, target + std::to_string(most)).status, 200);
         EXPECT_EQ(ask_for(operation, target + std::to_string(least - 1)).status, 400);

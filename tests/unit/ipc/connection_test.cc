@@ -66,11 +66,9 @@ TEST_F(ConnectionTest, IgnoresOneEmptyLineBeforeARequest) {
 TEST_F(ConnectionTest, TakesARequestByteByByte) {
   Client client = connect();
   const std::string body = R"({"access_token":"abc"})";
-  const std::string chunked = request("POST", "/v1/accounts/a/reject", {}, "Transfer-Encoding: chunked\r\n") +
-                              "a\r\n" + body.substr(0, 10) + "\r\n0C;x=\"y\"\r\n" + body.substr(10) +
-                              "\r\n0\r\n\r\n";
-  for (const std::string& bytes :
-       {"\r\n" + token_, request("POST", "/v1/accounts/a/reject", body), chunked}) {
+  const std::string chunked = request("POST", "/v1/accounts/a/reject", {}, "Transfer-Encoding: chunked\r\n") + "a\r\n" +
+                              body.substr(0, 10) + "\r\n0C;x=\"y\"\r\n" + body.substr(10) + "\r\n0\r\n\r\n";
+  for (const std::string& bytes : {"\r\n" + token_, request("POST", "/v1/accounts/a/reject", body), chunked}) {
     for (const char byte : bytes) {
       send(client, std::string_view(&byte, 1));
       settle();
@@ -109,8 +107,8 @@ TEST_F(ConnectionTest, LongAnswersOfOneTakeTurnsWithOthers) {
     modest.read_available();
     return !modest.received.empty();
   }));
-  const auto lists = std::count_if(service_.asked.begin(), service_.asked.end(),
-                                   [](const auto& a) { return a.operation == "list"; });
+  const auto lists =
+      std::count_if(service_.asked.begin(), service_.asked.end(), [](const auto& a) { return a.operation == "list"; });
   EXPECT_LE(lists, 3);
   for (int i = 0; i < 20; ++i)
     EXPECT_EQ(read(greedy).status, 200);
@@ -130,9 +128,8 @@ TEST_F(ConnectionTest, PipelinedRequestsWaitBehindOneThatWaits) {
 
 TEST_F(ConnectionTest, SaysContinueWhenTheClientWaitsForIt) {
   const std::string body = R"({"generation":3})";
-  const std::string head =
-      request("POST", "/v1/accounts/a/reject", {},
-              "Expect: 100-continue\r\nContent-Length: " + std::to_string(body.size()) + "\r\n");
+  const std::string head = request("POST", "/v1/accounts/a/reject", {},
+                                   "Expect: 100-continue\r\nContent-Length: " + std::to_string(body.size()) + "\r\n");
   Client client = connect();
   send(client, head);
   EXPECT_EQ(read(client).head, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -142,8 +139,7 @@ TEST_F(ConnectionTest, SaysContinueWhenTheClientWaitsForIt) {
   send(client, head + body);  // it did not wait: no need
   EXPECT_EQ(read(client).status, 200);
 
-  send(client,
-       request("POST", "/v1/accounts/a/reject", {}, "Expect: 100-continue\r\nContent-Length: 70000\r\n"));
+  send(client, request("POST", "/v1/accounts/a/reject", {}, "Expect: 100-continue\r\nContent-Length: 70000\r\n"));
   EXPECT_EQ(read(client).status, 413);
 }
 

@@ -26,9 +26,7 @@ class EventsTest : public HttpTest {
   // The next event's name and data.
   std::pair<std::string, Json> next(Client& client) {
     std::size_t end = 0;
-    if (!until([&] {
-          return client.read_available(), (end = client.received.find("\n\n")) != std::string::npos;
-        }))
+    if (!until([&] { return client.read_available(), (end = client.received.find("\n\n")) != std::string::npos; }))
       return {};
     const std::string event = client.received.substr(0, end);
     client.received.erase(0, end + 2);

@@ -22,13 +22,11 @@ std::string lower(std::string text) {
 
 }  // namespace
 
-Client::Client(const std::string& path)
-    : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+Client::Client(const std::string& path) : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.data(), path.size());
-  if (::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    socket_.reset();
+  if (::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) socket_.reset();
 }
 
 std::size_t Client::send_some(std::string_view bytes) {
@@ -161,8 +159,7 @@ std::optional<Response> take_response(std::string& bytes) {
   return response;
 }
 
-std::string request(std::string_view method, std::string_view target, std::string_view body,
-                    std::string_view more) {
+std::string request(std::string_view method, std::string_view target, std::string_view body, std::string_view more) {
   std::string text(method);
   text.append(" ").append(target).append(" HTTP/1.1\r\nHost: credsync\r\n").append(more);
   if (!body.empty()) text.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");

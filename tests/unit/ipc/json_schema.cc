@@ -28,7 +28,7 @@ bool is_time(const Json& value) {
   return !value.is_string() || std::regex_match(value.get<std::string>(), kTime);
 }
 
-const std::set<std::string> kWords{"description", "examples", "default"};  // say nothing about a value
+const std::set<std::string> kWords{"description", "examples", "default"};                  // say nothing about a value
 const std::set<std::string> kOfObjects{"properties", "required", "additionalProperties"};  // seen to together
 
 }  // namespace
@@ -62,8 +62,7 @@ void JsonSchema::check_keyword(const std::string& keyword, const Json& schema, c
   if (keyword == "type") {
     expect(is_one_of(wanted, value), where, "is not " + wanted.dump());
   } else if (keyword == "enum") {
-    expect(std::find(wanted.begin(), wanted.end(), value) != wanted.end(), where,
-           value.dump() + " is not listed");
+    expect(std::find(wanted.begin(), wanted.end(), value) != wanted.end(), where, value.dump() + " is not listed");
   } else if (keyword == "const") {
     expect(value == wanted, where, "is not " + wanted.dump());
   } else if (keyword == "minimum") {
@@ -73,8 +72,7 @@ void JsonSchema::check_keyword(const std::string& keyword, const Json& schema, c
   } else if (keyword == "format") {
     expect(wanted == "date-time" && is_time(value), where, "is no time");
   } else if (keyword == "pattern") {
-    expect(!value.is_string() ||
-               std::regex_match(value.get<std::string>(), std::regex(wanted.get<std::string>())),
+    expect(!value.is_string() || std::regex_match(value.get<std::string>(), std::regex(wanted.get<std::string>())),
            where, "does not match " + wanted.dump());
   } else if (keyword == "items") {
     for (std::size_t i = 0; value.is_array() && i < value.size(); ++i)

@@ -64,32 +64,25 @@ std::vector<Case> broken_messages() {
       {"no Host", "GET /v1/health HTTP/1.1\r\n\r\n"},
       {"two Hosts", head("GET /v1/health HTTP/1.1", "Host: y\r\n")},
       {"two lengths", head("POST /v1/reload HTTP/1.1", "Content-Length: 2\r\nContent-Length: 2\r\n") + "{}"},
-      {"two different lengths",
-       head("POST /v1/reload HTTP/1.1", "Content-Length: 2\r\nContent-Length: 3\r\n") + "{}"},
+      {"two different lengths", head("POST /v1/reload HTTP/1.1", "Content-Length: 2\r\nContent-Length: 3\r\n") + "{}"},
       {"a list of lengths", head("POST /v1/reload HTTP/1.1", "Content-Length: 2, 2\r\n") + "{}"},
       {"a signed length", head("POST /v1/reload HTTP/1.1", "Content-Length: +2\r\n") + "{}"},
       {"a negative length", head("POST /v1/reload HTTP/1.1", "Content-Length: -2\r\n") + "{}"},
       {"a hexadecimal length", head("POST /v1/reload HTTP/1.1", "Content-Length: 0x2\r\n") + "{}"},
       {"an empty length", head("POST /v1/reload HTTP/1.1", "Content-Length:\r\n") + "{}"},
-      {"a length beyond 2^64",
-       head("POST /v1/reload HTTP/1.1", "Content-Length: 18446744073709551616\r\n") + "{}"},
+      {"a length beyond 2^64", head("POST /v1/reload HTTP/1.1", "Content-Length: 18446744073709551616\r\n") + "{}"},
       {"length and chunks",
        head("POST /v1/reload HTTP/1.1", "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
       {"chunks and length",
        head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n") + "0\r\n\r\n"},
       {"gzip", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: gzip\r\n") + "{}"},
-      {"gzip, chunked",
-       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: gzip, chunked\r\n") + "0\r\n\r\n"},
-      {"chunked, chunked",
-       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked, chunked\r\n") + "0\r\n\r\n"},
+      {"gzip, chunked", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: gzip, chunked\r\n") + "0\r\n\r\n"},
+      {"chunked, chunked", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked, chunked\r\n") + "0\r\n\r\n"},
       {"chunked twice",
-       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n") +
-           "0\r\n\r\n"},
+       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
       {"xchunked", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: xchunked\r\n") + "0\r\n\r\n"},
-      {"identity",
-       head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: identity\r\nContent-Length: 2\r\n") + "{}"},
-      {"chunks in HTTP/1.0",
-       head("POST /v1/reload HTTP/1.0", "Transfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
+      {"identity", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: identity\r\nContent-Length: 2\r\n") + "{}"},
+      {"chunks in HTTP/1.0", head("POST /v1/reload HTTP/1.0", "Transfer-Encoding: chunked\r\n") + "0\r\n\r\n"},
       {"a chunk size that is none",
        head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "zz\r\n{}\r\n0\r\n\r\n"},
       {"a chunk size beyond 2^64",
@@ -97,20 +90,17 @@ std::vector<Case> broken_messages() {
       {"a chunk longer than its size",
        head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "1\r\n{}\r\n0\r\n\r\n"},
       {"a trailer", head("POST /v1/reload HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "0\r\nA: b\r\n\r\n"},
-      {"another expectation",
-       head("POST /v1/reload HTTP/1.1", "Expect: 200-ok\r\nContent-Length: 2\r\n") + "{}"},
+      {"another expectation", head("POST /v1/reload HTTP/1.1", "Expect: 200-ok\r\nContent-Length: 2\r\n") + "{}"},
       {"broken Connection", head("GET /v1/health HTTP/1.1", "Connection: a b c,\"\r\n")},
       {"target too long", head("GET /" + std::string(kHeaderLimit, 'a') + " HTTP/1.1"), 413, "too-large"},
       {"target and field too long together",
-       head("GET /" + std::string(5000, 'a') + " HTTP/1.1", "A: " + std::string(5000, 'b') + "\r\n"), 413,
+       head("GET /" + std::string(5000, 'a') + " HTTP/1.1", "A: " + std::string(5000, 'b') + "\r\n"), 413, "too-large"},
+      {"one field too long", head("GET /v1/health HTTP/1.1", "A: " + std::string(kHeaderLimit, 'b') + "\r\n"), 413,
        "too-large"},
-      {"one field too long", head("GET /v1/health HTTP/1.1", "A: " + std::string(kHeaderLimit, 'b') + "\r\n"),
-       413, "too-large"},
-      {"a name without an end", "GET /v1/health HTTP/1.1\r\nHost: x\r\n" + std::string(kHeaderLimit, 'a'),
-       413, "too-large"},
+      {"a name without an end", "GET /v1/health HTTP/1.1\r\nHost: x\r\n" + std::string(kHeaderLimit, 'a'), 413,
+       "too-large"},
       {"body too long", head("POST " + kReject + " HTTP/1.1", "Content-Length: 65537\r\n"), 413, "too-large"},
-      {"chunk too long",
-       head("POST " + kReject + " HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "10001\r\n", 413,
+      {"chunk too long", head("POST " + kReject + " HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "10001\r\n", 413,
        "too-large"},
   };
   std::string many;
@@ -122,8 +112,7 @@ std::vector<Case> broken_messages() {
     chunks += "4000\r\n" + std::string(0x4000, 'a') + "\r\n";
   cases.push_back({"chunks too long together", chunks, 413, "too-large"});
   std::string extended = head("POST " + kReject + " HTTP/1.1", "Transfer-Encoding: chunked\r\n") + "1;a=";
-  cases.push_back(
-      {"an extension without an end", extended + std::string(kRequestLimit, 'b'), 413, "too-large"});
+  cases.push_back({"an extension without an end", extended + std::string(kRequestLimit, 'b'), 413, "too-large"});
   for (Case& c : cases)
     c.closes = true;
   return cases;

@@ -169,8 +169,7 @@ TEST_F(RoutesTest, TellsACallerWhoItIs) {
 
 TEST_F(RoutesTest, AnswersTheAdministrator) {
   EXPECT_EQ(Json::parse(post("/v1/reload", "").body),
-            Json::parse(
-                R"({"reloaded":true,"changed":["a"],"added":["b"],"removed":["c"],"warnings":["careful"]})"));
+            Json::parse(R"({"reloaded":true,"changed":["a"],"added":["b"],"removed":["c"],"warnings":["careful"]})"));
   EXPECT_EQ(Json::parse(get("/v1/doctor").body).at("checks")[1].at("next_step"), "timedatectl");
   EXPECT_EQ(Json::parse(get("/v1/audit").body).at("records")[0].at("rule"), "flat.toml:9");
   EXPECT_FALSE(last().since);
@@ -196,8 +195,8 @@ TEST_F(RoutesTest, IsAlive) {
 
 TEST_F(RoutesTest, AMissingAForbiddenAndAnImpossibleAccountAreTheSameBytes) {
   service_.add("others").only = ::geteuid() + 1;
-  const std::vector<std::string> names{
-      "missing", "others", "Not-A-Name", "%2e%2e", "a%20b", std::string(65, 'a'), "%ff", "a%2fb", "-a"};
+  const std::vector<std::string> names{"missing", "others", "Not-A-Name", "%2e%2e", "a%20b", std::string(65, 'a'),
+                                       "%ff",     "a%2fb",  "-a"};
   for (const auto& [method, ending] : std::vector<std::pair<std::string, std::string>>{
            {"GET", ""}, {"GET", "/token"}, {"POST", "/refresh"}, {"DELETE", "/grant"}}) {
     const std::string wanted = ask(request(method, "/v1/accounts/missing" + ending)).body;
@@ -253,8 +252,7 @@ TEST_F(RoutesTest, SaysEveryProblemOfTheServiceAsADocument) {
 }
 
 TEST_F(RoutesTest, ARefusedReloadListsAllThatIsWrong) {
-  service_.admin_problem =
-      Problem{ProblemKind::kBadRequest, "not loaded", {}, {}, {"a.toml:1:2: x", "b.toml:3:4: y"}};
+  service_.admin_problem = Problem{ProblemKind::kBadRequest, "not loaded", {}, {}, {"a.toml:1:2: x", "b.toml:3:4: y"}};
   const Response response = post("/v1/reload", "{}");
   EXPECT_EQ(response.status, 400);
   EXPECT_EQ(Json::parse(response.body).at("problems"), Json({"a.toml:1:2: x", "b.toml:3:4: y"}));

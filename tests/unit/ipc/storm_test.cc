@@ -72,8 +72,7 @@ Verdict read_in_pieces(const std::string& bytes, std::size_t piece) {
   std::size_t used = 0;
   for (std::size_t have = 0; have < bytes.size() && reader.state() == RequestReader::State::kPartial;) {
     have = std::min(bytes.size(), have + piece);
-    const std::string copy =
-        bytes.substr(used, have - used);  // its own memory, so that a sanitizer sees each overrun
+    const std::string copy = bytes.substr(used, have - used);  // its own memory, so that a sanitizer sees each overrun
     if (!copy.empty()) used += reader.feed(copy);
   }
   Verdict verdict{reader.state(), {}, 0};
@@ -98,8 +97,8 @@ TEST(StormTest, HowBytesAreCutMakesNoDifference) {
       const Verdict in_pieces = read_in_pieces(bytes, piece);
       // Bytes at once may be refused for what stands far behind; in pieces the same refusal may still be to
       // come.
-      const bool still_to_come = in_pieces.state == RequestReader::State::kPartial &&
-                                 at_once.state == RequestReader::State::kRefused;
+      const bool still_to_come =
+          in_pieces.state == RequestReader::State::kPartial && at_once.state == RequestReader::State::kRefused;
       ASSERT_TRUE(still_to_come || in_pieces == at_once) << bytes;
     }
   }
@@ -128,27 +127,16 @@ TEST_F(ClientStormTest, ManyClientsOfAllKindsLeaveNothingBehind) {
     const std::size_t which = below(chance, clients.size());
     Client& client = clients[which];
     switch (below(chance, 9)) {
-      case 0:
-        client.send_some(random_request(chance));
-        break;
-      case 1:
-        client.shut_writing();
-        break;
-      case 2:
-        clients.erase(clients.begin() + static_cast<std::ptrdiff_t>(which));
-        break;
-      case 3:
-        client.read_available();
-        break;
-      case 4:
-        service_.emit({Event::Kind::kToken, "a", "ok", wall_from_seconds(1), 8, std::nullopt});
-        break;
+      case 0: client.send_some(random_request(chance)); break;
+      case 1: client.shut_writing(); break;
+      case 2: clients.erase(clients.begin() + static_cast<std::ptrdiff_t>(which)); break;
+      case 3: client.read_available(); break;
+      case 4: service_.emit({Event::Kind::kToken, "a", "ok", wall_from_seconds(1), 8, std::nullopt}); break;
       case 5:
         service_.answer_waiting();
         service_.account("slow").waits = below(chance, 2) == 0;
         break;
-      default:
-        client.send_some(good[below(chance, good.size())]);
+      default: client.send_some(good[below(chance, good.size())]);
     }
     settle();
     ASSERT_LE(server_->counts().connections, 30U + 8U);
@@ -175,8 +163,8 @@ TEST_F(ClientStormTest, AStopInTheMiddleOfAStormIsOrderly) {
     for (int i = 0; i < 30; ++i) {
       Client& client = clients.emplace_back(connect());
       const std::string name = below(chance, 2) == 0 ? "slow" : "a";
-      std::string bytes = below(chance, 4) == 0 ? request("GET", "/v1/events")
-                                                : request("GET", "/v1/accounts/" + name + "/token");
+      std::string bytes =
+          below(chance, 4) == 0 ? request("GET", "/v1/events") : request("GET", "/v1/accounts/" + name + "/token");
       if (below(chance, 4) == 0) bytes += request("GET", "/v1/accounts");
       if (below(chance, 4) == 0) bytes.resize(below(chance, bytes.size()));
       client.send_some(bytes);

@@ -44,10 +44,9 @@ Secret pem_of(const Key& key, const EVP_CIPHER* cipher = nullptr) {
 }
 
 // Builds a key from OpenSSL parameters: numbers by name.
-Key key_from(const char* type, std::initializer_list<std::pair<const char*, std::string>> numbers,
-             const char* curve, const std::string& point) {
-  std::unique_ptr<OSSL_PARAM_BLD, decltype(&OSSL_PARAM_BLD_free)> build(OSSL_PARAM_BLD_new(),
-                                                                        OSSL_PARAM_BLD_free);
+Key key_from(const char* type, std::initializer_list<std::pair<const char*, std::string>> numbers, const char* curve,
+             const std::string& point) {
+  std::unique_ptr<OSSL_PARAM_BLD, decltype(&OSSL_PARAM_BLD_free)> build(OSSL_PARAM_BLD_new(), OSSL_PARAM_BLD_free);
   std::vector<std::unique_ptr<BIGNUM, decltype(&BN_free)>> owned;
   for (const auto& [name, value] : numbers) {
     owned.emplace_back(BN_bin2bn(raw(value), static_cast<int>(value.size()), nullptr), BN_free);
@@ -57,8 +56,8 @@ Key key_from(const char* type, std::initializer_list<std::pair<const char*, std:
     OSSL_PARAM_BLD_push_utf8_string(build.get(), OSSL_PKEY_PARAM_GROUP_NAME, curve, 0);
     OSSL_PARAM_BLD_push_octet_string(build.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size());
   }
-  const std::unique_ptr<OSSL_PARAM, decltype(&OSSL_PARAM_free)> parameters(
-      OSSL_PARAM_BLD_to_param(build.get()), OSSL_PARAM_free);
+  const std::unique_ptr<OSSL_PARAM, decltype(&OSSL_PARAM_free)> parameters(OSSL_PARAM_BLD_to_param(build.get()),
+                                                                           OSSL_PARAM_free);
   const std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)> context(
       EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr), EVP_PKEY_CTX_free);
   EVP_PKEY* key = nullptr;
@@ -70,8 +69,7 @@ Key key_from(const char* type, std::initializer_list<std::pair<const char*, std:
 std::string der_signature(const std::string& sides) {
   const int half = static_cast<int>(sides.size() / 2);
   const std::unique_ptr<ECDSA_SIG, decltype(&ECDSA_SIG_free)> parts(ECDSA_SIG_new(), ECDSA_SIG_free);
-  ECDSA_SIG_set0(parts.get(), BN_bin2bn(raw(sides), half, nullptr),
-                 BN_bin2bn(raw(sides) + half, half, nullptr));
+  ECDSA_SIG_set0(parts.get(), BN_bin2bn(raw(sides), half, nullptr), BN_bin2bn(raw(sides) + half, half, nullptr));
   unsigned char* der = nullptr;
   const int size = i2d_ECDSA_SIG(parts.get(), &der);
   std::string out(reinterpret_cast<char*>(der), static_cast<std::size_t>(size));
@@ -106,8 +104,8 @@ constexpr std::string_view kRfcPayload =
 Key rfc7515_ec_key() {
   const std::string x = bytes("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU");
   const std::string y = bytes("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
-  return key_from("EC", {{OSSL_PKEY_PARAM_PRIV_KEY, bytes("jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI")}},
-                  "P-256", "\x04" + x + y);
+  return key_from("EC", {{OSSL_PKEY_PARAM_PRIV_KEY, bytes("jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI")}}, "P-256",
+                  "\x04" + x + y);
 }
 
 AssertionClaims claims() {
@@ -124,9 +122,8 @@ JsonValue segment_of(const Secret& token, int index) {
 }
 
 TEST(ClientAssertion, TheVerifierOfTheseTestsAgreesWithRfc7515) {
-  const std::string es256 =
-      "eyJhbGciOiJFUzI1NiJ9." + std::string(kRfcPayload) +
-      ".DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+  const std::string es256 = "eyJhbGciOiJFUzI1NiJ9." + std::string(kRfcPayload) +
+                            ".DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
   EXPECT_TRUE(verifies(rfc7515_ec_key(), "ES256", es256));
   std::string forged = es256;
   forged[30] = forged[30] == 'A' ? 'B' : 'A';
@@ -163,8 +160,7 @@ TEST(ClientAssertion, SignsWithEveryAlgorithmOfItsKey) {
     EXPECT_TRUE(verifies(rsa, algorithm, token->expose())) << algorithm;
     EXPECT_EQ(segment_of(*token, 0).member("alg")->text(), algorithm);
   }
-  const std::pair<const char*, const char*> curves[] = {
-      {"P-256", "ES256"}, {"P-384", "ES384"}, {"P-521", "ES512"}};
+  const std::pair<const char*, const char*> curves[] = {{"P-256", "ES256"}, {"P-384", "ES384"}, {"P-521", "ES512"}};
   for (const auto& [curve, algorithm] : curves) {
     const Key ec = ec_key(curve);
     const auto token = sign_with_key(claims(), "", pem_of(ec), random);
@@ -241,13 +237,11 @@ TEST(ClientAssertion, GoesWithARequestAndWithARevocation) {
   ASSERT_TRUE(order);
   const auto stored = parse_revocation_order(serialise(*order));
   ASSERT_TRUE(stored);
-  const auto revocation =
-      build_revocation_request(*stored, TokenKind::kAccess, Secret("a"), testing::kSent, random);
+  const auto revocation = build_revocation_request(*stored, TokenKind::kAccess, Secret("a"), testing::kSent, random);
   ASSERT_TRUE(revocation);
   form = testing::form_of(revocation->body.text());
   EXPECT_TRUE(verifies(key, "PS256", form.at("client_assertion")));
-  EXPECT_EQ(segment_of(Secret(form.at("client_assertion")), 1).member("aud")->text(),
-            "https://as.example/token");
+  EXPECT_EQ(segment_of(Secret(form.at("client_assertion")), 1).member("aud")->text(), "https://as.example/token");
 }
 
 TEST(ClientAssertion, RefusesKeysThatCannotSign) {
@@ -263,8 +257,7 @@ TEST(ClientAssertion, RefusesKeysThatCannotSign) {
       {"ES256", pem_of(ec_key("P-384")), "cannot sign"},
       {"HS256", pem_of(rsa), "cannot sign"},
       {"none", pem_of(rsa), "cannot sign"},
-      {"", pem_of(Key(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"), EVP_PKEY_free)),
-       "neither an RSA nor an EC"},
+      {"", pem_of(Key(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"), EVP_PKEY_free)), "neither an RSA nor an EC"},
   };
   for (const auto& [algorithm, key, words] : cases) {
     const auto token = sign_with_key(claims(), algorithm, key, random);

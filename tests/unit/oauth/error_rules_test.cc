@@ -12,8 +12,7 @@ constexpr const char* kPage = "<!DOCTYPE html><html><body>Sign in to the hotel's
 
 FailureClass class_of(int status, const std::string& body, RequestKind kind = RequestKind::kRefresh,
                       const char* type = "application/json") {
-  const Failure failure =
-      failure_of(read(plain_profile(), answer(status, body, {{"Content-Type", type}}), kind));
+  const Failure failure = failure_of(read(plain_profile(), answer(status, body, {{"Content-Type", type}}), kind));
   EXPECT_TRUE(failure.sent);
   EXPECT_EQ(failure.status, status);
   EXPECT_FALSE(failure.words.empty());
@@ -60,8 +59,8 @@ TEST(Outcomes, TransportErrorsByWhatWasSent) {
 
 TEST(Outcomes, BusyStatusesAreTransientWhateverTheBody) {
   for (const int status : {408, 425, 429, 500, 501, 502, 503, 504, 599}) {
-    for (const std::string& body : {std::string(), std::string(kPage), error_body("invalid_grant"),
-                                    std::string("busy"), std::string("{}")}) {
+    for (const std::string& body :
+         {std::string(), std::string(kPage), error_body("invalid_grant"), std::string("busy"), std::string("{}")}) {
       EXPECT_EQ(class_of(status, body), FailureClass::kTransient) << status << body;
     }
   }
@@ -69,23 +68,20 @@ TEST(Outcomes, BusyStatusesAreTransientWhateverTheBody) {
 
 TEST(Outcomes, PagesAreSomebodyElsesAnswer) {
   for (const int status : {200, 203, 400, 401, 403, 404, 407, 511}) {
-    EXPECT_EQ(class_of(status, kPage, RequestKind::kRefresh, "text/html"), FailureClass::kTransient)
-        << status;
+    EXPECT_EQ(class_of(status, kPage, RequestKind::kRefresh, "text/html"), FailureClass::kTransient) << status;
   }
   EXPECT_EQ(class_of(403, "<?xml version=\"1.0\"?><Error/>", RequestKind::kRefresh, "application/xml"),
             FailureClass::kTransient);
   EXPECT_EQ(class_of(400, "Invalid Token!", RequestKind::kRefresh, "text/plain"), FailureClass::kTransient);
   EXPECT_EQ(class_of(400, "{\"error\":\"invalid_gr"), FailureClass::kTransient) << "a refusal that is cut";
-  EXPECT_EQ(class_of(200, "plain words in a page", RequestKind::kRefresh, "text/html"),
-            FailureClass::kTransient);
+  EXPECT_EQ(class_of(200, "plain words in a page", RequestKind::kRefresh, "text/html"), FailureClass::kTransient);
 }
 
 TEST(Outcomes, RedirectsAreNotFollowedAndSuspend) {
   for (const int status : {301, 302, 303, 307, 308, 304})
     EXPECT_EQ(class_of(status, ""), FailureClass::kRefused) << status;
   const Failure failure = failure_of(
-      read(plain_profile(),
-           answer(302, "", {{"Location", "https://login.example:8443/sso?token=hush-hush-hush"}})));
+      read(plain_profile(), answer(302, "", {{"Location", "https://login.example:8443/sso?token=hush-hush-hush"}})));
   EXPECT_NE(failure.words.find("https://login.example:8443"), std::string::npos) << failure.words;
   EXPECT_EQ(failure.words.find("hush"), std::string::npos);
 }
@@ -132,8 +128,7 @@ TEST(Outcomes, CodesCanDependOnTheRequest) {
   EXPECT_EQ(class_of(401, error_body("invalid_token"), RequestKind::kCode), FailureClass::kRefused);
   EXPECT_EQ(class_of(400, error_body("invalid_grant"), RequestKind::kPassword), FailureClass::kNeedsLogin);
   EXPECT_EQ(class_of(400, error_body("invalid_grant"), RequestKind::kCode), FailureClass::kNeedsLogin);
-  EXPECT_EQ(class_of(400, error_body("invalid_grant"), RequestKind::kClientCredentials),
-            FailureClass::kRefused)
+  EXPECT_EQ(class_of(400, error_body("invalid_grant"), RequestKind::kClientCredentials), FailureClass::kRefused)
       << "nobody can sign in to mend that";
 }
 
@@ -164,24 +159,23 @@ TEST(Outcomes, SuccessWithAnErrorInsideIsAFailure) {
       {R"({"error":{"code":190,"message":"Session has expired"}})", FailureClass::kRefused}};
   for (const auto& [body, expected] : cases)
     EXPECT_EQ(class_of(200, body), expected) << body;
-  EXPECT_EQ(class_of(200, "error=bad_refresh_token&error_description=The+refresh+token",
-                     RequestKind::kRefresh, "text/plain"),
-            FailureClass::kNeedsLogin);
+  EXPECT_EQ(
+      class_of(200, "error=bad_refresh_token&error_description=The+refresh+token", RequestKind::kRefresh, "text/plain"),
+      FailureClass::kNeedsLogin);
 }
 
 TEST(Outcomes, SuccessWithoutATokenIsAProtocolError) {
-  for (const char* body :
-       {"{}", "[]", R"({"token_type":"bearer"})", R"({"access_token":null})", R"({"access_token":""})",
-        R"({"access_token":7})", R"({"access_token":{"a":"b"}})", R"({"status":0})", R"({"status":200})",
-        R"({"error":null})", R"({"error":""})", R"({"error":false})", R"({"ok":true})", R"({"success":true})",
-        "token_type=bearer"}) {
+  for (const char* body : {"{}", "[]", R"({"token_type":"bearer"})", R"({"access_token":null})",
+                           R"({"access_token":""})", R"({"access_token":7})", R"({"access_token":{"a":"b"}})",
+                           R"({"status":0})", R"({"status":200})", R"({"error":null})", R"({"error":""})",
+                           R"({"error":false})", R"({"ok":true})", R"({"success":true})", "token_type=bearer"}) {
     EXPECT_EQ(class_of(200, body), FailureClass::kNoToken) << body;
   }
 }
 
 TEST(Outcomes, SuccessThatIsCutOrGarbledIsAmbiguous) {
-  for (const char* body : {"", " ", "null", R"({"access_token":"a","refresh_tok)", R"({"access_token":"a")",
-                           "{", "garbage", "\"text\"", "7", "\x1f\x8b\x08 compressed"}) {
+  for (const char* body : {"", " ", "null", R"({"access_token":"a","refresh_tok)", R"({"access_token":"a")", "{",
+                           "garbage", "\"text\"", "7", "\x1f\x8b\x08 compressed"}) {
     EXPECT_EQ(class_of(200, body), FailureClass::kAmbiguous) << body;
   }
   EXPECT_EQ(class_of(204, ""), FailureClass::kAmbiguous);
@@ -197,13 +191,12 @@ TEST(Outcomes, AnyOtherRefusalSuspends) {
 
 TEST(MatchTable, ComesBeforeEveryGeneralRule) {
   provider::Profile profile = plain_profile();
-  profile.errors.match = {
-      {401, "invalid_request", RequestKind::kRefresh, ErrorClass::kNeedsLogin},  // old Passport
-      {503, "maintenance", std::nullopt, ErrorClass::kRefused},
-      {std::nullopt, "BAD_CLIENT_ID", std::nullopt, ErrorClass::kClient},
-      {418, "", std::nullopt, ErrorClass::kTransient},
-      {std::nullopt, "stale", std::nullopt, ErrorClass::kStartOver},
-      {std::nullopt, "stale", std::nullopt, ErrorClass::kRefused}};
+  profile.errors.match = {{401, "invalid_request", RequestKind::kRefresh, ErrorClass::kNeedsLogin},  // old Passport
+                          {503, "maintenance", std::nullopt, ErrorClass::kRefused},
+                          {std::nullopt, "BAD_CLIENT_ID", std::nullopt, ErrorClass::kClient},
+                          {418, "", std::nullopt, ErrorClass::kTransient},
+                          {std::nullopt, "stale", std::nullopt, ErrorClass::kStartOver},
+                          {std::nullopt, "stale", std::nullopt, ErrorClass::kRefused}};
   const auto matched = [&](int status, const std::string& body, RequestKind kind = RequestKind::kRefresh) {
     return failure_of(read(profile, answer(status, body), kind)).failure_class;
   };
@@ -233,13 +226,11 @@ TEST(ErrorPlaces, AreTheProfiles) {
   profile.errors.text = {"detailed.0", "errors.0.message"};
   profile.errors.match = {{std::nullopt, "invalid_refresh", std::nullopt, ErrorClass::kNeedsLogin}};
   Failure failure = failure_of(
-      read(profile,
-           answer(400, R"({"errors":[{"errorType":"invalid_refresh","message":"gone"}],"success":false})")));
+      read(profile, answer(400, R"({"errors":[{"errorType":"invalid_refresh","message":"gone"}],"success":false})")));
   EXPECT_EQ(failure.failure_class, FailureClass::kNeedsLogin);
   EXPECT_EQ(failure.code, "invalid_refresh");
   EXPECT_EQ(failure.words, "invalid_refresh: gone");
-  failure = failure_of(
-      read(profile, answer(400, R"({"status":"BAD_REFRESH_TOKEN","detailed":["first","second"]})")));
+  failure = failure_of(read(profile, answer(400, R"({"status":"BAD_REFRESH_TOKEN","detailed":["first","second"]})")));
   EXPECT_EQ(failure.failure_class, FailureClass::kNeedsLogin);
   EXPECT_EQ(failure.words, "BAD_REFRESH_TOKEN: first");
   failure = failure_of(read(profile, answer(400, error_body("invalid_client"))));

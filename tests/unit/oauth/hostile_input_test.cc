@@ -34,25 +34,22 @@ void expect_clean(const Failure& failure, const std::string& where) {
 
 TEST(Hostile, SecretsThatAreEchoedAreStruckOut) {
   const std::string form(encode_form(kSecret));
-  const std::string inside = "inv\\u0061lid " + std::string(kToken) + " and " + std::string(kSecret) +
-                             " and " + form + " and " + encode_percent(kSecret);
+  const std::string inside = "inv\\u0061lid " + std::string(kToken) + " and " + std::string(kSecret) + " and " + form +
+                             " and " + encode_percent(kSecret);
   const std::string broken = "old-refresh\\u0000-token\\u001b-0123456789 old-refresh-\\u200btoken-0123456789";
   for (const std::string& echo : {inside, broken, std::string(kToken), form}) {
     for (const int status : {200, 400, 401, 500}) {
       expect_clean(failure_with_secrets(status, "{\"error\":\"" + echo + "\"}"), "code ");
-      expect_clean(failure_with_secrets(status, "{\"error\":\"x\",\"error_description\":\"" + echo + "\"}"),
-                   "text ");
-      expect_clean(failure_with_secrets(status, "{\"error\":\"invalid_rapt\",\"message\":\"" + echo + "\"}"),
-                   "hint ");
+      expect_clean(failure_with_secrets(status, "{\"error\":\"x\",\"error_description\":\"" + echo + "\"}"), "text ");
+      expect_clean(failure_with_secrets(status, "{\"error\":\"invalid_rapt\",\"message\":\"" + echo + "\"}"), "hint ");
       expect_clean(failure_with_secrets(status, "{\"message\":\"" + echo), "cut ");
     }
   }
+  expect_clean(failure_with_secrets(302, "", {{"Location", "https://" + std::string(kToken) + ".evil.example/"}}),
+               "redirect ");
   expect_clean(
-      failure_with_secrets(302, "", {{"Location", "https://" + std::string(kToken) + ".evil.example/"}}),
-      "redirect ");
-  expect_clean(failure_with_secrets(400, "error=x&error_description=" + encode_form(inside),
-                                    {{"Content-Type", "text/plain"}}),
-               "form ");
+      failure_with_secrets(400, "error=x&error_description=" + encode_form(inside), {{"Content-Type", "text/plain"}}),
+      "form ");
 }
 
 TEST(Hostile, ALongerSecretIsNotUncoveredByAShorterOne) {
@@ -73,8 +70,7 @@ TEST(Hostile, TerminalsAndLogsAreSpared) {
 }
 
 TEST(Hostile, DeepAndWideDocumentsAreBounded) {
-  const std::string deep =
-      "{\"access_token\":\"a\",\"x\":" + std::string(20000, '[') + std::string(20000, ']') + "}";
+  const std::string deep = "{\"access_token\":\"a\",\"x\":" + std::string(20000, '[') + std::string(20000, ']') + "}";
   EXPECT_EQ(failure_of(read(plain_profile(), answer(200, deep))).failure_class, FailureClass::kAmbiguous);
   std::string wide = "{\"access_token\":\"a\",\"x\":[";
   while (wide.size() < kMaxJsonBytes - 10)
@@ -85,21 +81,20 @@ TEST(Hostile, DeepAndWideDocumentsAreBounded) {
   while (pairs.size() < kMaxJsonBytes)
     pairs += "&x=y";
   failure_of(read(plain_profile(), answer(200, pairs, {{"Content-Type", "text/plain"}})));
-  EXPECT_EQ(failure_of(read(plain_profile(),
-                            answer(200, "{\"access_token\":\"" + std::string(kMaxJsonBytes, 'a') + "\"}")))
-                .failure_class,
-            FailureClass::kAmbiguous);
+  EXPECT_EQ(
+      failure_of(read(plain_profile(), answer(200, "{\"access_token\":\"" + std::string(kMaxJsonBytes, 'a') + "\"}")))
+          .failure_class,
+      FailureClass::kAmbiguous);
 }
 
 TEST(Hostile, DefectsElsewhereCostNoToken) {
   for (const std::string& field :
        {std::string("\"name\":\"M\xfcller\""), std::string("\"id\":123456789012345678901234567890"),
-        std::string("\"ratio\":1e999"), std::string("\"text\":\"a\tb\""),
-        std::string("\"half\":\"\\ud83d\"")}) {
-    EXPECT_EQ(tokens_of(read(plain_profile(),
-                             answer(200, "{" + field + ",\"access_token\":\"a\",\"refresh_token\":\"r\"}")))
-                  .refresh_token.expose(),
-              "r")
+        std::string("\"ratio\":1e999"), std::string("\"text\":\"a\tb\""), std::string("\"half\":\"\\ud83d\"")}) {
+    EXPECT_EQ(
+        tokens_of(read(plain_profile(), answer(200, "{" + field + ",\"access_token\":\"a\",\"refresh_token\":\"r\"}")))
+            .refresh_token.expose(),
+        "r")
         << field;
   }
 }
@@ -112,8 +107,7 @@ TEST(Hostile, AKeyWithANulIsNotAnotherKey) {
 TEST(Hostile, BrokenEscapesInFormsAreNotGuessed) {
   for (const char* body :
        {"access_token=%", "access_token=%4", "access_token=%zz", "access_token", "=a", "&&&", "a b=c"}) {
-    failure_of(
-        read(plain_profile(), answer(200, body, {{"Content-Type", "application/x-www-form-urlencoded"}})));
+    failure_of(read(plain_profile(), answer(200, body, {{"Content-Type", "application/x-www-form-urlencoded"}})));
   }
 }
 
@@ -150,23 +144,17 @@ TEST(Hostile, MutatedAnswersNeverCrashNorLeak) {
     for (auto i = chance() % 6; i > 0; --i) {
       const std::size_t at = chance() % (body.size() + 1);
       switch (chance() % 4) {
-        case 0:
-          body.insert(at, 1, static_cast<char>(chance()));
-          break;
-        case 1:
-          body.erase(at, chance() % 5);
-          break;
-        case 2:
-          body.insert(at, body.substr(chance() % (body.size() + 1), chance() % 20));
-          break;
+        case 0: body.insert(at, 1, static_cast<char>(chance())); break;
+        case 1: body.erase(at, chance() % 5); break;
+        case 2: body.insert(at, body.substr(chance() % (body.size() + 1), chance() % 20)); break;
         default:
           if (at < body.size()) body[at] = kMarks[chance() % kMarks.size()];
       }
       if (body.empty()) body = "{";
     }
     const int status = std::array{200, 200, 400, 401, 503}[chance() % 5];
-    const HttpResponse response = answer(
-        status, body, {{"Date", body.substr(0, 29)}, {"Retry-After", body.substr(0, 5)}, {"Location", body}});
+    const HttpResponse response =
+        answer(status, body, {{"Date", body.substr(0, 29)}, {"Retry-After", body.substr(0, 5)}, {"Location", body}});
     const TokenOutcome outcome =
         read_token_answer(profile, response, Asked{RequestKind::kRefresh, {}, {kSecret, kToken}});
     if (const auto* failure = std::get_if<Failure>(&outcome)) expect_clean(*failure, body);

@@ -20,8 +20,8 @@ TEST(JsonValue, WalksADottedPathThroughObjectsAndArrays) {
   EXPECT_EQ(text_at(kDocument, "a.b"), "") << "a key that holds the dot itself";
   EXPECT_EQ(text_at(kDocument, "flag"), "true");
   EXPECT_EQ(text_at(kDocument, "none"), "");
-  for (const std::string_view path : {"data.1.token", "data.x", "data.-1", "data.0.token.x", "nowhere",
-                                      "data.", ".", "data..0", "data.99999999999999999999999"}) {
+  for (const std::string_view path : {"data.1.token", "data.x", "data.-1", "data.0.token.x", "nowhere", "data.", ".",
+                                      "data..0", "data.99999999999999999999999"}) {
     EXPECT_EQ(text_at(kDocument, path), "(nothing)") << path;
   }
 }
@@ -82,8 +82,7 @@ TEST(JsonValue, RefusesAKeyWithANul) {
 TEST(JsonValue, MendsBrokenTextInsideStrings) {
   EXPECT_EQ(text_at("{\"a\":\"x\xff\",\"t\":\"ok\"}", "t"), "ok");
   EXPECT_EQ(text_at("{\"a\":\"x\xff\"}", "a"), "x\xef\xbf\xbd");
-  EXPECT_EQ(text_at("{\"a\":\"\xed\xa0\x80\"}", "a"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd")
-      << "a surrogate in UTF-8";
+  EXPECT_EQ(text_at("{\"a\":\"\xed\xa0\x80\"}", "a"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd") << "a surrogate in UTF-8";
   EXPECT_EQ(text_at("{\"a\":\"\xc0\xaf\"}", "a"), "\xef\xbf\xbd\xef\xbf\xbd") << "an overlong form";
   EXPECT_EQ(text_at(R"({"a":"\ud800"})", "a"), "\xef\xbf\xbd");
   EXPECT_EQ(text_at(R"({"a":"\udc00x"})", "a"), "\xef\xbf\xbdx");
@@ -97,9 +96,7 @@ TEST(JsonValue, MendsBrokenTextInsideStrings) {
 }
 
 TEST(JsonValue, DepthAndSizeAreBounded) {
-  const auto nested = [](std::size_t depth) {
-    return std::string(depth, '[') + "1" + std::string(depth, ']');
-  };
+  const auto nested = [](std::size_t depth) { return std::string(depth, '[') + "1" + std::string(depth, ']'); };
   EXPECT_TRUE(JsonValue::parse(nested(kMaxJsonDepth)));
   EXPECT_FALSE(JsonValue::parse(nested(kMaxJsonDepth + 1)));
   EXPECT_FALSE(JsonValue::parse(nested(30000)));
@@ -124,8 +121,7 @@ TEST(ParseNumber, TakesWholeTextsOnly) {
 
 TEST(IsUtf8, TellsBrokenText) {
   EXPECT_TRUE(is_utf8("plain \xc3\xa4 \xf0\x9f\x98\x80"));
-  for (const std::string_view bad :
-       {"\xff", "\xc3", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe0\x80\x80", "\xc0\x80"})
+  for (const std::string_view bad : {"\xff", "\xc3", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe0\x80\x80", "\xc0\x80"})
     EXPECT_FALSE(is_utf8(bad));
 }
 

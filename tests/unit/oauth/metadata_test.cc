@@ -31,9 +31,8 @@ std::string with_endpoint(const std::string& url, const std::string& issuer = "h
 }
 
 TEST(MetadataUrls, AreThoseOfRfc8414AndOpenId) {
-  EXPECT_EQ(metadata_urls("https://example.com"),
-            (Urls{"https://example.com/.well-known/oauth-authorization-server",
-                  "https://example.com/.well-known/openid-configuration"}));
+  EXPECT_EQ(metadata_urls("https://example.com"), (Urls{"https://example.com/.well-known/oauth-authorization-server",
+                                                        "https://example.com/.well-known/openid-configuration"}));
   EXPECT_EQ(metadata_urls("https://example.com/"), metadata_urls("https://example.com"));
   EXPECT_EQ(metadata_urls("https://example.com/issuer1"),
             (Urls{"https://example.com/.well-known/oauth-authorization-server/issuer1",
@@ -55,10 +54,8 @@ TEST(Metadata, FillsWhatTheFileLeftEmpty) {
   EXPECT_EQ(profile->endpoints.userinfo.url, "https://server.example.com/userinfo");
   EXPECT_EQ(profile->endpoints.push.url, "https://server.example.com/par");
   EXPECT_EQ(profile->revoke.how, provider::RevokeHow::kRfc7009);
-  EXPECT_EQ(profile->client.auth,
-            (std::vector{provider::ClientAuth::kBasic, provider::ClientAuth::kPrivateKeyJwt}));
-  EXPECT_EQ(profile->grants,
-            (std::vector{provider::Grant::kAuthorizationCode, provider::Grant::kDeviceCode}));
+  EXPECT_EQ(profile->client.auth, (std::vector{provider::ClientAuth::kBasic, provider::ClientAuth::kPrivateKeyJwt}));
+  EXPECT_EQ(profile->grants, (std::vector{provider::Grant::kAuthorizationCode, provider::Grant::kDeviceCode}));
 }
 
 TEST(Metadata, WhatTheFileSaysStands) {
@@ -76,8 +73,8 @@ TEST(Metadata, WhatTheFileSaysStands) {
 }
 
 TEST(Metadata, TheIssuerMustBeExactlyOurs) {
-  for (const char* issuer : {"https://server.example.com/", "https://SERVER.example.com",
-                             "http://server.example.com", "https://evil.example", ""}) {
+  for (const char* issuer : {"https://server.example.com/", "https://SERVER.example.com", "http://server.example.com",
+                             "https://evil.example", ""}) {
     EXPECT_FALSE(applied(kDocument, issuer)) << issuer;
   }
   EXPECT_FALSE(applied(R"({"token_endpoint":"https://server.example.com/token"})"));
@@ -85,13 +82,11 @@ TEST(Metadata, TheIssuerMustBeExactlyOurs) {
 }
 
 TEST(Metadata, EndpointsAreHttps) {
-  for (const char* url :
-       {"http://i.example/token", "ftp://i.example/", "javascript:alert(1)", "//i.example/token",
-        "https://u:p@i.example/", "https://{host}/token", "https://i.example/#x"}) {
+  for (const char* url : {"http://i.example/token", "ftp://i.example/", "javascript:alert(1)", "//i.example/token",
+                          "https://u:p@i.example/", "https://{host}/token", "https://i.example/#x"}) {
     EXPECT_FALSE(applied(with_endpoint(url), "https://i.example")) << url;
   }
-  EXPECT_TRUE(applied(with_endpoint("https://other.example/token"), "https://i.example"))
-      << "another host is allowed";
+  EXPECT_TRUE(applied(with_endpoint("https://other.example/token"), "https://i.example")) << "another host is allowed";
   const std::string loopback = with_endpoint("http://127.0.0.1:8080/token", "http://127.0.0.1:8080");
   EXPECT_FALSE(applied(loopback, "http://127.0.0.1:8080"));
   EXPECT_TRUE(applied(loopback, "http://127.0.0.1:8080", {}, true));

@@ -88,8 +88,7 @@ HttpRequest request_for(const provider::Profile& profile, const GrantInput& inpu
   return request ? std::move(*request) : HttpRequest();
 }
 
-HttpRequest request_for(const provider::Profile& profile, const ClientCredentials& client,
-                        const GrantInput& input) {
+HttpRequest request_for(const provider::Profile& profile, const ClientCredentials& client, const GrantInput& input) {
   fakes::FakeRandom random;
   auto request = build_token_request(profile, {}, client, input, {}, kSent, random);
   EXPECT_TRUE(request) << (request ? "" : request.error().message());
@@ -97,8 +96,7 @@ HttpRequest request_for(const provider::Profile& profile, const ClientCredential
 }
 
 std::string jwt(std::string_view payload) {
-  return encode_base64url(R"({"alg":"RS256","typ":"JWT"})") + "." + encode_base64url(payload) +
-         ".c2lnbmF0dXJl";
+  return encode_base64url(R"({"alg":"RS256","typ":"JWT"})") + "." + encode_base64url(payload) + ".c2lnbmF0dXJl";
 }
 
 }  // namespace credsync::oauth::testing

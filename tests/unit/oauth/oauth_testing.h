@@ -24,8 +24,7 @@ provider::Profile plain_profile();
 ClientCredentials plain_client();  // s6BhdRkqt3 / gX1fBat3bV, the client of RFC 6749's examples
 
 TokenOutcome read(const provider::Profile& profile, const HttpResponse& response,
-                  provider::RequestKind kind = provider::RequestKind::kRefresh,
-                  std::vector<std::string> scopes = {});
+                  provider::RequestKind kind = provider::RequestKind::kRefresh, std::vector<std::string> scopes = {});
 account::TokenSet tokens_of(TokenOutcome outcome);  // fails the test when there are none
 Failure failure_of(TokenOutcome outcome);           // fails the test when there is none
 
@@ -35,8 +34,7 @@ std::map<std::string, std::string> form_of(std::string_view text);
 
 HttpRequest request_for(const provider::Profile& profile, const GrantInput& input, const Vars& vars = {},
                         const std::vector<std::string>& scopes = {});
-HttpRequest request_for(const provider::Profile& profile, const ClientCredentials& client,
-                        const GrantInput& input);
+HttpRequest request_for(const provider::Profile& profile, const ClientCredentials& client, const GrantInput& input);
 
 // A JWT with that payload and a signature of no worth.
 std::string jwt(std::string_view payload);

@@ -41,9 +41,9 @@ TEST(RetryAfter, IsSecondsOrADateOfTheProvidersClock) {
 }
 
 TEST(RetryAfter, DatesAreComparedWithTheAnswersDateNotWithOurClock) {
-  EXPECT_EQ(wait_for(503, {{"Date", "Thu, 01 Jan 2026 00:00:00 GMT"},
-                           {"Retry-After", "Thu, 01 Jan 2026 00:00:30 GMT"}}),
-            Wait(30s));
+  EXPECT_EQ(
+      wait_for(503, {{"Date", "Thu, 01 Jan 2026 00:00:00 GMT"}, {"Retry-After", "Thu, 01 Jan 2026 00:00:30 GMT"}}),
+      Wait(30s));
   EXPECT_EQ(wait_for(503, {{"Retry-After", "Fri, 15 Jan 2027 08:00:30 GMT"}}), Wait(29800ms))
       << "without one, with ours at receipt";
 }
@@ -77,12 +77,9 @@ TEST(RateLimit, RetryAfterWinsOverReset) {
 }
 
 TEST(RateLimit, AResetOfALimitThatIsNotUsedUpAsksForNothing) {
-  EXPECT_EQ(wait_for(400, {{"X-RateLimit-Remaining", "12"}, {"X-RateLimit-Reset", "90"}}, declared()),
-            std::nullopt);
-  EXPECT_EQ(wait_for(400, {{"X-RateLimit-Remaining", "0"}, {"X-RateLimit-Reset", "90"}}, declared()),
-            Wait(90s));
-  EXPECT_EQ(wait_for(429, {{"X-RateLimit-Remaining", "12"}, {"X-RateLimit-Reset", "90"}}, declared()),
-            Wait(90s));
+  EXPECT_EQ(wait_for(400, {{"X-RateLimit-Remaining", "12"}, {"X-RateLimit-Reset", "90"}}, declared()), std::nullopt);
+  EXPECT_EQ(wait_for(400, {{"X-RateLimit-Remaining", "0"}, {"X-RateLimit-Reset", "90"}}, declared()), Wait(90s));
+  EXPECT_EQ(wait_for(429, {{"X-RateLimit-Remaining", "12"}, {"X-RateLimit-Reset", "90"}}, declared()), Wait(90s));
 }
 
 TEST(RateLimit, UsualHeadersAreTriedOnA429WhereTheProfileNamesNone) {
@@ -101,10 +98,8 @@ TEST(RateLimit, FailuresSayWhetherTheEndpointIsUsedUp) {
   EXPECT_TRUE(failure(429, {}).rate_limited);
   EXPECT_EQ(failure(429, {}).retry_after, std::nullopt);
   EXPECT_TRUE(failure(403, {{"X-RateLimit-Remaining", "0"}, {"X-RateLimit-Reset", "30"}}).rate_limited);
-  EXPECT_EQ(failure(403, {{"X-RateLimit-Remaining", "0"}, {"X-RateLimit-Reset", "30"}}).retry_after,
-            Wait(30s));
-  EXPECT_FALSE(failure(403, {{"X-RateLimit-Remaining", "0"}}).rate_limited)
-      << "no reset: it may mean anything";
+  EXPECT_EQ(failure(403, {{"X-RateLimit-Remaining", "0"}, {"X-RateLimit-Reset", "30"}}).retry_after, Wait(30s));
+  EXPECT_FALSE(failure(403, {{"X-RateLimit-Remaining", "0"}}).rate_limited) << "no reset: it may mean anything";
   EXPECT_FALSE(failure(403, {{"X-RateLimit-Remaining", "9"}, {"X-RateLimit-Reset", "30"}}).rate_limited);
   EXPECT_FALSE(failure(503, {{"Retry-After", "5"}}).rate_limited);
   EXPECT_EQ(failure(503, {{"Retry-After", "5"}}).retry_after, Wait(5s));

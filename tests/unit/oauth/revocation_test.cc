@@ -115,8 +115,7 @@ TEST(RevocationRequest, BearerStyleCarriesTheTokenAsItIsUsed) {
   profile.delivery = {"X-Auth-Token", ""};
   EXPECT_EQ(header_of(request_to_revoke(profile, TokenKind::kAccess, "t"), "X-Auth-Token"), "t");
   fakes::FakeRandom random;
-  EXPECT_FALSE(
-      build_revocation_request(order_for(profile), TokenKind::kAccess, Secret("a\r\nX: y"), kSent, random));
+  EXPECT_FALSE(build_revocation_request(order_for(profile), TokenKind::kAccess, Secret("a\r\nX: y"), kSent, random));
 }
 
 TEST(RevocationRequest, WhatTheProviderDoesNotTakeIsRefusedBeforeItIsSent) {
@@ -142,8 +141,7 @@ TEST(RevocationOrder, SurvivesItsStoredForm) {
   profile.vars["tenant"] = {};
   profile.endpoints.revoke = {
       "https://{tenant}.example/revoke", "PUT", Encoding::kMultipart, {{"X-Tenant", "{tenant}"}}};
-  profile.client = {
-      {ClientAuth::kClientSecretJwt, ClientAuth::kPost}, provider::BasicEncoding::kRaw, "", "HS512"};
+  profile.client = {{ClientAuth::kClientSecretJwt, ClientAuth::kPost}, provider::BasicEncoding::kRaw, "", "HS512"};
   profile.revoke.auth = ClientAuth::kPost;
   profile.revoke.access_tokens = false;
   profile.revoke.access_cascade = provider::Cascade::kNone;
@@ -156,8 +154,8 @@ TEST(RevocationOrder, SurvivesItsStoredForm) {
   profile.errors.match = {{400, "gone", RequestKind::kRevoke, ErrorClass::kNeedsLogin},
                           {std::nullopt, "x", std::nullopt, ErrorClass::kClient}};
   profile.delivery = {"X-Auth", "Token "};
-  ClientCredentials client{"the\"client", Secret(std::string_view("\xff\0secret", 8)),
-                           Secret("-----BEGIN\nKEY"), "kid"};
+  ClientCredentials client{"the\"client", Secret(std::string_view("\xff\0secret", 8)), Secret("-----BEGIN\nKEY"),
+                           "kid"};
   auto made = make_revocation_order(profile, {{"tenant", "acme"}}, client);
   ASSERT_TRUE(made);
   made->ca_file = "/etc/ca.pem";
@@ -177,8 +175,7 @@ TEST(RevocationOrder, SurvivesItsStoredForm) {
   EXPECT_EQ(rules.id, "plain");
   EXPECT_EQ(rules.client.auth, profile.client.auth);
   EXPECT_EQ(rules.client.basic_encoding, provider::BasicEncoding::kRaw);
-  EXPECT_EQ(rules.client.assertion_audience, "https://as.example/token")
-      << "the account may be gone when it is needed";
+  EXPECT_EQ(rules.client.assertion_audience, "https://as.example/token") << "the account may be gone when it is needed";
   EXPECT_EQ(rules.client.signing_algorithm, "HS512");
   EXPECT_EQ(rules.revoke.how, RevokeHow::kRfc7009);
   EXPECT_EQ(rules.revoke.auth, ClientAuth::kPost);
@@ -213,8 +210,8 @@ TEST(RevocationOrder, WhatIsNotOneIsRefused) {
        {"", "{}", "[]", "garbage", R"({"version":"1"})", R"({"version":"1","url":"https://x.example"})"}) {
     EXPECT_FALSE(parse_revocation_order(Secret(text))) << text;
   }
-  const auto newer = parse_revocation_order(
-      Secret(R"({"version":"2","url":"https://x.example","revoke":{"how":"rfc7009"}})"));
+  const auto newer =
+      parse_revocation_order(Secret(R"({"version":"2","url":"https://x.example","revoke":{"how":"rfc7009"}})"));
   ASSERT_FALSE(newer);
   EXPECT_EQ(newer.error().code(), ErrorCode::kTooNew);
   EXPECT_TRUE(parse_revocation_order(
@@ -307,8 +304,7 @@ TEST(RevocationAnswer, OnlyARuleMadeForRevocationCallsATokenDead) {
 TEST(RevocationAnswer, SaysWhenToComeBackAndNoSecret) {
   const std::string_view secrets[] = {"the-old-token"};
   const RevocationOutcome outcome = read_revocation_answer(
-      plain_profile(),
-      answer(503, R"({"error":"busy","error_description":"the-old-token"})", {{"Retry-After", "30"}}),
+      plain_profile(), answer(503, R"({"error":"busy","error_description":"the-old-token"})", {{"Retry-After", "30"}}),
       secrets);
   EXPECT_EQ(outcome.failure.retry_after, Duration(30s));
   EXPECT_EQ(outcome.failure.words, "busy: [redacted]");
@@ -316,8 +312,7 @@ TEST(RevocationAnswer, SaysWhenToComeBackAndNoSecret) {
 
 // RFC 7662, 2.2.
 TEST(Introspection, IsReadAsInRfc7662) {
-  auto result =
-      read_introspection(answer(200, R"({"active":true,"client_id":"l238j323ds-23ij4","exp":1800001000})"));
+  auto result = read_introspection(answer(200, R"({"active":true,"client_id":"l238j323ds-23ij4","exp":1800001000})"));
   ASSERT_TRUE(result);
   EXPECT_TRUE(result->active);
   EXPECT_EQ(result->expires_at, kSent + 1000s);
@@ -325,8 +320,7 @@ TEST(Introspection, IsReadAsInRfc7662) {
   ASSERT_TRUE(result);
   EXPECT_FALSE(result->active);
   EXPECT_EQ(result->expires_at, std::nullopt);
-  for (const char* body :
-       {"", "{}", R"({"active":"true"})", R"({"active":1})", "[true]", "<html>", "active=true"}) {
+  for (const char* body : {"", "{}", R"({"active":"true"})", R"({"active":1})", "[true]", "<html>", "active=true"}) {
     EXPECT_FALSE(read_introspection(answer(200, body))) << body;
   }
   EXPECT_FALSE(read_introspection(answer(401, R"({"active":true})")));

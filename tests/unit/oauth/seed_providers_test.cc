@@ -18,8 +18,7 @@ provider::Profile flat() {
   profile.client.auth = {ClientAuth::kPost};
   profile.revoke.how = provider::RevokeHow::kRfc7009;
   profile.answer.keep = {"user"};
-  profile.limits = {"X-RateLimit-Remaining", "X-RateLimit-Reset", provider::ResetMeans::kEpochSeconds,
-                    std::nullopt};
+  profile.limits = {"X-RateLimit-Remaining", "X-RateLimit-Reset", provider::ResetMeans::kEpochSeconds, std::nullopt};
   return profile;
 }
 
@@ -57,12 +56,12 @@ provider::Profile example() {
 TEST(Flat, CodeRequestIsThatOfTheDocument) {
   const HttpRequest request =
       request_for(flat(), CodeInput{Secret("<authz-code>"), "https://my-website.example.com/callback", {}});
-  EXPECT_EQ(form_of(request.body.text()), (std::map<std::string, std::string>{
-                                              {"grant_type", "authorization_code"},
-                                              {"code", "<authz-code>"},
-                                              {"client_id", "s6BhdRkqt3"},
-                                              {"client_secret", "gX1fBat3bV"},
-                                              {"redirect_uri", "https://my-website.example.com/callback"}}));
+  EXPECT_EQ(form_of(request.body.text()),
+            (std::map<std::string, std::string>{{"grant_type", "authorization_code"},
+                                                {"code", "<authz-code>"},
+                                                {"client_id", "s6BhdRkqt3"},
+                                                {"client_secret", "gX1fBat3bV"},
+                                                {"redirect_uri", "https://my-website.example.com/callback"}}));
 }
 
 // The document's answer with the comma that it lacks.
@@ -84,16 +83,15 @@ TEST(Flat, AnswerIsThatOfTheDocument) {
   EXPECT_EQ(tokens.access_token.expose(), "<access-token>");
   EXPECT_TRUE(tokens.refresh_token.empty());
   EXPECT_EQ(tokens.token_type, "Bearer");
-  EXPECT_EQ(tokens.expires_at, kSent + 86400s)
-      << "issued_at is old: it is the provider's word, and not needed";
+  EXPECT_EQ(tokens.expires_at, kSent + 86400s) << "issued_at is old: it is the provider's word, and not needed";
   EXPECT_EQ(tokens.scope, (std::vector<std::string>{"account.public_profile", "scores"}));
   EXPECT_EQ(tokens.subject, "<user-id>");
   EXPECT_EQ(tokens.extra.at("user"), "<user-id>");
 }
 
 TEST(Flat, TheDocumentsOwnTypingErrorCostsNoToken) {
-  const Failure failure = failure_of(
-      read(flat(), answer(200, "{\"token_type\": \"bearer\"\n \"access_token\": \"<access-token>\"}")));
+  const Failure failure =
+      failure_of(read(flat(), answer(200, "{\"token_type\": \"bearer\"\n \"access_token\": \"<access-token>\"}")));
   EXPECT_EQ(failure.failure_class, FailureClass::kAmbiguous) << "a 2xx that cannot be read may have rotated";
 }
 
@@ -111,8 +109,7 @@ TEST(Flat, RevokesByRfc7009) {
   fakes::FakeRandom random;
   const auto order = make_revocation_order(flat(), {}, plain_client());
   ASSERT_TRUE(order);
-  const auto request =
-      build_revocation_request(*order, TokenKind::kAccess, Secret("<access-token>"), kSent, random);
+  const auto request = build_revocation_request(*order, TokenKind::kAccess, Secret("<access-token>"), kSent, random);
   ASSERT_TRUE(request);
   EXPECT_EQ(request->url, "https://api.flat.io/oauth/invalidate_token");
   EXPECT_EQ(form_of(request->body.text()).at("token"), "<access-token>");
@@ -136,8 +133,7 @@ TEST(Flume, AnswerComesInItsEnvelope) {
            R"("data":[{"token_type":"bearer","access_token":")" +
            token + R"(","refresh_token":"f00")" + more + "}]}";
   };
-  auto tokens =
-      tokens_of(read(flume(), answer(200, envelope(R"(,"expires_in":604800)")), RequestKind::kPassword));
+  auto tokens = tokens_of(read(flume(), answer(200, envelope(R"(,"expires_in":604800)")), RequestKind::kPassword));
   EXPECT_EQ(tokens.access_token.expose(), token);
   EXPECT_EQ(tokens.refresh_token.expose(), "f00");
   EXPECT_EQ(tokens.token_type, "Bearer");
@@ -154,16 +150,15 @@ TEST(Flume, ErrorsAreInTheEnvelopeToo) {
           R"({"success":false,"code":605,"message":"Bad request","http_code":400,"detailed":["refresh_token is invalid"],"data":null})")));
   EXPECT_EQ(failure.failure_class, FailureClass::kNeedsLogin);
   EXPECT_EQ(failure.words, "605: refresh_token is invalid");
-  failure = failure_of(
-      read(flume(), answer(401, R"({"success":false,"code":603,"message":"Unauthorized","detailed":null})"),
-           RequestKind::kPassword));
+  failure =
+      failure_of(read(flume(), answer(401, R"({"success":false,"code":603,"message":"Unauthorized","detailed":null})"),
+                      RequestKind::kPassword));
   EXPECT_EQ(failure.failure_class, FailureClass::kRefused);
   EXPECT_EQ(failure.words, "603: Unauthorized");
-  failure = failure_of(
-      read(flume(), answer(200, R"({"success":true,"code":602,"message":"Request OK","data":[]})")));
+  failure = failure_of(read(flume(), answer(200, R"({"success":true,"code":602,"message":"Request OK","data":[]})")));
   EXPECT_EQ(failure.failure_class, FailureClass::kNoToken) << "its code is there on success as well";
-  failure = failure_of(read(
-      flume(), answer(200, R"({"success":false,"code":605,"message":"no","data":[{"access_token":"a"}]})")));
+  failure = failure_of(
+      read(flume(), answer(200, R"({"success":false,"code":605,"message":"no","data":[{"access_token":"a"}]})")));
   EXPECT_EQ(failure.failure_class, FailureClass::kRefused);
 }
 
@@ -193,18 +188,17 @@ TEST(FfLogs, PublicClientSendsItsIdAndVerifier) {
   const HttpRequest request =
       request_for(fflogs(), client, CodeInput{Secret("c"), "http://localhost/cb", Secret("verifier")});
   EXPECT_TRUE(header_of(request, "Authorization").empty());
-  EXPECT_EQ(form_of(request.body.text()),
-            (std::map<std::string, std::string>{{"client_id", "public"},
-                                                {"code_verifier", "verifier"},
-                                                {"redirect_uri", "http://localhost/cb"},
-                                                {"grant_type", "authorization_code"},
-                                                {"code", "c"}}));
+  EXPECT_EQ(form_of(request.body.text()), (std::map<std::string, std::string>{{"client_id", "public"},
+                                                                              {"code_verifier", "verifier"},
+                                                                              {"redirect_uri", "http://localhost/cb"},
+                                                                              {"grant_type", "authorization_code"},
+                                                                              {"code", "c"}}));
 }
 
 TEST(FfLogs, A360DayTokenDoesNotOverflow) {
-  const auto tokens = tokens_of(
-      read(fflogs(), answer(200, R"({"token_type":"Bearer","expires_in":31104000,"access_token":"eyJ0"})"),
-           RequestKind::kClientCredentials));
+  const auto tokens =
+      tokens_of(read(fflogs(), answer(200, R"({"token_type":"Bearer","expires_in":31104000,"access_token":"eyJ0"})"),
+                     RequestKind::kClientCredentials));
   EXPECT_EQ(tokens.expires_at, kSent + days(360));
   EXPECT_TRUE(tokens.refresh_token.empty());
 }
@@ -229,12 +223,11 @@ TEST(Example, CodeRequestHasThreeParametersOnly) {
 }
 
 TEST(Example, AnswerAndErrorsAreThoseOfTheDocument) {
-  const auto tokens = tokens_of(read(
-      example(),
-      answer(200,
-             "{\n\"access_token\": \"ACCESS_TOKEN\",\n\"token_type\": \"Bearer\",\n\"expires_in\": 3600\n}",
-             {{"Content-Type", "text/html; charset=UTF-8"}}),
-      RequestKind::kCode));
+  const auto tokens = tokens_of(
+      read(example(),
+           answer(200, "{\n\"access_token\": \"ACCESS_TOKEN\",\n\"token_type\": \"Bearer\",\n\"expires_in\": 3600\n}",
+                  {{"Content-Type", "text/html; charset=UTF-8"}}),
+           RequestKind::kCode));
   EXPECT_EQ(tokens.access_token.expose(), "ACCESS_TOKEN");
   EXPECT_EQ(tokens.expires_at, kSent + 3600s);
   struct Case {
@@ -242,10 +235,9 @@ TEST(Example, AnswerAndErrorsAreThoseOfTheDocument) {
     const char* code;
     FailureClass expected;
   };
-  for (const Case& c : {Case{400, "invalid_request", FailureClass::kRefused},
-                        Case{401, "invalid_client", FailureClass::kClient},
-                        Case{400, "invalid_code", FailureClass::kStartOver},
-                        Case{401, "invalid_token", FailureClass::kNeedsLogin}}) {
+  for (const Case& c :
+       {Case{400, "invalid_request", FailureClass::kRefused}, Case{401, "invalid_client", FailureClass::kClient},
+        Case{400, "invalid_code", FailureClass::kStartOver}, Case{401, "invalid_token", FailureClass::kNeedsLogin}}) {
     const Failure failure =
         failure_of(read(example(),
                         answer(c.status, std::string(R"({"error":")") + c.code +

@@ -37,12 +37,10 @@ TEST(TokenAnswer, WithoutARefreshTokenLeavesItEmpty) {
 }
 
 TEST(TokenAnswer, FormEncodedIsReadWhateverItCallsItself) {
-  for (const char* type :
-       {"application/x-www-form-urlencoded", "text/plain; charset=utf-8", "text/html", ""}) {
+  for (const char* type : {"application/x-www-form-urlencoded", "text/plain; charset=utf-8", "text/html", ""}) {
     const auto tokens = tokens_of(
-        read(plain_profile(),
-             answer(200, "access_token=a%2Bb&scope=repo%2Cgist&token_type=bearer&expires_in=28800\n",
-                    {{"Content-Type", type}})));
+        read(plain_profile(), answer(200, "access_token=a%2Bb&scope=repo%2Cgist&token_type=bearer&expires_in=28800\n",
+                                     {{"Content-Type", type}})));
     EXPECT_EQ(tokens.access_token.expose(), "a+b") << type;
     EXPECT_EQ(tokens.token_type, "Bearer");
     EXPECT_EQ(tokens.expires_at, kSent + 28800s);
@@ -50,8 +48,8 @@ TEST(TokenAnswer, FormEncodedIsReadWhateverItCallsItself) {
 }
 
 TEST(TokenAnswer, JsonIsReadWhateverItCallsItself) {
-  for (const char* type : {"application/json", "text/html; charset=UTF-8", "text/javascript",
-                           "application/x-www-form-urlencoded", ""}) {
+  for (const char* type :
+       {"application/json", "text/html; charset=UTF-8", "text/javascript", "application/x-www-form-urlencoded", ""}) {
     for (const auto format :
          {provider::AnswerFormat::kAuto, provider::AnswerFormat::kJson, provider::AnswerFormat::kForm}) {
       provider::Profile profile = plain_profile();
@@ -122,9 +120,8 @@ TEST(TokenAnswer, FieldsMayHaveOtherNamesAndLieDeeper) {
   profile.answer.expires_unit = provider::TimeUnit::kMilliseconds;
   const auto tokens = tokens_of(read(
       profile,
-      answer(
-          200,
-          R"({"data":[{"accessToken":"a","refresh":{"value":"r"},"expiresIn":7200000,"account":{"id":42}}]})")));
+      answer(200,
+             R"({"data":[{"accessToken":"a","refresh":{"value":"r"},"expiresIn":7200000,"account":{"id":42}}]})")));
   EXPECT_EQ(tokens.access_token.expose(), "a");
   EXPECT_EQ(tokens.refresh_token.expose(), "r");
   EXPECT_EQ(tokens.expires_at, kSent + 7200s);
@@ -141,14 +138,11 @@ TEST(TokenAnswer, EnvelopeThatIsLeftOutIsNotMissed) {
 TEST(TokenAnswer, SuccessTestOverrulesATokenButSilenceDoesNot) {
   provider::Profile profile = plain_profile();
   profile.answer.success = {"ok", "true"};
-  EXPECT_EQ(tokens_of(read(profile, answer(200, R"({"ok":true,"access_token":"a"})"))).access_token.expose(),
-            "a");
+  EXPECT_EQ(tokens_of(read(profile, answer(200, R"({"ok":true,"access_token":"a"})"))).access_token.expose(), "a");
   EXPECT_EQ(tokens_of(read(profile, answer(200, R"({"access_token":"a"})"))).access_token.expose(), "a");
-  EXPECT_EQ(
-      failure_of(
-          read(profile, answer(200, R"({"ok":false,"access_token":"a","error":"invalid_refresh_token"})")))
-          .failure_class,
-      FailureClass::kNeedsLogin);
+  EXPECT_EQ(failure_of(read(profile, answer(200, R"({"ok":false,"access_token":"a","error":"invalid_refresh_token"})")))
+                .failure_class,
+            FailureClass::kNeedsLogin);
 }
 
 TEST(TokenAnswer, ATokenBesideWordsOfFailureIsNotThrownAway) {
@@ -163,11 +157,10 @@ TEST(TokenAnswer, KeepsOnlyTheFieldsThatTheProfileNames) {
   provider::Profile profile = plain_profile();
   profile.answer.root = "body";
   profile.answer.keep = {"instance_url", "count", "flag", "team.id", "outside", "list", "none", "missing"};
-  const auto tokens = tokens_of(read(
-      profile,
-      answer(
-          200,
-          R"({"outside":"o","body":{"access_token":"a","instance_url":"https://x.example","count":7,"flag":true,
+  const auto tokens = tokens_of(
+      read(profile,
+           answer(200,
+                  R"({"outside":"o","body":{"access_token":"a","instance_url":"https://x.example","count":7,"flag":true,
           "team":{"id":"T1"},"list":[1],"none":null,"other":"dropped"}})")));
   EXPECT_EQ(tokens.extra, (std::map<std::string, std::string>{{"instance_url", "https://x.example"},
                                                               {"count", "7"},
@@ -180,8 +173,7 @@ TEST(TokenAnswer, SubjectComesFromTheIdTokenElseFromTheAnswer) {
   const auto subject = [](const std::string& fields) {
     return tokens_of(read(plain_profile(), answer(200, "{\"access_token\":\"a\"" + fields + "}"))).subject;
   };
-  EXPECT_EQ(subject(",\"id_token\":\"" + jwt(R"({"sub":"248289761001"})") + "\",\"user\":\"other\""),
-            "248289761001");
+  EXPECT_EQ(subject(",\"id_token\":\"" + jwt(R"({"sub":"248289761001"})") + "\",\"user\":\"other\""), "248289761001");
   EXPECT_EQ(subject(",\"user\":\"u-1\""), "u-1");
   EXPECT_EQ(subject(",\"user_id\":77"), "77");
   EXPECT_EQ(subject(",\"user\":{\"id\":\"u-2\"}"), "u-2");
@@ -192,41 +184,36 @@ TEST(TokenAnswer, SubjectComesFromTheIdTokenElseFromTheAnswer) {
 
 TEST(TokenAnswer, IdTokenIsKept) {
   const std::string id = jwt(R"({"sub":"1"})");
-  EXPECT_EQ(
-      tokens_of(read(plain_profile(), answer(200, "{\"access_token\":\"a\",\"id_token\":\"" + id + "\"}")))
-          .id_token.expose(),
-      id);
-  EXPECT_TRUE(tokens_of(read(plain_profile(), answer(200, R"({"access_token":"a","id_token":"x\ny"})")))
-                  .id_token.empty());
+  EXPECT_EQ(tokens_of(read(plain_profile(), answer(200, "{\"access_token\":\"a\",\"id_token\":\"" + id + "\"}")))
+                .id_token.expose(),
+            id);
+  EXPECT_TRUE(
+      tokens_of(read(plain_profile(), answer(200, R"({"access_token":"a","id_token":"x\ny"})"))).id_token.empty());
 }
 
 TEST(TokenAnswer, TokensThatNoHeaderCanCarryAreRefused) {
   const std::string huge(40 * 1024, 'x');
-  for (const std::string& value :
-       {std::string("a\\u0000b"), std::string("a\\r\\nX-Evil: 1"), std::string("a\\tb"),
-        std::string("\\u00e4"), std::string("a\xff"), huge}) {
+  for (const std::string& value : {std::string("a\\u0000b"), std::string("a\\r\\nX-Evil: 1"), std::string("a\\tb"),
+                                   std::string("\\u00e4"), std::string("a\xff"), huge}) {
     for (const char* field : {"access_token", "refresh_token"}) {
       std::map<std::string, std::string> fields{{"access_token", "good"}, {"refresh_token", "good"}};
       fields[field] = value;
-      const Failure failure = failure_of(read(
-          plain_profile(), answer(200, "{\"access_token\":\"" + fields["access_token"] +
-                                           "\",\"refresh_token\":\"" + fields["refresh_token"] + "\"}")));
+      const Failure failure = failure_of(
+          read(plain_profile(), answer(200, "{\"access_token\":\"" + fields["access_token"] +
+                                                "\",\"refresh_token\":\"" + fields["refresh_token"] + "\"}")));
       EXPECT_EQ(failure.failure_class, FailureClass::kNoToken) << field << " " << value.substr(0, 20);
       EXPECT_TRUE(failure.sent);
       EXPECT_EQ(failure.words.find("good"), std::string::npos);
     }
   }
   const std::string large(32 * 1024, 'x');
-  EXPECT_EQ(tokens_of(read(plain_profile(), answer(200, "{\"access_token\":\"" + large + "\"}")))
-                .access_token.size(),
+  EXPECT_EQ(tokens_of(read(plain_profile(), answer(200, "{\"access_token\":\"" + large + "\"}"))).access_token.size(),
             large.size());
 }
 
 TEST(TokenAnswer, OtherSuccessesCountToo) {
   for (const int status : {200, 201, 202, 299}) {
-    EXPECT_EQ(
-        tokens_of(read(plain_profile(), answer(status, R"({"access_token":"a"})"))).access_token.expose(),
-        "a");
+    EXPECT_EQ(tokens_of(read(plain_profile(), answer(status, R"({"access_token":"a"})"))).access_token.expose(), "a");
   }
   for (const int status : {199, 300, 302, 400, 401, 500}) {
     failure_of(read(plain_profile(), answer(status, R"({"access_token":"a"})")));

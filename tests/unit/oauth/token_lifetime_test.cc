@@ -9,8 +9,7 @@ using End = std::optional<WallTime>;
 
 End end_of(const provider::Profile& profile, const std::string& fields, std::vector<Header> headers = {},
            const std::string& token = "a") {
-  return tokens_of(read(profile, answer(200, "{\"access_token\":\"" + token + "\"" + fields + "}",
-                                        std::move(headers))))
+  return tokens_of(read(profile, answer(200, "{\"access_token\":\"" + token + "\"" + fields + "}", std::move(headers))))
       .expires_at;
 }
 
@@ -109,16 +108,14 @@ TEST(Lifetime, DeclaredFieldMayLieOutsideTheEnvelope) {
   provider::Profile profile = plain_profile();
   profile.answer.root = "body";
   profile.answer.expires_at = "until";
-  EXPECT_EQ(
-      tokens_of(read(profile, answer(200, R"({"until":1800000200,"body":{"access_token":"a"}})"))).expires_at,
-      kSent + 200s);
+  EXPECT_EQ(tokens_of(read(profile, answer(200, R"({"until":1800000200,"body":{"access_token":"a"}})"))).expires_at,
+            kSent + 200s);
 }
 
 TEST(Lifetime, JwtEndIsCorrectedByTheAnswersDate) {
   const std::string token = jwt(R"({"exp":1800001000})");
   const auto end_at = [&](const char* date) { return end_of(plain_profile(), "", {{"Date", date}}, token); };
-  EXPECT_EQ(end_at("Fri, 15 Jan 2027 08:00:00 GMT"), kSent + 1000s)
-      << "the clocks may agree: nothing is changed";
+  EXPECT_EQ(end_at("Fri, 15 Jan 2027 08:00:00 GMT"), kSent + 1000s) << "the clocks may agree: nothing is changed";
   // Their clock is 100 s behind ours: the token lives until 1100 s on ours. Never later than that, at most a
   // second earlier.
   const WallTime behind = *end_at("Fri, 15 Jan 2027 07:58:20 GMT");
@@ -133,8 +130,8 @@ TEST(Lifetime, JwtEndIsCorrectedByTheAnswersDate) {
 TEST(Lifetime, AJwtThatEndedBeforeItCameTellsNothing) {
   provider::Profile profile = plain_profile();
   profile.answer.default_lifetime = 5min;
-  for (const char* payload : {R"({"exp":1})", R"({"exp":1799999999})", R"({"exp":0})", R"({"exp":-1})",
-                              R"({"exp":"x"})", R"({})", "[]"}) {
+  for (const char* payload :
+       {R"({"exp":1})", R"({"exp":1799999999})", R"({"exp":0})", R"({"exp":-1})", R"({"exp":"x"})", R"({})", "[]"}) {
     EXPECT_EQ(end_of(profile, "", {}, jwt(payload)), kSent + 300s) << payload;
   }
 }
@@ -148,8 +145,7 @@ TEST(Lifetime, JwtExpiryReadsThePayloadOnly) {
                        "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxl"
                        "LmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
             wall_from_seconds(1300819380));
-  for (const std::string_view bad :
-       {"", ".", "..", "a.b", "a.b.c", "a.b.c.d", "a.e30.c", "a.!!!.c", "opaque"}) {
+  for (const std::string_view bad : {"", ".", "..", "a.b", "a.b.c", "a.b.c.d", "a.e30.c", "a.!!!.c", "opaque"}) {
     EXPECT_EQ(jwt_expiry(bad), std::nullopt) << bad;
   }
 }
@@ -157,8 +153,8 @@ TEST(Lifetime, JwtExpiryReadsThePayloadOnly) {
 TEST(Lifetime, RefreshTokensHaveThreeNamesForTheirs) {
   for (const char* name : {"refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"}) {
     const auto end = [&](const char* value) {
-      return tokens_of(read(plain_profile(), answer(200, R"({"access_token":"a","refresh_token":"r")" +
-                                                             with(name, value) + "}")))
+      return tokens_of(read(plain_profile(),
+                            answer(200, R"({"access_token":"a","refresh_token":"r")" + with(name, value) + "}")))
           .refresh_expires_at;
     };
     EXPECT_EQ(end("8640000"), kSent + 8640000s) << name;
@@ -169,8 +165,7 @@ TEST(Lifetime, RefreshTokensHaveThreeNamesForTheirs) {
 
 TEST(Lifetime, AdviceToRefreshIsTaken) {
   const auto advice = [](const char* value) {
-    return tokens_of(
-               read(plain_profile(), answer(200, R"({"access_token":"a")" + with("refresh_in", value) + "}")))
+    return tokens_of(read(plain_profile(), answer(200, R"({"access_token":"a")" + with("refresh_in", value) + "}")))
         .refresh_in;
   };
   EXPECT_EQ(advice("43200"), Duration(12h));

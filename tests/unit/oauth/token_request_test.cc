@@ -45,9 +45,7 @@ TEST(TokenRequest, EveryGrantHasTheParametersOfItsRfc) {
     Fields expected;  // without the client
   };
   const Case cases[] = {
-      {"RFC 6749 4.4.2",
-       ClientCredentialsInput{},
-       {{"grant_type", "client_credentials"}, {"scope", "one two"}}},
+      {"RFC 6749 4.4.2", ClientCredentialsInput{}, {{"grant_type", "client_credentials"}, {"scope", "one two"}}},
       {"RFC 6749 4.3.2",
        PasswordInput{"johndoe", Secret("A3ddj3w")},
        {{"grant_type", "password"}, {"username", "johndoe"}, {"password", "A3ddj3w"}, {"scope", "one two"}}},
@@ -58,8 +56,7 @@ TEST(TokenRequest, EveryGrantHasTheParametersOfItsRfc) {
        AccessRefreshInput{Secret("2YotnFZFEjr1zCsicMWpAA")},
        {{"grant_type", "refresh_token"}, {"access_token", "2YotnFZFEjr1zCsicMWpAA"}}},
       {"RFC 7636 4.5",
-       CodeInput{Secret("Splx"), "http://127.0.0.1:5/cb",
-                 Secret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")},
+       CodeInput{Secret("Splx"), "http://127.0.0.1:5/cb", Secret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")},
        {{"grant_type", "authorization_code"},
         {"code", "Splx"},
         {"redirect_uri", "http://127.0.0.1:5/cb"},
@@ -74,8 +71,7 @@ TEST(TokenRequest, EveryGrantHasTheParametersOfItsRfc) {
     Fields expected = c.expected;
     expected["client_id"] = "s6BhdRkqt3";
     expected["client_secret"] = "gX1fBat3bV";
-    EXPECT_EQ(form_of(request_for(plain_profile(), c.input, {}, {"one", "two"}).body.text()), expected)
-        << c.name;
+    EXPECT_EQ(form_of(request_for(plain_profile(), c.input, {}, {"one", "two"}).body.text()), expected) << c.name;
   }
 }
 
@@ -120,8 +116,7 @@ TEST(ClientAuthentication, PublicClientsAndCertificatesNameThemselvesInTheBody) 
   client.client_id = "public";
   provider::Profile profile = plain_profile();
   const auto by_none = form_of(request_for(profile, client, RefreshInput{Secret("r")}).body.text());
-  EXPECT_EQ(by_none,
-            (Fields{{"grant_type", "refresh_token"}, {"refresh_token", "r"}, {"client_id", "public"}}));
+  EXPECT_EQ(by_none, (Fields{{"grant_type", "refresh_token"}, {"refresh_token", "r"}, {"client_id", "public"}}));
   client.private_key = Secret("the transport's");
   profile.client.auth = {ClientAuth::kTls};
   EXPECT_EQ(form_of(request_for(profile, client, RefreshInput{Secret("r")}).body.text()), by_none);
@@ -163,8 +158,7 @@ TEST(ClientAuthentication, SecretJwtGoesAsAnAssertion) {
     EXPECT_FALSE(form.contains("client_secret"));
     const std::string token = form.at("client_assertion");
     const std::size_t first = token.find('.') + 1;
-    const auto payload =
-        JsonValue::parse(decode_base64url(token.substr(first, token.rfind('.') - first)).value_or(""));
+    const auto payload = JsonValue::parse(decode_base64url(token.substr(first, token.rfind('.') - first)).value_or(""));
     return payload ? std::string(payload->member("aud")->text()) : "";
   };
   EXPECT_EQ(audience({}), "https://as.example/token");
@@ -187,8 +181,7 @@ TEST(Encodings, JsonIsOneObjectOfStrings) {
   EXPECT_EQ(header_of(request, "Content-Type"), "application/json");
   EXPECT_EQ(request.body.text(), R"({"grant_type":"password","username":"jo\"e\u000a","password":"ä\\",)"
                                  R"("client_id":"s6BhdRkqt3","client_secret":"gX1fBat3bV"})");
-  EXPECT_NE(error_for(profile, PasswordInput{"joe", Secret("latin-1 \xe4")}).find("UTF-8"),
-            std::string::npos);
+  EXPECT_NE(error_for(profile, PasswordInput{"joe", Secret("latin-1 \xe4")}).find("UTF-8"), std::string::npos);
 }
 
 TEST(Encodings, QueryJoinsWhatTheUrlHasAlready) {
@@ -202,10 +195,9 @@ TEST(Encodings, QueryJoinsWhatTheUrlHasAlready) {
   for (const auto& [before, after] : cases) {
     profile.endpoints.token.url = before;
     const HttpRequest request = request_for(profile, RefreshInput{Secret("a b&c")});
-    EXPECT_EQ(
-        request.url,
-        std::string(after) +
-            "grant_type=refresh_token&refresh_token=a+b%26c&client_id=s6BhdRkqt3&client_secret=gX1fBat3bV");
+    EXPECT_EQ(request.url,
+              std::string(after) +
+                  "grant_type=refresh_token&refresh_token=a+b%26c&client_id=s6BhdRkqt3&client_secret=gX1fBat3bV");
     EXPECT_TRUE(request.body.text().empty());
     EXPECT_TRUE(header_of(request, "Content-Type").empty());
   }
@@ -220,8 +212,7 @@ TEST(Encodings, AGetHasNoBody) {
   profile.parameters[RequestKind::kRefresh].omit = {"client_id"};
   const HttpRequest request = request_for(profile, AccessRefreshInput{Secret("IGQV")});
   EXPECT_EQ(request.method, "GET");
-  EXPECT_EQ(request.url,
-            "https://graph.example/refresh_access_token?grant_type=ig_refresh_token&access_token=IGQV");
+  EXPECT_EQ(request.url, "https://graph.example/refresh_access_token?grant_type=ig_refresh_token&access_token=IGQV");
   EXPECT_TRUE(request.body.text().empty());
 }
 
@@ -237,8 +228,8 @@ TEST(Encodings, MultipartPartsAreDividedByABoundaryThatIsNotInThem) {
   EXPECT_GE(boundary.size(), 30U);
   EXPECT_LE(boundary.size(), 70U) << "RFC 2046, 5.1.1";
   const std::string& body = request.body.text();
-  EXPECT_TRUE(body.starts_with(
-      "--" + boundary + "\r\nContent-Disposition: form-data; name=\"grant_type\"\r\n\r\npassword\r\n"));
+  EXPECT_TRUE(body.starts_with("--" + boundary +
+                               "\r\nContent-Disposition: form-data; name=\"grant_type\"\r\n\r\npassword\r\n"));
   EXPECT_TRUE(body.ends_with("\r\n--" + boundary + "--\r\n"));
   EXPECT_NE(body.find("name=\"password\"\r\n\r\na\r\n--b\r\n--" + boundary), std::string::npos);
   EXPECT_NE(body.find("name=\"odd%22name%0D%0A\""), std::string::npos);
@@ -255,8 +246,7 @@ TEST(Encodings, ABoundaryInTheContentIsDrawnAgain) {
 
 TEST(Encodings, NothingToSendMeansNoBodyAndNoContentType) {
   provider::Profile profile = plain_profile();
-  profile.parameters[RequestKind::kClientCredentials].omit = {"grant_type", "scope", "client_id",
-                                                              "client_secret"};
+  profile.parameters[RequestKind::kClientCredentials].omit = {"grant_type", "scope", "client_id", "client_secret"};
   for (const Encoding encoding : {Encoding::kForm, Encoding::kJson, Encoding::kQuery, Encoding::kMultipart}) {
     profile.endpoints.token.encoding = encoding;
     const HttpRequest request = request_for(profile, ClientCredentialsInput{});
@@ -270,14 +260,11 @@ TEST(Parameters, AreSetRenamedAndLeftOutPerKindOfRequest) {
   provider::Profile profile = plain_profile();
   profile.vars["tenant"] = {};
   provider::Parameters& rules = profile.parameters[RequestKind::kRefresh];
-  rules.set = {{"action", "requesttoken"},
-               {"audience", "https://{tenant}.example"},
-               {"app", "{client_id}"},
-               {"empty", ""}};
+  rules.set = {
+      {"action", "requesttoken"}, {"audience", "https://{tenant}.example"}, {"app", "{client_id}"}, {"empty", ""}};
   rules.rename = {{"client_id", "client_key"}, {"refresh_token", "token"}};
   rules.omit = {"grant_type"};
-  const auto form =
-      form_of(request_for(profile, RefreshInput{Secret("r")}, {{"tenant", "acme"}}).body.text());
+  const auto form = form_of(request_for(profile, RefreshInput{Secret("r")}, {{"tenant", "acme"}}).body.text());
   EXPECT_EQ(form, (Fields{{"action", "requesttoken"},
                           {"audience", "https://acme.example"},
                           {"app", "s6BhdRkqt3"},
@@ -331,11 +318,9 @@ TEST(Templates, AreFilledInAndMissingVariablesAreNamed) {
   provider::Profile profile = plain_profile();
   profile.vars["host"] = {};
   profile.endpoints.token.url = "https://{host}/oauth/token";
-  EXPECT_EQ(request_for(profile, code(), {{"host", "ja.fflogs.com"}}).url,
-            "https://ja.fflogs.com/oauth/token");
+  EXPECT_EQ(request_for(profile, code(), {{"host", "ja.fflogs.com"}}).url, "https://ja.fflogs.com/oauth/token");
   EXPECT_NE(error_for(profile, code()).find("{host}"), std::string::npos);
-  EXPECT_NE(error_for(profile, code(), {{"host", "evil.example/x?"}}), "(built)")
-      << "a value cannot leave its place";
+  EXPECT_NE(error_for(profile, code(), {{"host", "evil.example/x?"}}), "(built)") << "a value cannot leave its place";
   EXPECT_EQ(token_origin(profile, {{"host", "JA.fflogs.com"}}), "https://ja.fflogs.com");
   EXPECT_EQ(token_origin(profile, {}), "");
   profile.endpoints.token.url = "https://{host}:8443/x";

@@ -47,13 +47,11 @@ class BrokenTemplates : public ::testing::TestWithParam<BrokenTemplate> {};
 TEST_P(BrokenTemplates, AreRefused) {
   const auto expanded = expand(GetParam().text, {{"known", {}}}, {});
   ASSERT_FALSE(expanded.has_value());
-  EXPECT_NE(expanded.error().message().find(GetParam().complaint), std::string::npos)
-      << expanded.error().message();
+  EXPECT_NE(expanded.error().message().find(GetParam().complaint), std::string::npos) << expanded.error().message();
 }
 
 INSTANTIATE_TEST_SUITE_P(Template, BrokenTemplates,
-                         ::testing::Values(BrokenTemplate{"a{b", "not closed"},
-                                           BrokenTemplate{"a}b", "without its {"},
+                         ::testing::Values(BrokenTemplate{"a{b", "not closed"}, BrokenTemplate{"a}b", "without its {"},
                                            BrokenTemplate{"{}", "a-z, 0-9 and _"},
                                            BrokenTemplate{"{A}", "a-z, 0-9 and _"},
                                            BrokenTemplate{"{a b}", "a-z, 0-9 and _"},
@@ -70,14 +68,12 @@ class HostileValues : public ::testing::TestWithParam<std::string_view> {};
 
 TEST_P(HostileValues, DoNotMatchTheDefaultPattern) {
   EXPECT_FALSE(check_value(Variable{}, GetParam()).has_value()) << GetParam();
-  EXPECT_FALSE(
-      expand("https://{host}/token", {{"host", {}}}, {{"host", std::string(GetParam())}}).has_value());
+  EXPECT_FALSE(expand("https://{host}/token", {{"host", {}}}, {{"host", std::string(GetParam())}}).has_value());
 }
 
 INSTANTIATE_TEST_SUITE_P(Template, HostileValues,
-                         ::testing::Values("", "evil.example/", "me@evil.example", "a?b", "a#b", "a:1", "a b",
-                                           "a\nb", "-a", ".a", "a%2e", "\\", "{token}",
-                                           std::string_view("a\0b", 3)));
+                         ::testing::Values("", "evil.example/", "me@evil.example", "a?b", "a#b", "a:1", "a b", "a\nb",
+                                           "-a", ".a", "a%2e", "\\", "{token}", std::string_view("a\0b", 3)));
 
 TEST(Template, EnumAndPatternDecideAlone) {
   Variable words;
@@ -102,8 +98,7 @@ TEST(Template, OverlongValuesAreRefusedBeforeAPatternRuns) {
 TEST(Resolve, FillsDefaultsAndNamesWhatIsMissing) {
   const std::map<std::string, Variable> declared = {{"a", with_default("1")}, {"b", {}}};
   EXPECT_EQ(*resolve(declared, {{"b", "2"}}), (StringMap{{"a", "1"}, {"b", "2"}}));
-  EXPECT_EQ(resolve(declared, {}).error().message(),
-            "b: the provider needs this variable and has no default for it");
+  EXPECT_EQ(resolve(declared, {}).error().message(), "b: the provider needs this variable and has no default for it");
   EXPECT_EQ(resolve(declared, {{"c", "3"}}).error().message(), "c: the provider has no such variable");
   EXPECT_FALSE(resolve(declared, {{"b", "/"}}).has_value());
 }

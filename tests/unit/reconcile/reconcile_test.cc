@@ -20,7 +20,8 @@ class ReconcileTest : public testing::Test {
 
   static config::Config with(std::vector<AccountConfig> accounts) {
     config::Config config;
-    for (AccountConfig& account : accounts) config.accounts.emplace(account->name, std::move(account));
+    for (AccountConfig& account : accounts)
+      config.accounts.emplace(account->name, std::move(account));
     return config;
   }
   AccountConfig account(const std::string& identity = "identity one") {

@@ -7,7 +7,9 @@
 namespace credsync::refresh {
 namespace {
 
-BootTime at(Duration d) { return BootTime(d); }
+BootTime at(Duration d) {
+  return BootTime(d);
+}
 
 struct Crowd {
   explicit Crowd(std::optional<double> rate = std::nullopt) : gate(rate) {}
@@ -21,7 +23,8 @@ struct Crowd {
 
 TEST(EndpointGate, LetsInFourAndOneMoreForEachAnswerUpToItsLargestWindow) {
   Crowd crowd;
-  for (int i = 0; i < 100; ++i) crowd.join(i);
+  for (int i = 0; i < 100; ++i)
+    crowd.join(i);
   crowd.gate.admit(at(1s));
   EXPECT_EQ(crowd.entered.size(), 4U);
   for (int i = 0; i < 60; ++i) {
@@ -34,9 +37,11 @@ TEST(EndpointGate, LetsInFourAndOneMoreForEachAnswerUpToItsLargestWindow) {
 
 TEST(EndpointGate, ClosesToOneAfterATimeOut) {
   Crowd crowd;
-  for (int i = 0; i < 20; ++i) crowd.join(i);
+  for (int i = 0; i < 20; ++i)
+    crowd.join(i);
   crowd.gate.admit(at(1s));
-  for (int i = 0; i < 4; ++i) crowd.gate.leave(EndpointGate::Outcome::kTimedOut);
+  for (int i = 0; i < 4; ++i)
+    crowd.gate.leave(EndpointGate::Outcome::kTimedOut);
   crowd.gate.admit(at(2s));
   EXPECT_EQ(crowd.gate.running(), 1U);
 }
@@ -63,7 +68,8 @@ TEST(EndpointGate, NobodyGoesWhileItIsPausedAndItSaysWhenToComeBack) {
 
 TEST(EndpointGate, KeepsTheDeclaredRateInEveryWindowOfASecond) {
   Crowd crowd(100.0);
-  for (int i = 0; i < 1000; ++i) crowd.join(i);
+  for (int i = 0; i < 1000; ++i)
+    crowd.join(i);
   std::vector<BootTime> entries;
   BootTime now = at(1s);
   while (entries.size() < 1000) {
@@ -79,7 +85,8 @@ TEST(EndpointGate, KeepsTheDeclaredRateInEveryWindowOfASecond) {
     now = *again;
   }
   for (std::size_t i = 0, j = 0; j < entries.size(); ++j) {
-    while (entries[j] - entries[i] >= Duration(1s)) ++i;
+    while (entries[j] - entries[i] >= Duration(1s))
+      ++i;
     ASSERT_LE(j - i + 1, 100U);
   }
   EXPECT_LT(entries.back() - entries.front(), Duration(12s)) << "and uses what it may";

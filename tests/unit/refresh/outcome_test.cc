@@ -18,9 +18,15 @@ struct Row {
   bool client;
 };
 
-Situation rotates(bool resend = false, std::optional<Duration> overlap = {}) { return {true, resend, overlap, 0, {}}; }
-Situation unclear(unsigned before) { return {false, false, {}, before, {}}; }
-Situation untrusted(Duration since) { return {false, false, {}, 0, since}; }
+Situation rotates(bool resend = false, std::optional<Duration> overlap = {}) {
+  return {true, resend, overlap, 0, {}};
+}
+Situation unclear(unsigned before) {
+  return {false, false, {}, before, {}};
+}
+Situation untrusted(Duration since) {
+  return {false, false, {}, 0, since};
+}
 
 const Situation kRotates = rotates();
 const Situation kResend = rotates(true);
@@ -41,14 +47,17 @@ INSTANTIATE_TEST_SUITE_P(
     Outcomes, Judged,
     testing::Values(
         Row{"not_sent", FailureClass::kNotSent, kRotates, State::kRetrying, Next::kBackOff, true, false},
-        Row{"resend_not_sent_stays_unknown", FailureClass::kNotSent, kResend, State::kRetrying, Next::kBackOff, false, false},
+        Row{"resend_not_sent_stays_unknown", FailureClass::kNotSent, kResend, State::kRetrying, Next::kBackOff, false,
+            false},
         Row{"transient", FailureClass::kTransient, kRotates, State::kRetrying, Next::kBackOff, true, false},
         Row{"ambiguous_without_rotation", FailureClass::kAmbiguous, {}, State::kRetrying, Next::kBackOff, true, false},
-        Row{"ambiguous_waits_for_the_floor", FailureClass::kAmbiguous, kRotates, State::kRetrying, Next::kAtFloor, false, false},
+        Row{"ambiguous_waits_for_the_floor", FailureClass::kAmbiguous, kRotates, State::kRetrying, Next::kAtFloor,
+            false, false},
         Row{"ambiguous_within_overlap", FailureClass::kAmbiguous, rotates(false, Duration(10min)), State::kRetrying,
             Next::kNow, false, false},
         Row{"ambiguous_twice", FailureClass::kAmbiguous, kResend, State::kNeedsLogin, Next::kNever, false, false},
-        Row{"no_token_in_a_200_that_may_have_rotated", FailureClass::kNoToken, kRotates, State::kRetrying, Next::kAtFloor, false, false},
+        Row{"no_token_in_a_200_that_may_have_rotated", FailureClass::kNoToken, kRotates, State::kRetrying,
+            Next::kAtFloor, false, false},
         Row{"no_token_without_rotation", FailureClass::kNoToken, {}, State::kRetrying, Next::kBackOff, true, false},
         Row{"dead", FailureClass::kNeedsLogin, kRotates, State::kNeedsLogin, Next::kNever, true, false},
         Row{"code_refused", FailureClass::kStartOver, {}, State::kNeedsLogin, Next::kNever, true, false},

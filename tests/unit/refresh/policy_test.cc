@@ -5,13 +5,18 @@
 namespace credsync::refresh {
 namespace {
 
-struct FloorRow { Duration lifetime, floor; };
+struct FloorRow {
+  Duration lifetime, floor;
+};
 class Floor : public testing::TestWithParam<FloorRow> {};
-TEST_P(Floor, FollowsTheTable) { EXPECT_EQ(floor_of(GetParam().lifetime), GetParam().floor); }
+TEST_P(Floor, FollowsTheTable) {
+  EXPECT_EQ(floor_of(GetParam().lifetime), GetParam().floor);
+}
 INSTANTIATE_TEST_SUITE_P(Lifetimes, Floor,
                          testing::Values(FloorRow{2s, 1s}, FloorRow{4s, 2s}, FloorRow{5s, 2s}, FloorRow{20s, 5s},
-                                         FloorRow{60s, 10s}, FloorRow{61s, 10s}, FloorRow{90s, 10s}, FloorRow{200s, 20s},
-                                         FloorRow{1h, 60s}, FloorRow{days(360), 60s}, FloorRow{0s, 0s}));
+                                         FloorRow{60s, 10s}, FloorRow{61s, 10s}, FloorRow{90s, 10s},
+                                         FloorRow{200s, 20s}, FloorRow{1h, 60s}, FloorRow{days(360), 60s},
+                                         FloorRow{0s, 0s}));
 
 TEST(Margin, IsHalfForShortAThirdForOthersAndAWeekAtMost) {
   EXPECT_EQ(margin_of(90s, {}, {}), Duration(45s));

@@ -43,7 +43,8 @@ TEST_F(RefresherTest, RefreshesAheadWithinTheMarginAndInstallsTheNextGeneration)
   world.advance(11min);
   ASSERT_EQ(world.endpoint.calls_made, 1U);
   EXPECT_EQ(world.endpoint.refresh_token_sent(), "refresh-1");
-  EXPECT_TRUE(world.endpoint.calls.front().call.fresh_connection) << "a refresh that rotates never uses a kept connection";
+  EXPECT_TRUE(world.endpoint.calls.front().call.fresh_connection)
+      << "a refresh that rotates never uses a kept connection";
   answer(fresh("access-2", "refresh-2"));
   EXPECT_EQ(account.generation(), 2U);
   EXPECT_EQ(account.live()->tokens.access_token.expose(), "access-2");
@@ -76,7 +77,8 @@ TEST_F(RefresherTest, IsAloneAndSharedByAllWhoWait) {
   add_live();
   world.advance(59min + 30s);
   std::vector<std::unique_ptr<CoreWorld::Given>> callers;
-  for (int i = 0; i < 1000; ++i) callers.push_back(world.ask("flat"));
+  for (int i = 0; i < 1000; ++i)
+    callers.push_back(world.ask("flat"));
   EXPECT_EQ(world.endpoint.calls_made, 1U);
   answer(fresh("access-2", "refresh-2"));
   for (const auto& caller : callers) {
@@ -95,9 +97,9 @@ TEST_F(RefresherTest, KeepsTheRefreshTokenThatTheAnswerLeftOut) {
 
 TEST_F(RefresherTest, AWorkingTokenSurvivesEveryFailure) {
   for (const FailureClass failure :
-       {FailureClass::kNotSent, FailureClass::kAmbiguous, FailureClass::kTransient, FailureClass::kNeedsLogin, FailureClass::kUnclear,
-        FailureClass::kClient, FailureClass::kRefused, FailureClass::kUntrusted, FailureClass::kNoToken, FailureClass::kStartOver,
-        FailureClass::kLocal}) {
+       {FailureClass::kNotSent, FailureClass::kAmbiguous, FailureClass::kTransient, FailureClass::kNeedsLogin,
+        FailureClass::kUnclear, FailureClass::kClient, FailureClass::kRefused, FailureClass::kUntrusted,
+        FailureClass::kNoToken, FailureClass::kStartOver, FailureClass::kLocal}) {
     const std::string name = "account-" + std::string(oauth::to_string(failure));
     auto config = make_account(name, profile);
     config->client_id = name;
@@ -239,7 +241,7 @@ TEST_F(RefresherTest, ARefreshThatKillsTheOldTokenWaitsForTheLastPromiseButNotBe
   profile->refresh.access_overlap = Duration::zero();
   account::Account& account = add_live();
   world.advance(35min);
-  world.ask("flat", 20min);   // promised until minute 55
+  world.ask("flat", 20min);  // promised until minute 55
   world.advance(19min);
   EXPECT_EQ(world.endpoint.calls_made, 0U);
   world.advance(2min);
@@ -338,7 +340,8 @@ TEST_F(RefresherTest, ALateAnswerAfterSignOutIsRetiredNotInstalled) {
   EXPECT_EQ(account.live(), nullptr);
   EXPECT_EQ(account.standing().state, State::kSignedOut);
   bool found = false;
-  for (const auto& [id, r] : world.disk.retirements) found = found || r.token.expose() == "late-refresh";
+  for (const auto& [id, r] : world.disk.retirements)
+    found = found || r.token.expose() == "late-refresh";
   EXPECT_TRUE(found) << "the provider is to be told";
 }
 
@@ -353,7 +356,8 @@ TEST_F(RefresherTest, ASignOutWhileTheAnswerIsOnItsWayToTheDiskWins) {
   EXPECT_EQ(account.live(), nullptr);
   EXPECT_FALSE(world.disk.accounts.at("flat").tokens.has_value());
   bool found = false;
-  for (const auto& [id, r] : world.disk.retirements) found = found || r.token.expose() == "refresh-2";
+  for (const auto& [id, r] : world.disk.retirements)
+    found = found || r.token.expose() == "refresh-2";
   EXPECT_TRUE(found);
 }
 
@@ -396,10 +400,11 @@ TEST_F(RefresherTest, AfterThreeFreshTokensRejectedTheAccountPausesAndSaysWhy) {
 
 TEST_F(RefresherTest, AnIntentFoundAtStartIsResentOnceAtTheFloor) {
   account::Account& account = add_live();
-  world.store.begin_rotation({"flat", account.config().identity, 1, 0, world.clock.wall(), 0}, [&](Result<store::SlotId> slot) {
-    ASSERT_TRUE(slot.has_value());
-    world.refresher.resume_unknown(account, {*slot, world.clock.wall(), 0});
-  });
+  world.store.begin_rotation({"flat", account.config().identity, 1, 0, world.clock.wall(), 0},
+                             [&](Result<store::SlotId> slot) {
+                               ASSERT_TRUE(slot.has_value());
+                               world.refresher.resume_unknown(account, {*slot, world.clock.wall(), 0});
+                             });
   world.settle();
   world.advance(58min);
   EXPECT_EQ(world.endpoint.calls_made, 0U);

@@ -43,7 +43,7 @@ class Slots : public ::testing::Test {
 
 TEST_F(Slots, TheFileIsWholeAndOursFromTheStart) {
   EXPECT_TRUE(open().made());
-  struct stat status{};
+  struct stat status {};
   ASSERT_EQ(::stat(path_.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
   EXPECT_EQ(status.st_size, 4096 + 4 * 8192);

@@ -116,14 +116,16 @@ TEST_F(CanaryScan, ErasedTokensLeaveTheLogOfARunningStore) {
   ASSERT_GT(fs::file_size(log), 0u);
   ASSERT_TRUE(apply(*store_, loop_, RetirementOver{id->at(0)}));
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (fs::file_size(log) > 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  while (fs::file_size(log) > 0 && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
   EXPECT_EQ(fs::file_size(log), 0u);
 }
 
 // Sealed bytes too leave the disk: whoever steals the key later finds no superseded token.
 TEST_F(CanaryScan, ErasedTokensLeaveEveryFile) {
   QueueRetirements queue;
-  for (int i = 0; i < 5; ++i) queue.retire.push_back(retirement("a", 1, "old-" + std::to_string(i)));
+  for (int i = 0; i < 5; ++i)
+    queue.retire.push_back(retirement("a", 1, "old-" + std::to_string(i)));
   const auto ids = apply(*store_, loop_, std::move(queue));
   store_.reset();
   const std::string sealed = sealed_retirement(ids->at(2));

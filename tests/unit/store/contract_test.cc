@@ -47,7 +47,9 @@ class Contract : public ::testing::TestWithParam<const char*> {
   Snapshot last_;
 };
 
-TEST_P(Contract, ANewStoreIsEmpty) { EXPECT_EQ(describe(reopened()), ""); }
+TEST_P(Contract, ANewStoreIsEmpty) {
+  EXPECT_EQ(describe(reopened()), "");
+}
 
 TEST_P(Contract, InstallKeepsEveryFieldAndQueuesWhatItReplaces) {
   Install change = install("flat-me", 1);
@@ -107,7 +109,8 @@ TEST_P(Contract, FieldsThatAreUnknownStayUnknown) {
 TEST_P(Contract, TokensMayBeLargeAndHoldAnyByte) {
   Install change = install("flat-me", 1);
   std::string any(60'000, '\0');
-  for (std::size_t i = 0; i < any.size(); ++i) any[i] = static_cast<char>(i * 131 % 256);
+  for (std::size_t i = 0; i < any.size(); ++i)
+    any[i] = static_cast<char>(i * 131 % 256);
   change.tokens.access_token = Secret(any);
   ASSERT_TRUE(apply(std::move(change)));
   EXPECT_EQ(reopened().accounts.at(0).tokens->access_token.expose(), any);
@@ -338,7 +341,8 @@ TEST_P(Contract, AResendIsCounted) {
   EXPECT_EQ(snapshot.intents[0].resends, 1u);
   EXPECT_EQ(snapshot.intents[0].sent_at, wall_from_seconds(1'700'000'900));
   ASSERT_TRUE(apply(DropIntent{"flat-me", *slot}));
-  EXPECT_EQ(apply(CountResend{"flat-me", *slot, {}}).error().code(), ErrorCode::kNotFound) << "then nothing may be sent";
+  EXPECT_EQ(apply(CountResend{"flat-me", *slot, {}}).error().code(), ErrorCode::kNotFound)
+      << "then nothing may be sent";
 }
 
 TEST_P(Contract, SlotsAreReservedUntilTheyAreFreed) {
@@ -366,7 +370,8 @@ TEST_P(Contract, SlotsAreReservedUntilTheyAreFreed) {
 
 TEST_P(Contract, ALateAnswerDoesNotTakeAnothersSlot) {
   std::vector<SlotId> slots;
-  for (std::size_t i = 0; i < kSlots; ++i) slots.push_back(*begin(intent("account-" + std::to_string(i), 1)));
+  for (std::size_t i = 0; i < kSlots; ++i)
+    slots.push_back(*begin(intent("account-" + std::to_string(i), 1)));
   ASSERT_TRUE(apply(Forget{"account-0"}));
   const auto reused = begin(intent("heir", 1));
   ASSERT_TRUE(reused);
@@ -389,7 +394,8 @@ TEST_P(Contract, LastUseIsKept) {
 TEST_P(Contract, IdsAreNeverGivenTwice) {
   std::set<std::int64_t> seen;
   for (int run = 0; run < 3; ++run) {
-    for (int i = 0; i < 10; ++i) EXPECT_TRUE(seen.insert(house_->store().new_id()).second);
+    for (int i = 0; i < 10; ++i)
+      EXPECT_TRUE(seen.insert(house_->store().new_id()).second);
     QueueRetirements queue;
     queue.retire.push_back(retirement("a", 1, "a1"));
     EXPECT_TRUE(seen.insert(apply(std::move(queue))->at(0)).second);
@@ -449,7 +455,8 @@ TEST_P(Contract, CallbacksRunOnTheLoopOnly) {
 TEST_P(Contract, ClosingMakesEverythingDurable) {
   int answered = 0;
   for (int i = 0; i < 300; ++i) {
-    house_->store().apply(install("account-" + std::to_string(i), 1), [&](Result<Ids> result) { answered += result ? 1 : 0; });
+    house_->store().apply(install("account-" + std::to_string(i), 1),
+                          [&](Result<Ids> result) { answered += result ? 1 : 0; });
   }
   const Snapshot snapshot = reopened();
   EXPECT_EQ(snapshot.accounts.size(), 300u);

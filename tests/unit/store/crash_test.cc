@@ -23,7 +23,9 @@ using namespace credsync::store::testing;
 constexpr int kRounds = 250;
 constexpr unsigned kAccounts = 6;
 
-std::string name_of(unsigned account) { return "account-" + std::to_string(account); }
+std::string name_of(unsigned account) {
+  return "account-" + std::to_string(account);
+}
 
 enum class Said : std::uint8_t { kReady, kBegun, kInstalled, kOver };
 // One acknowledgement; smaller than PIPE_BUF, so it arrives whole or not at all.
@@ -42,13 +44,17 @@ class Rotator {
     store_ = std::move(*opened);
     auto snapshot = store_->load();
     if (!snapshot) ::_exit(3);
-    for (const Intent& intent : snapshot->intents) store_->apply(DropIntent{intent.account, intent.slot}, {});
-    for (const StoredAccount& account : snapshot->accounts) generations_[account.name] = account.generation;
-    for (const Retirement& retirement : snapshot->retirements) end(retirement.id);
+    for (const Intent& intent : snapshot->intents)
+      store_->apply(DropIntent{intent.account, intent.slot}, {});
+    for (const StoredAccount& account : snapshot->accounts)
+      generations_[account.name] = account.generation;
+    for (const Retirement& retirement : snapshot->retirements)
+      end(retirement.id);
   }
   [[noreturn]] void run() {
     say({Said::kReady, 0, 0});
-    for (unsigned account = 0; account < kAccounts; ++account) rotate(account);
+    for (unsigned account = 0; account < kAccounts; ++account)
+      rotate(account);
     loop_.run_until([] { return false; });
     ::_exit(4);
   }
@@ -57,11 +63,12 @@ class Rotator {
   void say(Word word) { [[maybe_unused]] const ssize_t put = ::write(pipe_, &word, sizeof word); }
   void rotate(unsigned account) {
     if (account % 2 == 1) return answer(account, std::nullopt);
-    store_->begin_rotation(intent(name_of(account), generations_[name_of(account)]), [this, account](Result<SlotId> slot) {
-      if (!slot) return rotate(account);
-      say({Said::kBegun, account, *slot});
-      answer(account, *slot);
-    });
+    store_->begin_rotation(intent(name_of(account), generations_[name_of(account)]),
+                           [this, account](Result<SlotId> slot) {
+                             if (!slot) return rotate(account);
+                             say({Said::kBegun, account, *slot});
+                             answer(account, *slot);
+                           });
   }
   void answer(unsigned account, std::optional<SlotId> slot) {
     const Generation generation = generations_[name_of(account)] + 1;
@@ -149,7 +156,8 @@ class Crash : public ::testing::Test {
       ASSERT_NE(stored, nullptr) << account;
       EXPECT_GE(stored->generation, generation) << account << " lost what was acknowledged";
     }
-    for (const StoredAccount& stored : snapshot->accounts) expect_whole(stored, queued[stored.name]);
+    for (const StoredAccount& stored : snapshot->accounts)
+      expect_whole(stored, queued[stored.name]);
     EXPECT_LE(snapshot->intents.size(), 4u);
   }
 

@@ -36,7 +36,8 @@ class Damage : public ::testing::Test {
     const auto snapshot = load();
     ASSERT_TRUE(snapshot) << snapshot.error().message();
     EXPECT_FALSE(snapshot->damage.empty());
-    for (const std::string& line : snapshot->damage) EXPECT_NE(line.find(" of " + account), std::string::npos) << line;
+    for (const std::string& line : snapshot->damage)
+      EXPECT_NE(line.find(" of " + account), std::string::npos) << line;
     for (const StoredAccount& a : snapshot->accounts) {
       EXPECT_EQ(a.damaged, a.name == account) << a.name;
       EXPECT_EQ(a.tokens.has_value(), a.name != account) << a.name;
@@ -119,7 +120,8 @@ TEST_F(Damage, ABrokenHeaderIsRefused) {
   const std::string whole = read_all(database_);
   for (const std::size_t at : {0u, 5u, 17u, 45u, 69u, 71u}) {
     std::string broken = whole;
-    for (std::size_t i = at; i < at + 3; ++i) broken[i] = static_cast<char>(~broken[i]);
+    for (std::size_t i = at; i < at + 3; ++i)
+      broken[i] = static_cast<char>(~broken[i]);
     write_all(database_, broken);
     const auto snapshot = load();
     ASSERT_FALSE(snapshot) << at;

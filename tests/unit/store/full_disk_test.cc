@@ -68,9 +68,7 @@ class LimitedFiles final : public Disk {
     ::getrlimit(RLIMIT_FSIZE, &before_);
   }
   ~LimitedFiles() override { LimitedFiles::make_room(); }
-  void fill(const std::string& state) override {
-    limit(fs::file_size(state + "/answers.slots"));
-  }
+  void fill(const std::string& state) override { limit(fs::file_size(state + "/answers.slots")); }
   void fill_again() override { limit(4096); }
   void make_room() override { ::setrlimit(RLIMIT_FSIZE, &before_); }
   ErrorCode code() const override { return ErrorCode::kIo; }
@@ -234,7 +232,8 @@ TEST_P(FullDisk, ACrashOnAFullDiskLosesNothing) {
   const std::string copy = folder_.path() + "/copy";
   disk_->make_room();  // for the copy only: the store does not try before its pause is over
   fs::create_directory(copy);
-  for (const auto& entry : fs::directory_iterator(state_)) fs::copy(entry.path(), copy / entry.path().filename());
+  for (const auto& entry : fs::directory_iterator(state_))
+    fs::copy(entry.path(), copy / entry.path().filename());
   fs::permissions(copy, fs::perms::owner_all);
   const auto snapshot = open(copy);
   ASSERT_TRUE(snapshot) << snapshot.error().message();

@@ -38,8 +38,10 @@ class Opening : public ::testing::Test {
   std::map<std::string, std::string> content() {
     std::map<std::string, std::string> files;
     for (const auto& entry : fs::directory_iterator(folder_.state())) {
-      const bool empty_log = entry.path().filename() == "state.db-wal" && fs::is_empty(entry.path());  // of looking at it
-      if (entry.path().filename() != "state.lock" && !empty_log) files[entry.path().filename()] = read_all(entry.path());
+      const bool empty_log =
+          entry.path().filename() == "state.db-wal" && fs::is_empty(entry.path());  // of looking at it
+      if (entry.path().filename() != "state.lock" && !empty_log)
+        files[entry.path().filename()] = read_all(entry.path());
     }
     return files;
   }
@@ -53,7 +55,7 @@ class Opening : public ::testing::Test {
     EXPECT_TRUE(content() == before) << "something was written";
   }
   mode_t mode_of(const std::string& name) {
-    struct stat status{};
+    struct stat status {};
     EXPECT_EQ(::stat(name.c_str(), &status), 0) << name;
     return status.st_mode & 0777;
   }
@@ -69,7 +71,8 @@ class Opening : public ::testing::Test {
 TEST_F(Opening, TheFirstStartMakesEverythingForItselfAlone) {
   make();
   EXPECT_EQ(mode_of(folder_.state()), 0700u);
-  for (const auto& [name, bytes] : content()) EXPECT_EQ(mode_of(in_state(name)), 0600u) << name;
+  for (const auto& [name, bytes] : content())
+    EXPECT_EQ(mode_of(in_state(name)), 0600u) << name;
   const std::string key = read_all(key_);
   ASSERT_EQ(key.size(), 45u);
   EXPECT_EQ(decode_base64(key.substr(0, 44))->size(), 32u);
@@ -227,7 +230,8 @@ TEST_F(Opening, ASecondDaemonIsToldWhoHoldsTheState) {
   expect_refused(ErrorCode::kTaken, "another credsyncd (pid " + std::to_string(child) + ") uses " + folder_.state());
   ASSERT_EQ(::write(finish[1], "x", 1), 1);
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
-  for (const int fd : {ready[0], ready[1], finish[0], finish[1]}) ::close(fd);
+  for (const int fd : {ready[0], ready[1], finish[0], finish[1]})
+    ::close(fd);
   EXPECT_TRUE(still_there()) << "the lock goes with its holder";
 }
 

@@ -46,7 +46,9 @@ TEST_F(Seals, DoNotOpenWithAnyByteChangedOrMissing) {
   }
 }
 
-TEST_F(Seals, OfTheSameTextDiffer) { EXPECT_NE(sealer_.seal("secret", place_), sealer_.seal("secret", place_)); }
+TEST_F(Seals, OfTheSameTextDiffer) {
+  EXPECT_NE(sealer_.seal("secret", place_), sealer_.seal("secret", place_));
+}
 
 TEST_F(Seals, KeysAreNamedWithoutBeingTold) {
   const Key key = Key::from(bytes_);

@@ -24,11 +24,14 @@ std::string text(const std::optional<WallTime>& time) {
   return time ? std::to_string(time->time_since_epoch().count()) : "-";
 }
 
-std::string text(const Secret& secret) { return "<" + std::string(secret.expose()) + ">"; }
+std::string text(const Secret& secret) {
+  return "<" + std::string(secret.expose()) + ">";
+}
 
 std::string text(const Standing& standing) {
   std::string out = std::string(account::to_string(standing.state)) + " since " + text(standing.since);
-  if (const auto& t = standing.trouble) out += " " + t->error_class + "/" + t->code + "/" + t->words + " at " + text(t->at);
+  if (const auto& t = standing.trouble)
+    out += " " + t->error_class + "/" + t->code + "/" + t->words + " at " + text(t->at);
   return out;
 }
 
@@ -61,7 +64,8 @@ void TestLoop::run_posted() {
     const std::lock_guard lock(mutex_);
     tasks.swap(tasks_);
   }
-  for (auto& task : tasks) task();
+  for (auto& task : tasks)
+    task();
 }
 
 TemporaryFolder::TemporaryFolder(Where where) {
@@ -130,7 +134,9 @@ Retirement retirement(const std::string& account, Generation generation, const s
   return r;
 }
 
-Standing standing(State state) { return {state, wall_from_seconds(1'700'000'000), std::nullopt}; }
+Standing standing(State state) {
+  return {state, wall_from_seconds(1'700'000'000), std::nullopt};
+}
 
 Standing troubled() {
   return {State::kRetrying, wall_from_seconds(1'700'000'100),
@@ -156,8 +162,13 @@ Install install(const std::string& account, Generation generation, std::optional
 }
 
 ParkedGrant parked(const std::string& account, Generation generation) {
-  return {0, account, "identity-of-" + account, generation, tokens(account + "-" + std::to_string(generation)),
-          Secret("order-" + account), wall_from_seconds(1'700'600'000)};
+  return {0,
+          account,
+          "identity-of-" + account,
+          generation,
+          tokens(account + "-" + std::to_string(generation)),
+          Secret("order-" + account),
+          wall_from_seconds(1'700'600'000)};
 }
 
 const StoredAccount* find(const Snapshot& snapshot, const std::string& name) {
@@ -169,11 +180,13 @@ const StoredAccount* find(const Snapshot& snapshot, const std::string& name) {
 std::string describe(const account::TokenSet& t) {
   std::ostringstream out;
   out << text(t.access_token) << text(t.refresh_token) << text(t.id_token) << t.token_type << " scope";
-  for (const std::string& scope : t.scope) out << ' ' << scope;
+  for (const std::string& scope : t.scope)
+    out << ' ' << scope;
   out << " obtained " << text(t.obtained_at) << " expires " << text(t.expires_at) << " refresh_in "
-      << (t.refresh_in ? std::to_string(t.refresh_in->count()) : "-") << " refresh_expires " << text(t.refresh_expires_at)
-      << " jitter " << t.jitter;
-  for (const auto& [key, value] : t.extra) out << ' ' << key << '=' << value;
+      << (t.refresh_in ? std::to_string(t.refresh_in->count()) : "-") << " refresh_expires "
+      << text(t.refresh_expires_at) << " jitter " << t.jitter;
+  for (const auto& [key, value] : t.extra)
+    out << ' ' << key << '=' << value;
   out << " subject " << t.subject;
   return out.str();
 }
@@ -181,7 +194,8 @@ std::string describe(const account::TokenSet& t) {
 std::string describe(const Snapshot& snapshot) {
   std::ostringstream out;
   std::map<std::string, const StoredAccount*> by_name;
-  for (const StoredAccount& a : snapshot.accounts) by_name[a.name] = &a;
+  for (const StoredAccount& a : snapshot.accounts)
+    by_name[a.name] = &a;
   for (const auto& [name, account] : by_name) {
     const StoredAccount& a = *account;
     out << "account " << a.name << ' ' << a.identity << ' ' << a.generation << ' '
@@ -190,8 +204,8 @@ std::string describe(const Snapshot& snapshot) {
         << (a.damaged ? " damaged" : "") << '\n';
   }
   for (const ParkedGrant& g : snapshot.parked) {
-    out << "parked " << g.id << ' ' << g.account << ' ' << g.identity << ' ' << g.generation << ' ' << describe(g.tokens)
-        << text(g.order) << text(g.retire_at) << '\n';
+    out << "parked " << g.id << ' ' << g.account << ' ' << g.identity << ' ' << g.generation << ' '
+        << describe(g.tokens) << text(g.order) << text(g.retire_at) << '\n';
   }
   std::vector<std::string> intents;
   for (const Intent& i : snapshot.intents) {
@@ -199,7 +213,8 @@ std::string describe(const Snapshot& snapshot) {
                       text(i.sent_at) + " resends " + std::to_string(i.resends) + '\n');
   }
   std::sort(intents.begin(), intents.end());
-  for (const std::string& line : intents) out << line;
+  for (const std::string& line : intents)
+    out << line;
   for (const Retirement& r : snapshot.retirements) {
     out << "retirement " << r.id << ' ' << r.account << ' ' << r.identity << ' ' << r.generation << ' '
         << (r.kind == RetiredKind::kAccess ? "access " : "refresh ") << text(r.token) << text(r.order)

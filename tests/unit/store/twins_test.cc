@@ -20,7 +20,9 @@ class Twins {
 
   void step() {
     switch (pick(12)) {
-      case 0: case 1: case 2: return both([&] { return Change{next_install()}; });
+      case 0:
+      case 1:
+      case 2: return both([&] { return Change{next_install()}; });
       case 3: return both([&] { return Change{SetStanding{name_, turn_ % 2 != 0 ? standing() : troubled()}}; });
       case 4: return both([&] { return Change{Forget{name_}}; });
       case 5: return both([&] { return Change{sign_out()}; });
@@ -38,7 +40,8 @@ class Twins {
   std::int64_t any(const std::vector<std::int64_t>& ids) { return ids.empty() ? 77 : ids[turn_ % ids.size()]; }
   Install next_install() {
     Install change = install(name_, generation_ + 1);
-    for (Retirement& r : change.retire) r.id = id_++, retired_.push_back(r.id);
+    for (Retirement& r : change.retire)
+      r.id = id_++, retired_.push_back(r.id);
     return change;
   }
   SignOut sign_out() {
@@ -97,7 +100,8 @@ TEST(Twins, AgreeOnRandomHistories) {
   for (unsigned seed = 1; seed <= 8; ++seed) {
     SCOPED_TRACE(seed);
     Twins twins(seed);
-    for (int i = 0; i < 60 && !::testing::Test::HasFatalFailure(); ++i) twins.step();
+    for (int i = 0; i < 60 && !::testing::Test::HasFatalFailure(); ++i)
+      twins.step();
   }
 }
 

@@ -38,9 +38,8 @@ std::string Identity::certificate_pem() const {
 }
 
 std::string Identity::key_pem() const {
-  return to_pem([&](BIO* bio) {
-    return ::PEM_write_bio_PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-  });
+  return to_pem(
+      [&](BIO* bio) { return ::PEM_write_bio_PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr); });
 }
 
 Identity make_identity(const IdentityWish& wish, const Identity* issuer) {

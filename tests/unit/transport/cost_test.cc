@@ -29,8 +29,8 @@ TEST_F(CostTest, KeptConnectionIsCheaperThanANewOne) {
   const auto fresh = measure(true);
   const auto kept = std::min(kept_cold, measure(false));
   const double ratio = static_cast<double>(fresh.count()) / static_cast<double>(kept.count());
-  std::printf("new TLS connection %.0f us, kept %.0f us: %.1f times\n",
-              static_cast<double>(fresh.count()) / 1000, static_cast<double>(kept.count()) / 1000, ratio);
+  std::printf("new TLS connection %.0f us, kept %.0f us: %.1f times\n", static_cast<double>(fresh.count()) / 1000,
+              static_cast<double>(kept.count()) / 1000, ratio);
   RecordProperty("new_to_kept", std::to_string(ratio));
   EXPECT_GT(ratio, 1.5);
 }

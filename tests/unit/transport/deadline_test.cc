@@ -135,8 +135,7 @@ TEST_F(LookupTest, TooManyHangingLookupsFailAtOnceAndRecover) {
   Transport transport(clock_, hanging(), {});
   std::vector<std::thread> waiting;
   for (int i = 0; i < oauth::kMaxAbandonedLookups; ++i) {
-    waiting.emplace_back(
-        [&] { EXPECT_FAULT(timed(https_url(server), transport), TransportFault::kDeadline, false); });
+    waiting.emplace_back([&] { EXPECT_FAULT(timed(https_url(server), transport), TransportFault::kDeadline, false); });
   }
   for (std::thread& thread : waiting)
     thread.join();
@@ -149,9 +148,8 @@ TEST_F(LookupTest, TooManyHangingLookupsFailAtOnceAndRecover) {
   }
   EXPECT_EQ(fault, TransportFault::kResolve);
   let_go();
-  EXPECT_TRUE(eventually([&] {
-    return std::holds_alternative<HttpResponse>(transport.exchange(post(https_url(server)), options()));
-  }));
+  EXPECT_TRUE(eventually(
+      [&] { return std::holds_alternative<HttpResponse>(transport.exchange(post(https_url(server)), options())); }));
 }
 
 TEST_F(LookupTest, TransportMayGoBeforeItsHangingLookup) {

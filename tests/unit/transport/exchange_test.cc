@@ -37,12 +37,11 @@ TEST_F(WireTest, RequestArrivesAsItWasMeant) {
   const auto before = clock_.wall();
   const auto outcome = transport_.exchange(request, options());
   EXPECT_ANSWER(outcome, "{}");
-  EXPECT_EQ(seen,
-            "POST /oauth/token?a=%20b HTTP/1.1\r\nHost: provider.test:" + std::to_string(server.port()) +
-                "\r\nAccept-Encoding: identity\r\nUser-Agent: credsyncd/" CREDSYNC_VERSION
-                "\r\n"
-                "Content-Type: application/x-www-form-urlencoded\r\nAuthorization: Basic abc=\r\n"
-                "Content-Length: 19\r\n\r\nrefresh_token=r&x=y");
+  EXPECT_EQ(seen, "POST /oauth/token?a=%20b HTTP/1.1\r\nHost: provider.test:" + std::to_string(server.port()) +
+                      "\r\nAccept-Encoding: identity\r\nUser-Agent: credsyncd/" CREDSYNC_VERSION
+                      "\r\n"
+                      "Content-Type: application/x-www-form-urlencoded\r\nAuthorization: Basic abc=\r\n"
+                      "Content-Length: 19\r\n\r\nrefresh_token=r&x=y");
   const auto& response = std::get<HttpResponse>(outcome);
   EXPECT_EQ(response.status, 200);
   ASSERT_FALSE(response.headers.empty());
@@ -140,14 +139,13 @@ TEST_F(WireTest, RedirectIsAnAnswerNotAnOrder) {
 }
 
 TEST_F(WireTest, ContinueAndEarlyHintsAreSkipped) {
-  EXPECT_ANSWER(answered_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" +
-                              ok_answer("{}")),
-                "{}");
+  EXPECT_ANSWER(
+      answered_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + ok_answer("{}")),
+      "{}");
 }
 
 TEST_F(WireTest, CutAnswersAreAmbiguousNotAnswers) {
-  const std::string whole =
-      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n2\r\n1}\r\n0\r\n\r\n";
+  const std::string whole = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n2\r\n1}\r\n0\r\n\r\n";
   EXPECT_ANSWER(answered_with(whole), "{\"a\":1}");
   for (const bool orderly : {true, false}) {
     EXPECT_FAULT(answered_with("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{\"a\":1}", orderly),
@@ -175,9 +173,8 @@ TEST_F(WireTest, OversizedAnswersEndEarly) {
   };
   const std::string kilobyte(1024, 'x');
   EXPECT_FAULT(endless("HTTP/1.1 200 OK\r\n\r\n", kilobyte), TransportFault::kTooLarge, true);
-  EXPECT_FAULT(
-      endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "400\r\n" + kilobyte + "\r\n"),
-      TransportFault::kTooLarge, true);
+  EXPECT_FAULT(endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "400\r\n" + kilobyte + "\r\n"),
+               TransportFault::kTooLarge, true);
   EXPECT_FAULT(endless("HTTP/1.1 200 OK\r\nX-Long: ", kilobyte), TransportFault::kTooLarge, true);
   EXPECT_FAULT(endless("HTTP/1.1 200 OK\r\n", "X-Many: yes\r\n"), TransportFault::kTooLarge, true);
   EXPECT_FAULT(endless("", "HTTP/1.1 100 Continue\r\n\r\n"), TransportFault::kTooLarge, true);
@@ -233,9 +230,8 @@ TEST_F(ProxyTest, ConnectsThroughAndVerifiesTheProviderNotTheProxy) {
 
 TEST_F(ProxyTest, RefusalsAreTheProxysAndNothingWasSent) {
   const char* answers[] = {"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 5\r\n\r\nlogin",
-                           "HTTP/1.1 502 Bad Gateway\r\n\r\n",
-                           "HTTP/1.1 302 Found\r\nLocation: http://x/\r\n\r\n", "garbage\r\n\r\n",
-                           "HTTP/1.1 200 OK\r\n\r\nmore than it should say"};
+                           "HTTP/1.1 502 Bad Gateway\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: http://x/\r\n\r\n",
+                           "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\nmore than it should say"};
   for (const char* answer : answers) {
     SCOPED_TRACE(answer);
     std::string seen;
@@ -249,8 +245,7 @@ TEST_F(ProxyTest, RefusalsAreTheProxysAndNothingWasSent) {
 
 TEST_F(ProxyTest, HangingProxyEndsAtTheDeadline) {
   Server proxy([](Peer& peer) { peer.wait_for_hang_up(); });
-  EXPECT_FAULT(through(address(proxy), "https://provider.test/token", "", kShort), TransportFault::kDeadline,
-               false);
+  EXPECT_FAULT(through(address(proxy), "https://provider.test/token", "", kShort), TransportFault::kDeadline, false);
 }
 
 TEST_F(ProxyTest, ProxyThatIsNotThereIsTheProxysFault) {
@@ -262,8 +257,8 @@ TEST_F(ProxyTest, ProxyThatIsNotThereIsTheProxysFault) {
 
 TEST_F(ProxyTest, ProxyThatCannotBeUnderstoodIsNotPassedBy) {
   Server server(answer_always(ok_answer("direct")), tls());
-  for (const char* proxy : {"https://proxy.test:443", "socks5://127.0.0.1:1080", "http://",
-                            "http://proxy.test:99999", "http://us%zzer:hunter22@proxy.test"}) {
+  for (const char* proxy : {"https://proxy.test:443", "socks5://127.0.0.1:1080", "http://", "http://proxy.test:99999",
+                            "http://us%zzer:hunter22@proxy.test"}) {
     SCOPED_TRACE(proxy);
     const auto outcome = through(proxy, https_url(server));
     EXPECT_FAULT(outcome, TransportFault::kProxy, false);
@@ -325,8 +320,7 @@ TEST_F(ProxyTest, ComesFromTheEnvironment) {
   ::unsetenv("no_proxy");
   EXPECT_EQ(proxy.name(), "proxy lower.test:2");
   EXPECT_FALSE(proxy.applies_to(*oauth::parse_endpoint_url("https://direct.test/")));
-  EXPECT_FALSE(
-      oauth::Proxy::from_environment().applies_to(*oauth::parse_endpoint_url("https://provider.test/")));
+  EXPECT_FALSE(oauth::Proxy::from_environment().applies_to(*oauth::parse_endpoint_url("https://provider.test/")));
 }
 
 }  // namespace

@@ -77,10 +77,9 @@ TEST_F(HandshakeTest, CommonNameDoesNotCount) {
 
 TEST_F(HandshakeTest, RefusedCertificatesSayWhy) {
   const Identity stranger = make_identity({.common_name = "Stranger", .alt_names = "", .authority = true});
-  const Identity expired = make_identity(
-      {.alt_names = "DNS:provider.test", .valid_from_days = -9, .valid_until_days = -1}, &authority());
-  const Identity future =
-      make_identity({.alt_names = "DNS:provider.test", .valid_from_days = 2}, &authority());
+  const Identity expired =
+      make_identity({.alt_names = "DNS:provider.test", .valid_from_days = -9, .valid_until_days = -1}, &authority());
+  const Identity future = make_identity({.alt_names = "DNS:provider.test", .valid_from_days = 2}, &authority());
   const Identity self_signed = make_identity({.alt_names = "DNS:provider.test"});
   const Identity strange = make_identity({.alt_names = "DNS:provider.test"}, &stranger);
   const std::pair<const Identity*, const char*> cases[] = {{&expired, "certificate expired"},
@@ -108,11 +107,9 @@ TEST_F(HandshakeTest, CaFileReplacesTheSystemsRoots) {
   ExchangeOptions system_roots = options();
   system_roots.ca_file.clear();
   EXPECT_ANSWER(transport.exchange(post(https_url(public_server)), system_roots), "{}");
-  EXPECT_FAULT(transport.exchange(post(https_url(private_server)), system_roots), TransportFault::kUntrusted,
-               false);
+  EXPECT_FAULT(transport.exchange(post(https_url(private_server)), system_roots), TransportFault::kUntrusted, false);
   EXPECT_ANSWER(transport.exchange(post(https_url(private_server)), options()), "{}");
-  EXPECT_FAULT(transport.exchange(post(https_url(public_server)), options()), TransportFault::kUntrusted,
-               false);
+  EXPECT_FAULT(transport.exchange(post(https_url(public_server)), options()), TransportFault::kUntrusted, false);
 }
 
 TEST_F(HandshakeTest, AddressLiteralsAreVerifiedAsAddresses) {
@@ -120,9 +117,7 @@ TEST_F(HandshakeTest, AddressLiteralsAreVerifiedAsAddresses) {
   const Identity by_name = make_identity({.alt_names = "DNS:127.0.0.1"}, &authority());
   Server right(answer_always(ok_answer("ip")), {.identity = &by_address});
   Server wrong(answer_always(ok_answer("ip")), {.identity = &by_name});
-  const auto url = [](const Server& server) {
-    return "https://127.0.0.1:" + std::to_string(server.port()) + "/";
-  };
+  const auto url = [](const Server& server) { return "https://127.0.0.1:" + std::to_string(server.port()) + "/"; };
   EXPECT_ANSWER(exchange(url(right), options()), "ip");
   EXPECT_FAULT(exchange(url(wrong), options()), TransportFault::kUntrusted, false);
 }
@@ -138,8 +133,7 @@ TEST_F(HandshakeTest, ServerNameIsSentForNamesOnly) {
       },
       {.identity = &both});
   EXPECT_ANSWER(exchange(https_url(server), options()), "asked for 'provider.test'");
-  EXPECT_ANSWER(exchange("https://127.0.0.1:" + std::to_string(server.port()) + "/", options()),
-                "asked for ''");
+  EXPECT_ANSWER(exchange("https://127.0.0.1:" + std::to_string(server.port()) + "/", options()), "asked for ''");
 }
 
 TEST_F(HandshakeTest, SystemsRootsAreAFileOrADirectory) {
@@ -150,8 +144,7 @@ TEST_F(HandshakeTest, SystemsRootsAreAFileOrADirectory) {
   Server server(answer_always(ok_answer("{}")), tls());
   ExchangeOptions system_roots = options();
   system_roots.ca_file.clear();
-  const std::pair<const char*, std::string> places[] = {{"SSL_CERT_FILE", ca_file_},
-                                                        {"SSL_CERT_DIR", folder}};
+  const std::pair<const char*, std::string> places[] = {{"SSL_CERT_FILE", ca_file_}, {"SSL_CERT_DIR", folder}};
   for (const auto& [variable, path] : places) {
     EXPECT_ANSWER(trusting(variable, path)->exchange(post(https_url(server)), system_roots), "{}");
   }

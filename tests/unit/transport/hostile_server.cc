@@ -114,13 +114,10 @@ std::string Peer::read_some() {
 std::string Peer::read_record() {
   std::string record(5, '\0');
   if (::recv(fd_, record.data(), record.size(), MSG_WAITALL) != 5) return {};
-  const auto byte = [&](std::size_t at) {
-    return static_cast<std::size_t>(static_cast<unsigned char>(record[at]));
-  };
+  const auto byte = [&](std::size_t at) { return static_cast<std::size_t>(static_cast<unsigned char>(record[at])); };
   const std::size_t size = byte(3) << 8 | byte(4);
   record.resize(5 + size);
-  return ::recv(fd_, record.data() + 5, size, MSG_WAITALL) == static_cast<ssize_t>(size) ? record
-                                                                                         : std::string();
+  return ::recv(fd_, record.data() + 5, size, MSG_WAITALL) == static_cast<ssize_t>(size) ? record : std::string();
 }
 
 bool Peer::fill() {
@@ -158,10 +155,9 @@ std::string Peer::read_request() {
 
 bool Peer::write(std::string_view bytes) {
   while (!bytes.empty()) {
-    const auto sent =
-        ssl_ == nullptr
-            ? ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL)
-            : static_cast<ssize_t>(::SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())));
+    const auto sent = ssl_ == nullptr
+                          ? ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL)
+                          : static_cast<ssize_t>(::SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())));
     if (sent <= 0) return false;
     bytes.remove_prefix(static_cast<std::size_t>(sent));
   }
@@ -258,8 +254,8 @@ Server::Script answer_always(std::string answer) {
 }
 
 std::string ok_answer(std::string_view body) {
-  return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " +
-         std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+  return "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + std::string(body);
 }
 
 // A listener whose queue is full and never emptied: the kernel drops further SYNs.

@@ -78,10 +78,9 @@ TEST_F(ReuseTest, ClosedOnAKeptConnectionWithoutAnAnswerIsNotRepaired) {
 // What became of an idle connection is seen before it is used, so the request goes out once, on a new one.
 TEST_F(ReuseTest, ConnectionThatEndedWhileIdleIsReplaced) {
   using End = void (*)(Peer&);
-  const End ends[] = {
-      [](Peer& peer) { peer.close(); }, [](Peer& peer) { peer.reset(); },
-      [](Peer& peer) { peer.close_without_notify(); },
-      [](Peer& peer) { peer.write("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"); }};
+  const End ends[] = {[](Peer& peer) { peer.close(); }, [](Peer& peer) { peer.reset(); },
+                      [](Peer& peer) { peer.close_without_notify(); },
+                      [](Peer& peer) { peer.write("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"); }};
   for (const bool secure : {true, false}) {
     for (const End end : ends) {
       std::atomic<bool> first = true;
@@ -218,8 +217,7 @@ int client_descriptor(std::uint16_t port) {
     const int fd = std::atoi(entry.path().filename().c_str());
     sockaddr_in peer{};
     socklen_t size = sizeof peer;
-    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 || peer.sin_family != AF_INET)
-      continue;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 || peer.sin_family != AF_INET) continue;
     if (ntohs(peer.sin_port) == port) return fd;
   }
   return -1;

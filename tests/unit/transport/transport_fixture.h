@@ -56,8 +56,7 @@ class TransportTest : public testing::Test {
   ExchangeOptions hurried() const;        // with a deadline of kShort
   static constexpr Duration kShort = 1s;  // long enough for a handshake on a busy machine
 
-  ExchangeOutcome exchange(const std::string& url, const ExchangeOptions& options,
-                           const std::string& body = "a=b");
+  ExchangeOutcome exchange(const std::string& url, const ExchangeOptions& options, const std::string& body = "a=b");
 
   SteppedClock clock_;
   Transport transport_{clock_, loopback_only, oauth::Proxy{}};

@@ -42,8 +42,7 @@ class Mark {
       char mode[5] = "";
       if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %4s", &from, &to, mode) != 3) continue;
       if (mode[0] != 'r' || mode[1] != 'w' || line.find("[vvar") != std::string::npos) continue;
-      areas.emplace_back(reinterpret_cast<const unsigned char*>(from),
-                         reinterpret_cast<const unsigned char*>(to));
+      areas.emplace_back(reinterpret_cast<const unsigned char*>(from), reinterpret_cast<const unsigned char*>(to));
     }
     int first_halves = 0;
     int second_halves = 0;
@@ -80,8 +79,7 @@ class WipingTest : public TransportTest {
       ::close(end_pipe[1]);
       std::string body = "{\"access_token\":\"";
       answer_mark.append_to(body);
-      body += "\"," + std::string(40'000, ' ') +
-              "\"refresh_token\":\"";  // several pieces: growing must leave none
+      body += "\"," + std::string(40'000, ' ') + "\"refresh_token\":\"";  // several pieces: growing must leave none
       answer_mark.append_to(body);
       body += "\"}";
       std::string answer = ok_answer(body);
@@ -94,8 +92,7 @@ class WipingTest : public TransportTest {
       Server server(answer_always(answer), tls());
       const std::uint16_t port = server.port();
       char byte = 0;
-      const bool told =
-          ::write(port_pipe[1], &port, sizeof port) == sizeof port && ::read(end_pipe[0], &byte, 1) == 0;
+      const bool told = ::write(port_pipe[1], &port, sizeof port) == sizeof port && ::read(end_pipe[0], &byte, 1) == 0;
       ::_exit(told ? 0 : 1);
     }
     ::close(end_pipe[0]);
