@@ -38,6 +38,14 @@ std::string environment(const char* name) {
   return value != nullptr ? value : "";
 }
 
+// Callers' connections are bounded by descriptors: all that the hard limit allows may be used.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 // XDG Base Directory Specification: an unset or relative variable means its default.
 std::string xdg(const char* name, const std::string& fallback) {
   const std::string value = environment(name);
@@ -200,6 +208,7 @@ class Credsyncd final : public Application {
 
 int main(int argc, char** argv) {
   guard_memory();
+  raise_descriptor_limit();
   ::umask(0077);
   ::signal(SIGPIPE, SIG_IGN);
   try {

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import socket
 import time
 from dataclasses import asdict
 
@@ -19,6 +20,15 @@ SINGLE = {"flat": Flat, "flume": Flume, "fflogs": FFLogs, "example": Example}
 MAX_INSTANCES = 10_000
 _INSTANCE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 _DISCOVERY = "/.well-known/oauth-authorization-server/"
+
+
+def _own_host():
+    """localhost, or its address on a machine so bare that nothing resolves the name; the certificate holds for both."""
+    try:
+        socket.getaddrinfo("localhost", None)
+        return "localhost"
+    except socket.gaierror:
+        return "127.0.0.1"
 
 
 class NotFound(LookupError):
@@ -46,7 +56,7 @@ class World:
         self.journal.open()
 
     def listening(self, port):
-        self.base_url = f"https://localhost:{port}"
+        self.base_url = f"https://{_own_host()}:{port}"
         self.all_bases |= {f"https://{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]")}
 
     # --- instances
