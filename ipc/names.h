@@ -25,6 +25,8 @@ inline constexpr std::string_view kAccountLogin = "/login";
 inline constexpr std::string_view kAccountGrant = "/grant";
 inline constexpr std::string_view kEventsPath = "/v1/events";
 inline constexpr std::string_view kWhoAmIPath = "/v1/whoami";
+inline constexpr std::string_view kLoginsPath = "/v1/logins";  // + "/" + id, + kLoginAnswer
+inline constexpr std::string_view kLoginAnswer = "/answer";
 inline constexpr std::string_view kAuditPath = "/v1/audit";
 inline constexpr std::string_view kReloadPath = "/v1/reload";
 inline constexpr std::string_view kHealthPath = "/v1/health";
@@ -59,6 +61,15 @@ inline constexpr std::string_view kLoginRefreshToken = "refresh_token";
 inline constexpr std::string_view kLoginToken = "token";
 inline constexpr std::string_view kLoginPassword = "password";
 inline constexpr std::string_view kLoginAuto = "auto";
+inline constexpr std::string_view kLoginBrowser = "browser";
+inline constexpr std::string_view kLoginDevice = "device";
+
+// Phases of a sign-in session.
+inline constexpr std::string_view kPhaseWaiting = "waiting";      // for the person
+inline constexpr std::string_view kPhaseFinishing = "finishing";  // the person is done, the provider is asked
+inline constexpr std::string_view kPhaseDone = "done";
+inline constexpr std::string_view kPhaseFailed = "failed";
+inline constexpr std::string_view kPhaseCancelled = "cancelled";
 
 // Server-sent events.
 inline constexpr std::string_view kEventToken = "token";

@@ -19,12 +19,16 @@
 
 namespace credsync::ipc {
 
-// Who asks, as the kernel says (SO_PEERCRED, SO_PEERGROUPS). The pid is for the audit only.
+// Who asks, as the kernel or the bus broker says. The pid is for the audit only. What could not be established is empty
+// and matches no rule.
 struct Caller {
   uid_t uid = 0;
   gid_t gid = 0;
   std::vector<gid_t> groups;
   pid_t pid = 0;
+  std::string unit;      // the system unit of the pinned process: score-sync.service
+  std::string exe;       // its executable now; only ever narrows
+  bool manages = false;  // polkit allows this caller org.credsync.manage, for this one call
 };
 
 enum class ProblemKind {
@@ -112,11 +116,35 @@ struct RejectAnswer {
   std::optional<Duration> retry_after;
 };
 
-enum class LoginMethod { kAuto, kRefreshToken, kToken, kPassword };
+enum class LoginMethod { kAuto, kRefreshToken, kToken, kPassword, kBrowser, kDevice };
 struct LoginRequest {
   LoginMethod method = LoginMethod::kAuto;
   Secret secret;
   std::string username;
+  std::optional<uid_t> browser_user;  // whose browser may bring the answer; only root names another than itself
+  bool replace_identity = false;      // somebody else than before may sign in
+};
+
+enum class LoginPhase { kWaiting, kFinishing, kDone, kFailed, kCancelled };
+
+// A sign-in session: what the person who began it is shown. `url` and the codes are for that person only.
+struct LoginView {
+  std::string id;  // 128 random bits, hexadecimal
+  std::string account, provider, provider_title, client_id, grant;
+  std::string method;  // "browser" or "device"
+  LoginPhase phase = LoginPhase::kWaiting;
+  std::vector<std::string> scopes;  // asked for
+  std::string url;                  // to open in a browser
+  std::string redirect_uri;
+  bool listening = false;  // a browser on this machine can come back by itself; else the address must be pasted
+  std::string user_code, verification_uri, verification_uri_complete;  // RFC 8628, 3.2
+  WallTime expires_at;
+  Duration expires_in{0};
+  // Once done.
+  std::uint64_t generation = 0;
+  std::vector<std::string> granted, missing;  // missing: asked for, not given
+  std::string identity;                       // who signed in, where the provider says; cleaned
+  std::optional<Problem> problem;             // why it failed
 };
 
 struct SignOutAnswer {

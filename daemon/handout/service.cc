@@ -221,7 +221,9 @@ std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::str
     refused == nullptr ? reply(status(caller, n)) : reply(refusal_as_problem(*refused));
   };
   switch (request.method) {
-    case ipc::LoginMethod::kAuto: sign_in_.with_configured(*account, std::move(done)); break;
+    case ipc::LoginMethod::kAuto:
+    case ipc::LoginMethod::kBrowser:
+    case ipc::LoginMethod::kDevice: sign_in_.with_configured(*account, std::move(done)); break;
     case ipc::LoginMethod::kRefreshToken:
       sign_in_.with_refresh_token(*account, std::move(request.secret), std::move(done));
       break;
