@@ -77,6 +77,13 @@ class Flat(Case):
         self.assertEqual(set(fragment), {"scope", "expires_in", "access_token", "state"})
         self.assertEqual(provider.get("/flat/v2/me", fragment["access_token"]).status, 200)
 
+    def test_implicit_as_in_the_sample_has_no_state_either(self):
+        provider.switch("flat", state_echo=False)
+        location = provider.consent(authorize_path("/flat/auth/oauth", response_type="token", scope="scores", state="z"))
+        self.assertEqual(set(dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(location).fragment))),
+                         {"scope", "expires_in", "access_token"})
+        provider.switch("flat", state_echo=None)
+
     def test_code_works_once_and_a_replay_kills_its_tokens(self):
         code = self.code()
         token = self.redeem(code).json()["access_token"]
@@ -262,6 +269,11 @@ class Example(Case):
                          {"token_type": "Bearer", "expires_in": 3600})
         info = provider.get("/example/api/userinfo.php", answer.json()["access_token"])
         self.assertEqual(set(info.json()), {"username", "email", "full_name"})
+
+    def test_state_does_not_come_back(self):
+        path = authorize_path("/example/api/authorize.php", state="z")
+        self.assertEqual(set(query_of(provider.consent(path))), {"code"})
+        self.assertEqual(set(query_of(provider.consent(path, decision="deny"))), {"error", "error_description"})
 
     def test_grant_type_or_redirect_uri_is_a_deviation(self):
         for extra in ({"grant_type": "authorization_code"}, {"redirect_uri": REDIRECT}):

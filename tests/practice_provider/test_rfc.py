@@ -100,9 +100,9 @@ class ClientAuthentication(Case):
         key = rsa.generate_private_key(65537, 2048)
         pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         provider.register(self.name, [{"id": "keyed", "public_key": pem.decode()}])
-        self.assertEqual(self.assertion(jose.sign_rs256(key, self.claims("keyed"), "k")).status, 200)
+        self.assertEqual(self.assertion(jose.sign(key, "RS256", self.claims("keyed"), "k")).status, 200)
         other = rsa.generate_private_key(65537, 2048)
-        self.refused(self.assertion(jose.sign_rs256(other, self.claims("keyed"), "k")), 401, "invalid_client")
+        self.refused(self.assertion(jose.sign(other, "RS256", self.claims("keyed"), "k")), 401, "invalid_client")
         self.refused(self.assertion("not.a.jwt"), 401, "invalid_client")
         self.assertEqual(provider.requests(provider=self.name, outcome="ok")[0]["auth"], "private_key_jwt")
 

@@ -43,13 +43,15 @@ class Authorizing:
         query = dict(call.request.query)
         client = self.clients.get(query.get("client_id", ""))
         call.record.client = client.id if client else None
-        problem = self._refuse_to_redirect(client, query)
+        query, problem = self.pushed(client, query)
+        problem = problem or self._refuse_to_redirect(client, query)
         if problem:
             call.record.outcome = "invalid_request"
             return pages.message("This request cannot be served", problem, 400)
         pending = {"client": client.id, "redirect_uri": query["redirect_uri"], "state": query.get("state"),
                    "type": query.get("response_type"), "at": self.now(), "scope": query.get("scope", ""),
                    "challenge": query.get("code_challenge"), "offline": query.get("access_type") == "offline",
+                   "nonce": query.get("nonce"),
                    "method": query.get("code_challenge_method", "plain")}
         try:
             self.check_authorize(call, client, query, pending)
@@ -59,6 +61,10 @@ class Authorizing:
         if self.switch("auto_consent", client):
             return self._allow(call, pending, self.switch("consent_user", client))
         return self._ask(call, client, pending)
+
+    def pushed(self, client, query):
+        """The request itself: of the query, or pushed before (RFC 9126) where a provider has that; and what is wrong with it."""
+        return query, None
 
     def _refuse_to_redirect(self, client, query):
         """Without a known client and its own redirect URI nothing may be sent anywhere (RFC 6749 4.1.2.1)."""
@@ -81,7 +87,11 @@ class Authorizing:
         if allowed is not None and set(pending["scope"].split()) - set(allowed):
             raise OAuthError(400, "invalid_scope", "a scope that is not offered")
         pending["scope"] = pending["scope"] or self.switch("default_scope", client)
+        if self.switch("granted_scope", client) is not None:
+            pending["granted"] = self.switch("granted_scope", client)
         self._check_challenge(client, pending)
+        if self.switch("authorize_error", client):
+            raise OAuthError(400, self.switch("authorize_error", client), "ordered by the test")
 
     def _check_challenge(self, client, pending):
         if pending["challenge"] is None:
@@ -128,14 +138,15 @@ class Authorizing:
             return self._back(pending, {"error": "server_error", "error_description": "no such user"})
         client = self.clients[pending["client"]]
         call.record.outcome = "ok"
+        scope = pending.get("granted", pending["scope"])
         if pending["type"] == "token":
-            access, _ = self.sign_in(call, client, user, "implicit", pending["scope"], with_refresh=False)
+            access, _ = self.sign_in(call, client, user, "implicit", scope, with_refresh=False)
             return self._back(pending, self.implicit_fields(client, access))
         code = self.world.ledger.add(
             kind="code", provider=self.name, client=client.id, user=user.name, value=self.new_value("code"),
             expires_at=self.now() + self.switch("code_lifetime", client), generation=0, grant="authorization_code",
-            scope=pending["scope"], request=call.record.id,
-            facts={k: pending[k] for k in ("redirect_uri", "challenge", "method", "offline")})
+            scope=scope, request=call.record.id,
+            facts={k: pending[k] for k in ("redirect_uri", "challenge", "method", "offline", "nonce")})
         return self._back(pending, {"code": code.value})
 
     def implicit_fields(self, client, access):
@@ -144,10 +155,15 @@ class Authorizing:
 
     def _back(self, pending, fields):
         """Redirects to the client: in the fragment for the implicit grant, else in the query."""
-        if pending["state"] is not None:
+        client = self.clients[pending["client"]]
+        if pending["state"] is not None and self.switch("state_echo", client):
             fields["state"] = pending["state"]
         if self.switch("iss_parameter"):
             fields["iss"] = self.switch("issuer") or self.url()
+        for name, value in self.switch("callback_fields", client).items():
+            fields[name] = value
+            if value is None:
+                del fields[name]
         separator = "#" if pending["type"] == "token" else ("&" if "?" in pending["redirect_uri"] else "?")
         location = pending["redirect_uri"] + separator + urllib.parse.urlencode(fields)
         return self.no_store(Response(302, [("Location", location)], b""))
@@ -173,7 +189,9 @@ class Authorizing:
             raise self.bad_code("the code has expired")
         if replay_redirect and call.params.get("redirect_uri") != code.facts["redirect_uri"]:
             raise self.bad_code("redirect_uri is not the one of the authorization request")
-        self._check_verifier(call, code)
+        if not self.switch("pkce_ignored", client):
+            self._check_verifier(call, code)
+        call.nonce = code.facts.get("nonce")
         ledger.kill(code, f"client {client.id}", what="used", request=call.record.id)
         return code, self.users[code.user]
 

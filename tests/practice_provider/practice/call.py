@@ -25,6 +25,7 @@ class Call:
     record: object
     same_token: bool = False
     issued: list = field(default_factory=list)
+    nonce: str | None = None      # of the authorization request whose code is redeemed
 
     def deviation(self, words):
         self.record.deviations.append(words)

@@ -21,6 +21,7 @@ class Device:
     user: str | None = None
     last_poll: float = 0.0
     polls: list = field(default_factory=list)
+    record: str = ""              # its id in the ledger
 
 
 class DeviceGrant:
@@ -38,10 +39,14 @@ class DeviceGrant:
                         self.asked_scope(call, client), self.now() + self.switch("device_lifetime", client),
                         self.switch("device_interval", client))
         self.devices[device.device_code] = device
+        device.record = self.world.ledger.add(kind="device", provider=self.name, client=client.id, user=None,
+                                              value=device.device_code, expires_at=device.ends_at, generation=0,
+                                              grant="device_code", scope=device.scope, request=call.record.id).id
         call.record.outcome = "ok"
         page = self.url("/device")
+        complete = {"verification_uri_complete": f"{page}?user_code={device.user_code}"}
         return self.answer({"device_code": device.device_code, "user_code": device.user_code, "verification_uri": page,
-                            "verification_uri_complete": f"{page}?user_code={device.user_code}",
+                            **(complete if self.switch("device_complete_uri", client) else {}),
                             "expires_in": int(self.switch("device_lifetime", client)), "interval": device.interval})
 
     def by_device(self, call, client):
@@ -50,6 +55,7 @@ class DeviceGrant:
         now = self.now()
         if device is None or device.client != client.id:
             raise OAuthError(400, "invalid_grant", "the device code is unknown")
+        call.record.credential = device.record
         early = device.last_poll and now - device.last_poll < device.interval
         device.last_poll = now
         device.polls.append(now)
@@ -67,22 +73,30 @@ class DeviceGrant:
 
     def decide_device(self, user_code, decision, user=None):
         """A person's decision; False where no such code waits."""
-        wanted = user_code.replace("-", "").upper()
-        for device in self.devices.values():
-            if device.user_code.replace("-", "") == wanted and device.decision is None and device.ends_at > self.now():
-                device.decision, device.user = decision, user or self.switch("consent_user")
-                return True
-        return False
+        device = self.waiting(user_code)
+        if device is None:
+            return False
+        device.decision, device.user = decision, user or self.switch("consent_user")
+        return True
+
+    def waiting(self, user_code):
+        """The device that shows this code, in whatever way a person types it, and waits for an answer."""
+        wanted = user_code.replace("-", "").replace(" ", "").upper()
+        return next((d for d in self.devices.values() if d.user_code.replace("-", "") == wanted and d.decision is None
+                     and d.ends_at > self.now()), None)
 
     def device_page(self, call):
+        """Asks for the code, then for consent, and says what came of it."""
         call.record.outcome = "ok"
         if call.request.method == "POST":
             decision = "allow" if call.params.get("decision") == "allow" else "deny"
-            known = self.decide_device(call.params.get("request", ""), decision, call.params.get("user"))
-            return self.device_answer("Done. You may return to your device." if known else "The code is not known.")
+            if not self.decide_device(call.params.get("request", ""), decision, call.params.get("user")):
+                return pages.message("This code is over", "It is not known, was answered before, or has expired.", 400)
+            words = "Done. You may return to your device." if decision == "allow" else "The device was refused."
+            return pages.message("Connect a device", words)
         code = dict(call.request.query).get("user_code", "")
-        waiting = next((d for d in self.devices.values() if d.user_code == code and d.decision is None), None)
+        waiting = self.waiting(code)
         if waiting is None:
             return pages.device_code(call.request.path, code)
-        return pages.consent(call.request.path, code, self.clients[waiting.client], waiting.scope, list(self.users),
+        return pages.consent(call.request.path, waiting.user_code, self.clients[waiting.client], waiting.scope, list(self.users),
                              "Connect this device?")

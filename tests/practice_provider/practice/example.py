@@ -10,7 +10,7 @@ NOT_IN_THE_DOCUMENT = ("grant_type", "redirect_uri")
 class Example(Provider):
     kind = "example"
     token_prefix = "example"
-    document = {"lifetime": 3600, "encodings": ["form"], "auth_methods": ["post"]}
+    document = {"lifetime": 3600, "encodings": ["form"], "auth_methods": ["post"], "state_echo": False}
     endpoints = {
         "/api/authorize.php": ("authorize", "authorize"),
         "/api/token.php": ("token", "token"),

@@ -1,4 +1,4 @@
-"""Just enough of RFC 7515/7519: signing RS256 access tokens, checking client assertions (RFC 7523)."""
+"""Just enough of RFC 7515/7519: signing access and ID tokens, checking client assertions (RFC 7523)."""
 
 import base64
 import hashlib
@@ -8,8 +8,8 @@ import json
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 
 class BadToken(ValueError):
@@ -31,16 +31,43 @@ def _json_part(value):
     return b64url(json.dumps(value, separators=(",", ":")).encode())
 
 
-def sign_rs256(key, claims, key_id):
-    """A compact JWS over the claims."""
-    signed = f"{_json_part({'alg': 'RS256', 'typ': 'JWT', 'kid': key_id})}.{_json_part(claims)}"
-    return f"{signed}.{b64url(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+def _signature(key, algorithm, signed):
+    if algorithm == "none":
+        return b""
+    if algorithm == "HS256":
+        return hmac.new(key, signed, hashlib.sha256).digest()
+    if algorithm == "ES256":
+        r, s = decode_dss_signature(key.sign(signed, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+    how = padding.PKCS1v15()
+    if algorithm == "PS256":
+        how = padding.PSS(padding.MGF1(hashes.SHA256()), hashes.SHA256.digest_size)
+    return key.sign(signed, how, hashes.SHA256())
 
 
-def public_jwk(key, key_id):
+def sign(key, algorithm, claims, key_id):
+    """A compact JWS over the claims: RS256, PS256, ES256, HS256 (key: bytes), or "none" (RFC 7519 6)."""
+    signed = f"{_json_part({'alg': algorithm, 'typ': 'JWT', 'kid': key_id})}.{_json_part(claims)}"
+    return f"{signed}.{b64url(_signature(key, algorithm, signed.encode()))}"
+
+
+def key_id(key):
+    """The JWK thumbprint's role, by simpler means: the same key has the same name."""
+    return hashlib.sha256(public_pem(key)).hexdigest()[:16]
+
+
+def public_pem(key):
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def public_jwk(key):
+    """The public half. An RSA key says no algorithm: it signs RS256 and PS256."""
     numbers = key.public_key().public_numbers()
-    as_text = lambda n: b64url(n.to_bytes((n.bit_length() + 7) // 8, "big"))
-    return {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": key_id, "n": as_text(numbers.n), "e": as_text(numbers.e)}
+    as_text = lambda n, size=None: b64url(n.to_bytes(size or (n.bit_length() + 7) // 8, "big"))
+    common = {"use": "sig", "kid": key_id(key)}
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return {"kty": "EC", "crv": "P-256", "alg": "ES256", **common, "x": as_text(numbers.x, 32), "y": as_text(numbers.y, 32)}
+    return {"kty": "RSA", **common, "n": as_text(numbers.n), "e": as_text(numbers.e)}
 
 
 def split(token):

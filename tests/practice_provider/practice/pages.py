@@ -12,7 +12,8 @@ _HEADERS = [("Cache-Control", "no-store"), ("X-Frame-Options", "DENY"), ("Referr
 
 
 def page(title, content, status=200):
-    html = (f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title>"
+    html = ("<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">"
+            f"<meta name=color-scheme content=\"light dark\"><title>{escape(title)}</title>"
             f"<style>{_STYLE}</style><h1>{escape(title)}</h1>{content}</html>")
     return Response(status, list(_HEADERS), html.encode())
 

@@ -2,23 +2,26 @@
 
 import secrets
 
-from . import pages, switches
+from . import switches
 from .call import OAuthError
 from .device import DeviceGrant
+from .openid import OpenId
 from .provider import Provider
+from .pushed import PushedRequests
 from .wire import Response
 
 GRANTS = ["authorization_code", "implicit", "refresh_token", "client_credentials", "password",
           "urn:ietf:params:oauth:grant-type:device_code"]
 
 
-class Rfc(DeviceGrant, Provider):
+class Rfc(DeviceGrant, PushedRequests, OpenId, Provider):
     kind = "rfc"
     token_prefix = "rfc"
     document = {"iss_parameter": True, "cascade_refresh": "grant", "old_access": "lives"}
     response_types = ("code", "token")
     endpoints = {
         "/authorize": ("authorize", "authorize"),
+        "/par": ("par", "push"),
         "/token": ("token", "token"),
         "/revoke": ("revoke", "revocation"),
         "/introspect": ("introspect", "introspect"),
@@ -46,7 +49,7 @@ class Rfc(DeviceGrant, Provider):
         access, refresh = grant(call, client)
         return self.answer(self.token_answer(call, client, access, refresh, {
             "access_token": access.value, "token_type": "Bearer", "expires_in": self.expires_in(call, access),
-            "scope": access.scope}))
+            "scope": access.scope, **self.id_token(call, client, access)}))
 
     def _by_client(self, call, client):
         return self.client_credentials(call, client, self.asked_scope(call, client))
@@ -93,17 +96,20 @@ class Rfc(DeviceGrant, Provider):
     def userinfo(self, call):
         token = self.bearer(call)
         call.record.outcome = "ok"
-        if token.user is None:
-            return Response(200, payload={"sub": token.client})
-        user = self.users[token.user]
-        return Response(200, payload={"sub": user.id, "name": user.full_name, "email": user.email})
+        user = self.users.get(token.user)
+        fields = {"sub": user.id, "name": user.full_name, "email": user.email} if user else {"sub": token.client}
+        for name, value in self.switch("userinfo_fields").items():
+            fields[name] = value
+            if value is None:
+                del fields[name]
+        return Response(200, payload=fields)
 
     def jwks(self, call):
         call.record.outcome = "ok"
-        return Response(200, payload=self.world.jwks())
+        return Response(200, payload=self.world.jwks(self.switch("key_serial")))
 
     def metadata(self, call):
-        """RFC 8414."""
+        """RFC 8414 and OpenID Connect Discovery: one document for both."""
         call.record.outcome = "ok"
         document = {
             "issuer": self.switch("issuer") or self.url(),
@@ -116,6 +122,10 @@ class Rfc(DeviceGrant, Provider):
             "token_endpoint_auth_methods_supported": self._advertised_methods(),
             "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA", "HS256"],
             "authorization_response_iss_parameter_supported": self.switch("iss_parameter"),
+            "pushed_authorization_request_endpoint": self.url("/par"),
+            "require_pushed_authorization_requests": self.switch("require_par"),
+            "scopes_supported": ["openid"], "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": list(switches.ID_TOKEN_ALGORITHMS),
         }
         for name, value in self.switch("metadata").items():
             document[name] = value
@@ -127,5 +137,3 @@ class Rfc(DeviceGrant, Provider):
         names = {"basic": "client_secret_basic", "post": "client_secret_post", "tls": "tls_client_auth"}
         return [names.get(m, m) for m in self.switch("auth_methods")]
 
-    def device_answer(self, words):
-        return pages.message("Connect a device", words)

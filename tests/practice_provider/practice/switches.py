@@ -53,7 +53,21 @@ DEFAULTS = {
     "auto_consent": False,          # the authorization page answers at once as consent_user allowed it
     "consent_user": "demo@example.com",
     "require_pkce": False,
+    "pkce_ignored": False,          # a code is redeemed whatever the verifier
     "iss_parameter": False,         # RFC 9207
+    "state_echo": True,             # the callback carries the state of the request
+    "authorize_error": None,        # an error code that every authorization request ends in
+    "callback_fields": {},          # laid over the callback's parameters; null removes a member
+    "granted_scope": None,          # what is granted, whatever was asked
+    "require_par": False,           # RFC 9126: other authorization requests are refused
+    "par_lifetime": 90,
+    "id_token_alg": "RS256",        # RS256, PS256, ES256
+    "id_token_lifetime": 300,
+    "id_token_at_refresh": True,
+    "id_token_claims": {},          # laid over an ID token's claims; null removes a member
+    "id_token_flaw": None,          # a name of ID_TOKEN_FLAWS
+    "key_serial": 0,                # which ES256 key signs; the JWK set has that one only
+    "userinfo_fields": {},          # laid over the answer of the user info endpoint; null removes a member
     "code_lifetime": 600,
     "jwt_access": False,
     "token_bytes": 32,              # randomness in an opaque token; large values make large tokens
@@ -62,10 +76,25 @@ DEFAULTS = {
     "rate_style": "retry-after-seconds",
     "device_interval": 5,
     "device_lifetime": 600,
+    "device_complete_uri": True,    # the answer has verification_uri_complete
     "issuer": None,                 # a wrong issuer, for metadata and callbacks
     "metadata": {},                 # laid over the RFC 8414 document; null removes a member
     "answer_fields": {},            # laid over each token answer; null removes a member
 }
+
+ID_TOKEN_ALGORITHMS = ("RS256", "PS256", "ES256")
+# What can be wrong with an ID token, besides claims that are set by id_token_claims.
+ID_TOKEN_FLAWS = (
+    "signature",        # of other claims
+    "unlisted_key",     # signed by a key that the JWK set does not have
+    "alg_none",         # RFC 7519 6: no signature, and the header says so
+    "hs256",            # the public key taken for a shared secret
+    "expired", "not_yet_valid",
+    "audience",         # for another client
+    "azp",              # for several, and made for another
+    "issuer", "nonce", "nonce_missing", "at_hash", "sub_missing",
+    "garbage",          # not a JWT at all
+)
 
 
 class BadSwitch(ValueError):
@@ -87,11 +116,14 @@ _CHECKS = {
     "rate_style": _one_of(*RATE_STYLES), "basic_encoding": _one_of("form", "raw"),
     "old_access": lambda v: v in ("lives", "dies") or _number(v),
     "dead_refresh": lambda v: v in DEAD_REFRESH or (isinstance(v, dict) and "status" in v),
+    "id_token_alg": _one_of(*ID_TOKEN_ALGORITHMS), "id_token_flaw": _one_of(None, *ID_TOKEN_FLAWS),
+    "callback_fields": lambda v: isinstance(v, dict), "id_token_claims": lambda v: isinstance(v, dict),
     "rotate_every": lambda v: isinstance(v, int) and v >= 1,
     "rate_limit": lambda v: v is None or (isinstance(v, dict) and _number(v.get("per_second"))),
 }
 _CHECKS.update({name: _number for name in ("lifetime", "overlap", "code_lifetime", "token_bytes", "clock_offset",
-                                           "device_interval", "device_lifetime")})
+                                           "device_interval", "device_lifetime", "par_lifetime", "id_token_lifetime",
+                                           "key_serial")})
 
 
 def checked(switches):

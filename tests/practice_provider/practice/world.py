@@ -1,10 +1,11 @@
 """Everything the providers share, and how a path finds its provider: clock, ledger, keys, registrations, instances."""
 
-import hashlib
 import re
 import socket
 import time
 from dataclasses import asdict
+
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from . import certs, jose, switches
 from .behaviour import Behaviours
@@ -43,7 +44,7 @@ class World:
         self.lifetime = lifetime         # of access tokens where neither provider nor client says otherwise
         self.clock = time.time
         self.signing_key = certs.load_signing_key(f"{directory}/jwt.key")
-        self.key_id = hashlib.sha256(str(self.signing_key.public_key().public_numbers().n).encode()).hexdigest()[:16]
+        self.curve_keys = {}             # by their serial: keys of ES256, made when asked for
         self.journal = Journal(ledger_file)
         self.ledger = Ledger(self.clock, self.journal)
         self.behaviours = Behaviours()
@@ -92,10 +93,15 @@ class World:
     # --- keys
 
     def sign(self, claims):
-        return jose.sign_rs256(self.signing_key, claims, self.key_id)
+        return jose.sign(self.signing_key, "RS256", claims, jose.key_id(self.signing_key))
 
-    def jwks(self):
-        return {"keys": [jose.public_jwk(self.signing_key, self.key_id)]}
+    def curve_key(self, serial):
+        if serial not in self.curve_keys:
+            self.curve_keys[serial] = ec.generate_private_key(ec.SECP256R1())
+        return self.curve_keys[serial]
+
+    def jwks(self, serial=0):
+        return {"keys": [jose.public_jwk(key) for key in (self.signing_key, self.curve_key(serial))]}
 
     # --- registrations, which the journal remembers
 
