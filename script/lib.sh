@@ -13,7 +13,7 @@ build_packages=(
 # What the practice provider (script/server) needs besides.
 server_packages=(python3 python3-cryptography curl ca-certificates)
 # What the tests need besides.
-test_packages=(libbenchmark-dev python3-yaml openssl sqlite3 mandoc git util-linux passwd procps nodejs npm)
+test_packages=(libbenchmark-dev python3-yaml openssl sqlite3 mandoc git util-linux passwd procps nodejs npm chromium chromium-driver libnss3-tools)
 
 say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
 
