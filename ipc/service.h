@@ -144,8 +144,11 @@ struct LoginView {
   std::uint64_t generation = 0;
   std::vector<std::string> granted, missing;  // missing: asked for, not given
   std::string identity;                       // who signed in, where the provider says; cleaned
-  std::optional<Problem> problem;             // why it failed
+  std::string error_class;                    // why it failed: "access_denied", "redirect_uri", …
+  std::optional<Problem> problem;             // the same in words
 };
+// What needs nobody is finished at once; what needs a person goes on as a session.
+using LoginAnswer = std::variant<AccountStatus, LoginView>;
 
 struct SignOutAnswer {
   std::string account;
@@ -227,8 +230,13 @@ class Service {
   virtual std::unique_ptr<Pending> token(const Caller&, const TokenQuery&, Reply<TokenView>) = 0;
   virtual std::unique_ptr<Pending> refresh(const Caller&, std::string_view account, Reply<AccountStatus>) = 0;
   virtual std::unique_ptr<Pending> reject(const Caller&, std::string_view account, Rejected, Reply<RejectAnswer>) = 0;
-  virtual std::unique_ptr<Pending> login(const Caller&, std::string_view account, LoginRequest,
-                                         Reply<AccountStatus>) = 0;
+  virtual std::unique_ptr<Pending> login(const Caller&, std::string_view account, LoginRequest, Reply<LoginAnswer>) = 0;
+  // Sessions belong to the user who began them; for everybody else they do not exist. `wait` ends early once the
+  // session has ended. An address that is no answer to the session is a bad request, and the session goes on.
+  virtual std::unique_ptr<Pending> wait_login(const Caller&, std::string_view id, Duration wait, Reply<LoginView>) = 0;
+  virtual std::unique_ptr<Pending> answer_login(const Caller&, std::string_view id, Secret redirect_url,
+                                                Reply<LoginView>) = 0;
+  virtual Answer<LoginView> cancel_login(const Caller&, std::string_view id) = 0;
   virtual std::unique_ptr<Pending> sign_out(const Caller&, std::string_view account, Reply<SignOutAnswer>) = 0;
 
   virtual Answer<AccountStatus> status(const Caller&, std::string_view account) = 0;

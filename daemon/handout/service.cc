@@ -203,7 +203,7 @@ class Service::Call final : public ipc::Pending {
 };
 
 std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::string_view name,
-                                             ipc::LoginRequest request, ipc::Reply<ipc::AccountStatus> reply) {
+                                             ipc::LoginRequest request, ipc::Reply<ipc::LoginAnswer> reply) {
   auto admitted = admit(caller, name, Action::kLogin);
   if (auto* problem = std::get_if<Problem>(&admitted)) {
     reply(std::move(*problem));
@@ -218,7 +218,11 @@ std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::str
     audit_.record({caller, "login", refused == nullptr ? "done" : "failed", n,
                    after != nullptr ? after->generation() : 0, rule, refused == nullptr ? "" : refused->words});
     if (!std::exchange(*present, false)) return;
-    refused == nullptr ? reply(status(caller, n)) : reply(refusal_as_problem(*refused));
+    if (refused != nullptr) return reply(refusal_as_problem(*refused));
+    auto now = status(caller, n);
+    auto* problem = std::get_if<Problem>(&now);
+    problem != nullptr ? reply(std::move(*problem))
+                       : reply(ipc::LoginAnswer(std::get<ipc::AccountStatus>(std::move(now))));
   };
   switch (request.method) {
     case ipc::LoginMethod::kAuto:
@@ -236,6 +240,22 @@ std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::str
   }
   if (!*present) return nullptr;  // answered already
   return std::make_unique<Call>(std::move(present));
+}
+
+std::unique_ptr<ipc::Pending> Service::wait_login(const ipc::Caller&, std::string_view, Duration,
+                                                  ipc::Reply<ipc::LoginView> reply) {
+  reply(no_such_account());
+  return nullptr;
+}
+
+std::unique_ptr<ipc::Pending> Service::answer_login(const ipc::Caller&, std::string_view, Secret,
+                                                    ipc::Reply<ipc::LoginView> reply) {
+  reply(no_such_account());
+  return nullptr;
+}
+
+ipc::Answer<ipc::LoginView> Service::cancel_login(const ipc::Caller&, std::string_view) {
+  return no_such_account();
 }
 
 std::unique_ptr<ipc::Pending> Service::sign_out(const ipc::Caller& caller, std::string_view name,

@@ -36,7 +36,12 @@ class Service final : public ipc::Service {
   std::unique_ptr<ipc::Pending> reject(const ipc::Caller&, std::string_view account, ipc::Rejected,
                                        ipc::Reply<ipc::RejectAnswer>) override;
   std::unique_ptr<ipc::Pending> login(const ipc::Caller&, std::string_view account, ipc::LoginRequest,
-                                      ipc::Reply<ipc::AccountStatus>) override;
+                                      ipc::Reply<ipc::LoginAnswer>) override;
+  std::unique_ptr<ipc::Pending> wait_login(const ipc::Caller&, std::string_view id, Duration wait,
+                                           ipc::Reply<ipc::LoginView>) override;
+  std::unique_ptr<ipc::Pending> answer_login(const ipc::Caller&, std::string_view id, Secret redirect_url,
+                                             ipc::Reply<ipc::LoginView>) override;
+  ipc::Answer<ipc::LoginView> cancel_login(const ipc::Caller&, std::string_view id) override;
   std::unique_ptr<ipc::Pending> sign_out(const ipc::Caller&, std::string_view account,
                                          ipc::Reply<ipc::SignOutAnswer>) override;
   ipc::Answer<ipc::AccountStatus> status(const ipc::Caller&, std::string_view account) override;

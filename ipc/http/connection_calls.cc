@@ -38,6 +38,13 @@ Problem of_account(const Problem& problem) {
   return problem.kind == ProblemKind::kNoSuchAccount ? no_such_account() : problem;
 }
 
+void write_login_answer(WipedBuffer& out, const Framing& framing, const LoginAnswer& answer) {
+  if (const auto* status = std::get_if<AccountStatus>(&answer)) return write_json(out, framing, render(*status));
+  const LoginView& view = std::get<LoginView>(answer);
+  const std::string location = std::string(kLoginsPath) + "/" + view.id;
+  write_response(out, framing, {201, kJsonType, {}, {}, location}, render(view));
+}
+
 Problem busy(std::string detail) {
   return Problem{ProblemKind::kBusy, std::move(detail), {}, kBusyRetryAfter, {}};
 }
@@ -157,9 +164,9 @@ void Connection::wait_for(Call& call) {
       return ask<AccountStatus>(
           true, [&](auto reply) { return service.refresh(caller_, call.name, std::move(reply)); }, write_status);
     case Operation::kLogin:
-      return ask<AccountStatus>(
+      return ask<LoginAnswer>(
           true, [&](auto reply) { return service.login(caller_, call.name, std::move(call.login), std::move(reply)); },
-          write_status);
+          write_login_answer);
     case Operation::kReject:
       return ask<RejectAnswer>(
           true,

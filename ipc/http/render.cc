@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ipc/http/json_writer.h"
+#include "ipc/http/response.h"
 #include "ipc/names.h"
 
 namespace credsync::ipc::http {
@@ -85,6 +86,52 @@ void write_status(JsonWriter& json, const AccountStatus& s) {
   json.texts("actions", s.actions);
 }
 
+std::string_view word(LoginPhase phase) {
+  switch (phase) {
+    case LoginPhase::kWaiting: return kPhaseWaiting;
+    case LoginPhase::kFinishing: return kPhaseFinishing;
+    case LoginPhase::kDone: return kPhaseDone;
+    case LoginPhase::kFailed: return kPhaseFailed;
+    case LoginPhase::kCancelled: return kPhaseCancelled;
+  }
+  return kPhaseFailed;
+}
+
+void write_login_trouble(JsonWriter& json, const LoginView& view) {
+  if (!view.problem) return json.nothing("error");
+  json.begin_object("error");
+  json.text("type", problem_type(view.problem->kind));
+  json.text("class", view.error_class);
+  json.text("detail", view.problem->detail);
+  json.text_or_nothing("next_step", view.problem->next_step);
+  json.end_object();
+}
+
+void write_login(JsonWriter& json, const LoginView& view) {
+  json.text("id", view.id);
+  json.text("account", view.account);
+  json.text("provider", view.provider);
+  json.text("provider_title", view.provider_title);
+  json.text("client_id", view.client_id);
+  json.text("grant", view.grant);
+  json.text("method", view.method);
+  json.text("phase", word(view.phase));
+  json.texts("scopes", view.scopes);
+  json.text_or_nothing("url", view.url);
+  json.text_or_nothing("redirect_uri", view.redirect_uri);
+  json.flag("listening", view.listening);
+  json.text_or_nothing("user_code", view.user_code);
+  json.text_or_nothing("verification_uri", view.verification_uri);
+  json.text_or_nothing("verification_uri_complete", view.verification_uri_complete);
+  json.time("expires_at", view.expires_at);
+  json.seconds("expires_in", view.expires_in);
+  json.number("generation", view.generation);
+  json.texts("granted", view.granted);
+  json.texts("missing", view.missing);
+  json.text_or_nothing("identity", view.identity);
+  write_login_trouble(json, view);
+}
+
 void write_caller(JsonWriter& json, const WhoAmI& who) {
   json.number("uid", who.caller.uid);
   json.text_or_nothing("user", who.user);
@@ -164,6 +211,10 @@ std::string render(const RejectAnswer& answer) {
     json.text("account", answer.account);
     json.number("generation", answer.generation);
   });
+}
+
+std::string render(const LoginView& view) {
+  return render_object([&](JsonWriter& json) { write_login(json, view); });
 }
 
 std::string render(const SignOutAnswer& answer) {

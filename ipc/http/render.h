@@ -12,6 +12,7 @@ namespace credsync::ipc::http {
 std::string render(const AccountStatus& status);
 std::string render(const std::vector<AccountStatus>& accounts);
 std::string render(const RejectAnswer& answer);
+std::string render(const LoginView& view);
 std::string render(const SignOutAnswer& answer);
 std::string render(const WhoAmI& answer);
 std::string render(const std::vector<ProviderSummary>& providers);

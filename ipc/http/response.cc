@@ -35,6 +35,7 @@ ProblemText describe(ProblemKind kind) {
 std::string_view reason(int status) {
   switch (status) {
     case 200: return "OK";
+    case 201: return "Created";
     case 202: return "Accepted";
     case 400: return "Bad Request";
     case 403: return "Forbidden";
@@ -72,7 +73,7 @@ std::string problem_body(const Problem& problem, const ProblemText& text) {
   std::string body;
   JsonWriter json(body);
   json.begin_object();
-  json.text("type", std::string(kProblemPrefix) + std::string(text.name.name));
+  json.text("type", std::string(kProblemPrefix).append(text.name.name));
   json.text("title", text.title);
   json.number("status", static_cast<std::uint64_t>(text.name.status));
   json.text("detail", problem.detail);
@@ -105,6 +106,10 @@ void write_head(WipedBuffer& out, const Framing& framing, const ResponseHead& he
     out.append("\r\nRetry-After: ");
     append_number(out, retry_seconds(*head.retry_after));
   }
+  if (!head.location.empty()) {
+    out.append("\r\nLocation: ");
+    out.append(head.location);
+  }
   if (!framing.keep_alive) {
     out.append("\r\nConnection: close");
   } else if (!framing.http_1_1) {
@@ -128,6 +133,10 @@ void write_problem(WipedBuffer& out, const Framing& framing, const Problem& prob
   const ProblemText text = describe(problem.kind);
   const ResponseHead head{text.name.status, kProblemType, allow, retry_after(problem)};
   write_response(out, framing, head, problem_body(problem, text));
+}
+
+std::string problem_type(ProblemKind kind) {
+  return std::string(kProblemPrefix) + std::string(describe(kind).name.name);
 }
 
 Problem stopping_problem() {

@@ -26,6 +26,7 @@ struct ResponseHead {
   std::string_view content_type;
   std::string_view allow;
   std::optional<Duration> retry_after;
+  std::string_view location{};  // of what was made (RFC 9110, 10.2.2)
 };
 
 // Status line and header; the body's size is known.
@@ -36,6 +37,8 @@ void write_json(WipedBuffer& out, const Framing& framing, std::string_view body)
 void write_problem(WipedBuffer& out, const Framing& framing, const Problem& problem, std::string_view allow = {});
 // What callers are told while the daemon drains.
 Problem stopping_problem();
+// The name of a problem on the wire: "urn:credsync:error:…".
+std::string problem_type(ProblemKind kind);
 // 404 for a path that nobody knows; RFC 9457, 4.2.1 ("about:blank"), for it is no problem of an account.
 void write_no_such_path(WipedBuffer& out, const Framing& framing);
 

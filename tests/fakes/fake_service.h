@@ -33,6 +33,14 @@ struct FakeAccount {
   std::optional<Duration> reject_retry_after;
   std::optional<uid_t> only;                          // the only user who may know of it
   std::function<void(ipc::AccountStatus&)> decorate;  // has the last word on a status
+  std::optional<ipc::LoginView> begins;               // a login begins this session instead of being finished at once
+};
+
+struct FakeLogin {
+  uid_t owner = 0;
+  ipc::LoginView view;
+  std::optional<ipc::Problem> problem;  // what every call for this session is answered
+  bool waits = false;                   // wait_login and answer_login wait until answer_waiting() or refuse_waiting()
 };
 
 class FakeService final : public ipc::Service {
@@ -54,6 +62,8 @@ class FakeService final : public ipc::Service {
   void answer_waiting() {
     for (auto& account : accounts_)
       account.second.waits = false;
+    for (auto& login : logins)
+      login.second.waits = false;
     while (!waiting_.empty())
       take_first()->answer();
   }
@@ -77,11 +87,14 @@ class FakeService final : public ipc::Service {
     std::string secret, username;
     ipc::LoginMethod method = ipc::LoginMethod::kAuto;
     std::optional<WallTime> since;
+    std::optional<uid_t> browser_user;
+    bool replace_identity = false;
   };
   std::vector<Asked> asked;
   bool remember = true;  // benchmarks and floods do without
   std::vector<std::pair<uid_t, std::string>> refusals;
-  std::optional<ipc::Problem> admin_problem;  // of reload, doctor, audit and metrics
+  std::map<std::string, FakeLogin, std::less<>> logins;  // by id: sessions that have begun
+  std::optional<ipc::Problem> admin_problem;             // of reload, doctor, audit and metrics
   std::string metrics_text = "# TYPE credsync_up gauge\ncredsync_up 1\n# EOF\n";
 
   std::unique_ptr<ipc::Pending> token(const ipc::Caller& caller, const ipc::TokenQuery& query,
@@ -125,13 +138,41 @@ class FakeService final : public ipc::Service {
   }
 
   std::unique_ptr<ipc::Pending> login(const ipc::Caller& caller, std::string_view account, ipc::LoginRequest request,
-                                      ipc::Reply<ipc::AccountStatus> reply) override {
+                                      ipc::Reply<ipc::LoginAnswer> reply) override {
     note("login", account, caller, [&](Asked& a) {
       a.method = request.method;
       a.secret = request.secret.expose();
       a.username = request.username;
+      a.browser_user = request.browser_user;
+      a.replace_identity = request.replace_identity;
     });
-    return later<ipc::AccountStatus>(caller, account, std::move(reply), &FakeService::status_of);
+    return later<ipc::LoginAnswer>(
+        caller, account, std::move(reply), [this, uid = caller.uid](const std::string& name, FakeAccount& a) {
+          if (!a.begins) return ipc::LoginAnswer(status_of(name, a));
+          logins.insert_or_assign(a.begins->id, FakeLogin{uid, *a.begins, std::nullopt, false});
+          return ipc::LoginAnswer(*a.begins);
+        });
+  }
+
+  std::unique_ptr<ipc::Pending> wait_login(const ipc::Caller& caller, std::string_view id, Duration wait,
+                                           ipc::Reply<ipc::LoginView> reply) override {
+    note("wait_login", id, caller, [&](Asked& a) { a.wait = wait; });
+    return later_of_login(caller, id, std::move(reply));
+  }
+
+  std::unique_ptr<ipc::Pending> answer_login(const ipc::Caller& caller, std::string_view id, Secret redirect_url,
+                                             ipc::Reply<ipc::LoginView> reply) override {
+    note("answer_login", id, caller, [&](Asked& a) { a.secret = redirect_url.expose(); });
+    return later_of_login(caller, id, std::move(reply));
+  }
+
+  ipc::Answer<ipc::LoginView> cancel_login(const ipc::Caller& caller, std::string_view id) override {
+    note("cancel_login", id, caller);
+    const auto at = logins.find(id);
+    if (at == logins.end() || at->second.owner != caller.uid) return missing();
+    if (at->second.problem) return *at->second.problem;
+    at->second.view.phase = ipc::LoginPhase::kCancelled;
+    return at->second.view;
   }
 
   std::unique_ptr<ipc::Pending> sign_out(const ipc::Caller& caller, std::string_view account,
@@ -305,6 +346,22 @@ class FakeService final : public ipc::Service {
     waiter->service = this;
     auto shared = std::make_shared<ipc::Reply<T>>(std::move(reply));
     waiter->answer = [shared, make, &account, key = at->first] { (*shared)(make(key, account)); };
+    waiter->refuse = [shared](const ipc::Problem& problem) { (*shared)(problem); };
+    waiting_.push_back(waiter.get());
+    return waiter;
+  }
+
+  std::unique_ptr<ipc::Pending> later_of_login(const ipc::Caller& caller, std::string_view id,
+                                               ipc::Reply<ipc::LoginView> reply) {
+    const auto at = logins.find(id);
+    if (at == logins.end() || at->second.owner != caller.uid) return reply(missing()), nullptr;
+    FakeLogin& login = at->second;
+    if (login.problem) return reply(*login.problem), nullptr;
+    if (!login.waits) return reply(login.view), nullptr;
+    auto waiter = std::make_unique<Waiter>();
+    waiter->service = this;
+    auto shared = std::make_shared<ipc::Reply<ipc::LoginView>>(std::move(reply));
+    waiter->answer = [shared, &login] { (*shared)(login.view); };
     waiter->refuse = [shared](const ipc::Problem& problem) { (*shared)(problem); };
     waiting_.push_back(waiter.get());
     return waiter;
