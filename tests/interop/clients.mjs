@@ -5,10 +5,19 @@ import { randomBytes } from 'node:crypto';
 import { publicJwk } from './pki.mjs';
 
 const CLIENT_CREDENTIALS_LIFE = 60;   // s: long enough that a token that is dead after a moment was revoked, not outlived
+const SIGNED_IN_LIFE = 60;
 const SIGN_IN = {
   grant_types: ['authorization_code', 'refresh_token'],
   response_types: ['code'],
   redirect_uris: ['https://client.example/callback'],   // nothing is served there: tests read the code from the redirect
+};
+// The daemon's own listener: a native client may use any port of the loopback address (RFC 8252, 7.3).
+const LISTENS = { ...SIGN_IN, application_type: 'native', redirect_uris: ['http://127.0.0.1/callback'] };
+const ON_A_DEVICE = {
+  application_type: 'native',
+  grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+  response_types: [],
+  redirect_uris: [],
 };
 const BY_ITSELF = { grant_types: ['client_credentials'], response_types: [], redirect_uris: [] };
 
@@ -40,6 +49,14 @@ export function registrations(pki, rotating) {
     signIn('rt-basic', 'client_secret_basic', { client_secret: secret() }),
     signIn('rt-rs256', 'private_key_jwt', signed('RS256', pki.rsa)),
     signIn('rt-signs-out', 'client_secret_post', { client_secret: secret(), lifetime: CLIENT_CREDENTIALS_LIFE }),
+    { ...LISTENS, client_id: 'code-basic', token_endpoint_auth_method: 'client_secret_basic', client_secret: secret(),
+      lifetime: SIGNED_IN_LIFE },
+    { ...LISTENS, client_id: 'code-public', token_endpoint_auth_method: 'none', lifetime: SIGNED_IN_LIFE },
+    { ...LISTENS, client_id: 'code-pushes', token_endpoint_auth_method: 'client_secret_basic', client_secret: secret(),
+      require_pushed_authorization_requests: true, lifetime: SIGNED_IN_LIFE },
+    { ...ON_A_DEVICE, client_id: 'device-public', token_endpoint_auth_method: 'none', lifetime: SIGNED_IN_LIFE },
+    { ...ON_A_DEVICE, client_id: 'device-basic', token_endpoint_auth_method: 'client_secret_basic', client_secret: secret(),
+      lifetime: SIGNED_IN_LIFE },
     { ...BY_ITSELF, client_id: 'resource-server', token_endpoint_auth_method: 'client_secret_basic', client_secret: secret(),
       lifetime: CLIENT_CREDENTIALS_LIFE },
   ];

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import http.cookiejar
 import json
 import os
@@ -20,6 +21,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MODULES = ("provider.mjs", "clients.mjs", "pki.mjs")
 START_DEADLINE = 60.0   # seconds; the first start reads a hundred packages from a cold disk
 POLL = 0.05
+MOST_PAGES = 16         # and redirects of one sign-in, with room to spare
+
+
+def query_of(url):
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
 
 
 class NoFollow(urllib.request.HTTPRedirectHandler):
@@ -143,7 +149,7 @@ class OidcProvider:
             "client_id": client.id, "response_type": "code", "redirect_uri": client.redirect_uri, "state": state,
             "scope": "openid offline_access", "prompt": "consent", "code_challenge": challenge,
             "code_challenge_method": "S256"})
-        answer = self._answer_at_redirect(client, url, user)
+        answer = query_of(self.walk(url, user, client.redirect_uri))
         if answer.get("state") != state or answer.get("iss") != self.issuer:
             raise AssertionError(f"not the answer to what was asked: {answer}")
         form = {"grant_type": "authorization_code", "code": answer["code"], "redirect_uri": client.redirect_uri,
@@ -157,19 +163,41 @@ class OidcProvider:
             raise AssertionError(f"the code was not redeemed: {status} {tokens}")
         return tokens
 
-    def _answer_at_redirect(self, client, url, user):
+    def walk(self, url, user, until=None, decision="allow"):
+        """A person with a browser of their own: through its login, consent and device pages. Where it leads in the end: the
+        redirect that begins with `until`, else the words of the last page."""
         browser, form = self.browser(), None
-        for _ in range(12):   # pages and redirects of one sign-in, with room to spare
+        for _ in range(MOST_PAGES):
             status, body, place = self.visit(browser, url, form)
-            form = None
-            if place and place.startswith(client.redirect_uri):
-                return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(place).query))
+            aborted, form = form is not None and "abort" in form, None
+            if place and until and place.startswith(until):
+                return place
             if place:
                 url = place
                 continue
             page = re.search(r'<form[^>]* action="([^"]+)"', body)
-            if status != 200 or not page:
+            if status == 200 and (page is None or aborted):
+                return re.sub(r"<[^>]+>", " ", body.split("<body>")[-1])
+            if status != 200:
                 raise AssertionError(f"{url}: {status}: {body[:2000]}")
-            url = urllib.parse.urljoin(url, page[1])
-            form = {"prompt": "login", "login": user, "password": "any"} if 'name="login"' in body else {"prompt": "consent"}
+            url, form = urllib.parse.urljoin(url, page[1]), self._filled(body, user, decision)
+            if decision == "deny" and (place := self._way_out(body, url)):
+                url, form = place, None
         raise AssertionError("the sign-in does not come to an end")
+
+    @staticmethod
+    def _filled(body, user, decision):
+        """What a person puts into the form of a page, with what the page hides in it."""
+        hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', body)
+        form = {name: html.unescape(value) for name, value in hidden}
+        if 'name="login"' in body:
+            return {**form, "login": user, "password": "any"}
+        if 'name="abort"' in body and decision == "deny":
+            return {**form, "abort": "yes"}
+        return form
+
+    @staticmethod
+    def _way_out(body, url):
+        """Where the page's own link leads that ends the sign-in."""
+        found = re.search(r'<a href="([^"]+/abort)"', body)
+        return found and urllib.parse.urljoin(url, found[1])

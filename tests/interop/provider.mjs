@@ -39,6 +39,7 @@ const configuration = {
   jwks: { keys: [{ ...createPrivateKey(readFileSync(pki.rsa.key)).export({ format: 'jwk' }), use: 'sig', kid: 'id-tokens' }] },
   features: {
     clientCredentials: { enabled: true },
+    deviceFlow: { enabled: true },
     introspection: { enabled: true, allowedPolicy: () => true },
     revocation: { enabled: true },
     mTLS: {
@@ -55,7 +56,7 @@ const configuration = {
   rotateRefreshToken: () => true,
   ttl: {
     AccessToken: lifetime, ClientCredentials: lifetime, RefreshToken: REFRESH_TOKEN_LIFE,
-    AuthorizationCode: 60, Grant: REFRESH_TOKEN_LIFE, IdToken: 60, Interaction: 300, Session: 300,
+    AuthorizationCode: 60, DeviceCode: 60, Grant: REFRESH_TOKEN_LIFE, IdToken: 60, Interaction: 300, Session: 300,
   },
 };
 
