@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -B
-"""Writes a configuration directory that runs the daemon against a practice provider: one account of each mission provider.
+"""Writes a configuration directory that runs the daemon against a practice provider: accounts of each mission provider.
 
     demo.py --dir DIR --provider PROVIDER_DIR [--socket PATH] [--user NAME]...
 
@@ -7,11 +7,15 @@ DIR gets credsyncd.toml, providers.d/practice.toml, accounts.d/*.toml with their
 token that a person would paste, and imports/list with a line "ACCOUNT OPTION FILE" for each, for
 
     credsync login ACCOUNT OPTION < FILE
+
+Besides these there are accounts that a person signs in to in a browser, and DIR/allow: a "browser" for $BROWSER that presses
+Allow at the practice provider's page, for machines without one.
 """
 
 import argparse
 import os
 import pwd
+import shlex
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -25,6 +29,10 @@ USER, PASSWORD = "demo@example.com", "demo-password"
 FLAT_SCOPES = ["account.public_profile", "scores"]
 EXAMPLE_LIFETIME = 3600   # as its document says: the token cannot be refreshed, 90 s would be no demonstration
 GRACE = "5s"
+DEVICE_INTERVAL = 2       # seconds between polls: the person who demonstrates is quick
+# Where the browser comes back to: these providers compare the whole address, so each account has a port of its own.
+PORTS = {"flat-code": 8471, "flat-implicit": 8472, "fflogs-user": 8473, "example-code": 8474}
+HERE = os.path.dirname(os.path.abspath(__file__))
 ALL_ACTIONS = ["get", "watch", "refresh", "login", "admin"]
 
 
@@ -77,13 +85,32 @@ def accounts(base_url):
                          password={"file": "flume.password"}),
         "fflogs": account("fflogs", provider="fflogs", grant="client_credentials", **client),
         "example": account("example", provider="example", grant="static", vars={"host": host}),
+        **interactive(client, host),
     }
+
+
+def interactive(client, host):
+    """Accounts that need a person."""
+    text = lambda name, **keys: account(name, **keys, **client, **({"redirect_port": PORTS[name]} if name in PORTS else {}))
+    code = {"grant": "authorization_code"}
+    return {
+        "flat-code": text("flat-code", provider="flat", **code, scopes=FLAT_SCOPES),
+        "flat-implicit": text("flat-implicit", provider="flat", grant="implicit", scopes=FLAT_SCOPES),
+        "fflogs-user": text("fflogs-user", provider="fflogs", **code),
+        "example-code": text("example-code", provider="example", **code, vars={"host": host}),
+        "device": text("device", provider="device", grant="device_code", scopes=["openid", "reports"]),
+    }
+
+
+def allower(ca_file):
+    return f'#!/bin/sh\nexec /usr/bin/python3 -B {shlex.quote(os.path.join(HERE, "allow.py"))} --ca {shlex.quote(ca_file)} "$@"\n'
 
 
 def imports(provider):
     """What a person would paste: (account, option of `credsync login`, secret)."""
     scope = " ".join(FLAT_SCOPES)
     provider.switch("example", lifetime=EXAMPLE_LIFETIME)
+    provider.switch("rfc/demo", device_interval=DEVICE_INTERVAL)
     return [
         ("flat-pat", "--token-stdin", provider.pat("flat", scope=scope)),
         ("flat", "--refresh-token-stdin", provider.issue("flat", scope=scope)["refresh_token"]),
@@ -101,6 +128,8 @@ def write_all(options, provider):
     write(place("credsyncd.toml"), daemon_config(socket, ca_file, options.user or invokers()))
     base_url = options.base_url or provider.base_url
     write(place("providers.d", "practice.toml"), profiles.overrides(base_url))
+    write(place("providers.d", "device.toml"), profiles.rfc("device", base_url, "rfc/demo", {"title": "Practice devices"}))
+    write(place("allow"), allower(ca_file), 0o755)
     for name, text in accounts(base_url).items():
         write(place("accounts.d", f"{name}.toml"), text)
     write(place("accounts.d", "client.secret"), SECRET + "\n", 0o600)
