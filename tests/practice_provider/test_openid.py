@@ -90,6 +90,7 @@ class IdTokens(Case):
         self.assertLess(abs(claims["iat"] - time.time()), 5)
         self.assertEqual(claims["exp"], claims["iat"] + 300)
         self.assertEqual(provider.check(answer["id_token"])["kind"], "id")
+        self.assertEqual(provider.tokens(provider=self.name, kind="code")[0]["facts"]["verifier"], self.verifier)
 
     def test_only_where_openid_was_asked_for(self):
         self.assertNotIn("id_token", self.sign_in(scope="a"))

@@ -192,6 +192,8 @@ class Authorizing:
         if not self.switch("pkce_ignored", client):
             self._check_verifier(call, code)
         call.nonce = code.facts.get("nonce")
+        if call.params.get("code_verifier"):
+            ledger.update(code, facts={**code.facts, "verifier": call.params.get("code_verifier")})
         ledger.kill(code, f"client {client.id}", what="used", request=call.record.id)
         return code, self.users[code.user]
 
