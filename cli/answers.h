@@ -140,6 +140,38 @@ struct AuditRecord {
   std::string detail;
 };
 
+struct LoginError {
+  std::string name;         // of a problem: "unavailable"
+  std::string error_class;  // what went wrong, finer than the name: "access_denied"
+  std::string detail;
+  std::string next_step;
+};
+
+// A sign-in session. Addresses are whole and can be opened: http or https, visible ASCII, else empty.
+struct LoginView {
+  std::string id;
+  std::string account;
+  std::string provider;
+  std::string provider_title;
+  std::string client_id;
+  std::string grant;
+  std::string method;  // "browser" or "device"
+  std::string phase;
+  std::vector<std::string> scopes;  // asked for
+  std::string url;
+  std::string redirect_uri;
+  bool listening = false;  // a browser on this machine comes back by itself
+  std::string user_code;
+  std::string verification_uri;
+  std::string verification_uri_complete;
+  std::int64_t expires_in = 0;  // seconds, when the answer was made
+  std::int64_t generation = 0;
+  std::vector<std::string> granted;
+  std::vector<std::string> missing;  // asked for, not given
+  std::string identity;
+  std::optional<LoginError> error;
+};
+
 struct SignedOut {
   std::string account;
   std::int64_t pending = 0;

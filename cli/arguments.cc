@@ -216,7 +216,18 @@ void Parser::login(CLI::App& sub) {
   token->excludes(password);
   sub.add_option("--username", login.username, "whose password it is, where the configuration does not say")
       ->type_name("NAME");
-  sub.add_flag("--no-browser,--device", login.browserless, "sign in without a browser on this machine");
+  CLI::Option* no_browser = sub.add_flag("--no-browser", login.no_browser, "open no browser, only show the address");
+  CLI::Option* device =
+      sub.add_flag("--device", login.device, "sign in on another device, with a code (where the provider can)");
+  for (CLI::Option* interactive : {no_browser, device}) {
+    for (CLI::Option* secret : {refresh, token, password})
+      interactive->excludes(secret);
+  }
+  sub.add_option("--browser-user", login.browser_user,
+                 "whose browser may bring the answer (root only; default: who called sudo)")
+      ->type_name("USER");
+  sub.add_flag("--replace-identity", login.replace_identity, "let somebody else than before sign in");
+  sub.add_flag("--json", login.json, "for programs: the session as JSON, a line when it begins and one when it ends");
 }
 
 void Parser::reject(CLI::App& sub) {

@@ -40,7 +40,11 @@ struct LoginCommand {
   std::string account;
   std::string username;
   LoginMethod method = LoginMethod::kAsk;
-  bool browserless = false;  // --no-browser or --device: an interactive sign-in was meant
+  bool no_browser = false;        // only show the address
+  bool device = false;            // the device grant, whatever the account's is
+  bool replace_identity = false;  // somebody else than before may sign in
+  bool json = false;
+  std::string browser_user;  // whose browser brings the answer: a name or a number; empty: by who calls
 };
 struct LogoutCommand {
   std::string account;

@@ -1,9 +1,11 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/json.h"
+#include "cli/login_session.h"
+#include "cli/login_words.h"
 #include "cli/secret_input.h"
-#include "cli/status_view.h"
 #include "cli/terminal.h"
+#include "cli/users.h"
 
 namespace credsync::cli {
 namespace {
@@ -16,19 +18,29 @@ struct Given {
 // Escaped, a byte becomes six at most.
 constexpr std::size_t kEscaped = 6;
 
-WipedString login_body(const Given& given, const std::string& username) {
+// Whose browser may bring the answer: who is named, else who called sudo. Absent: who calls, which the daemon knows.
+Outcome<std::optional<uid_t>> browser_user(const LoginCommand& command) {
+  if (command.browser_user.empty()) return sudo_caller();
+  const auto uid = user_id(command.browser_user);
+  if (!uid) return misused("there is no user '" + clean_foreign_text(command.browser_user) + "'");
+  return uid;
+}
+
+WipedString login_body(const Given& given, const LoginCommand& command, std::optional<uid_t> browser_uid) {
   WipedString body;
   std::string& text = body.text();
-  text.reserve(given.secret.size() * kEscaped + username.size() * kEscaped + 64);
+  text.reserve(given.secret.size() * kEscaped + command.username.size() * kEscaped + 128);
   text.append("{\"method\":\"").append(given.method).append("\"");
   if (!given.secret.empty()) {
     text.append(",\"secret\":");
     append_json_string(text, given.secret.expose());
   }
-  if (!username.empty()) {
+  if (!command.username.empty()) {
     text.append(",\"username\":");
-    append_json_string(text, username);
+    append_json_string(text, command.username);
   }
+  if (browser_uid) text.append(",\"browser_uid\":").append(std::to_string(*browser_uid));
+  if (command.replace_identity) text.append(",\"replace_identity\":true");
   text.append("}");
   return body;
 }
@@ -45,12 +57,15 @@ Outcome<Given> from_person(std::string_view method, const std::string& prompt) {
 
 // Without an option, the account's grant says what to ask for. What needs a browser is the daemon's to begin.
 Outcome<Given> by_grant(const LoginCommand& command, Context& context) {
-  if (command.browserless) return Given{ipc::kLoginAuto, {}};
+  if (command.device) return Given{ipc::kLoginDevice, {}};
+  if (command.no_browser) return Given{ipc::kLoginAuto, {}};
   Request request;
   request.target = account_target(command.account, "");
   CREDSYNC_LET(response, context.client.call(request));
   CREDSYNC_LET(status, parse_status(response.body.text()));
   const std::string of = " for " + command.account + " (" + status.provider + "): ";
+  const std::string warning = grant_warning(status.grant);
+  if (status.grant == "password" && !command.json) write_err(warning + "\n");
   if (status.grant == "password") return from_person(ipc::kLoginPassword, "Password" + of);
   if (status.grant == "refresh_token") return from_person(ipc::kLoginRefreshToken, "Refresh token" + of);
   if (status.grant == "static") return from_person(ipc::kLoginToken, "Access token" + of);
@@ -71,18 +86,20 @@ Outcome<Given> gather(const LoginCommand& command, Context& context) {
 
 Outcome<ExitCode> run(const LoginCommand& command, Context& context) {
   CREDSYNC_LET(given, gather(command, context));
+  const bool interactive = given.secret.empty();
+  std::optional<uid_t> browser_uid;
+  if (interactive) {
+    CREDSYNC_LET(user, browser_user(command));
+    browser_uid = user;
+  }
   Request request;
   request.method = "POST";
   request.target = account_target(command.account, ipc::kAccountLogin);
-  request.body = login_body(given, command.username);
+  request.body = login_body(given, command, browser_uid);
   request.timeout = kProviderAnswer;
+  if (interactive) return sign_in_interactively(command, context, request);
   CREDSYNC_LET(response, context.client.call(request));
-  CREDSYNC_LET(status, parse_status(response.body.text()));
-  std::string words = one_line(status, SystemClock().wall()) + "\n";
-  for (const std::string& note : status.notes)
-    words += "  " + note + "\n";
-  CREDSYNC_TRY(write_out(words));
-  return ExitCode::kDone;
+  return show_signed_in(command, response.body.text());
 }
 
 }  // namespace credsync::cli

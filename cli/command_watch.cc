@@ -2,14 +2,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <array>
-#include <initializer_list>
 #include <optional>
 
 #include "cli/commands.h"
+#include "cli/signals.h"
 #include "cli/terminal.h"
 #include "cli/watch_display.h"
 
@@ -20,34 +19,6 @@ using std::chrono::milliseconds;
 
 // Often enough that a restart is hardly seen, seldom enough to cost nothing.
 constexpr milliseconds kBetweenTries{1000};
-
-// Some signals, read from a descriptor instead of interrupting.
-class Signals {
- public:
-  explicit Signals(std::initializer_list<int> numbers) {
-    sigset_t set;
-    ::sigemptyset(&set);
-    for (const int number : numbers)
-      ::sigaddset(&set, number);
-    ::sigprocmask(SIG_BLOCK, &set, nullptr);
-    fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  }
-  ~Signals() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Signals(const Signals&) = delete;
-  Signals& operator=(const Signals&) = delete;
-
-  int fd() const { return fd_; }
-  std::optional<int> next() {
-    signalfd_siginfo info{};
-    if (::read(fd_, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return std::nullopt;
-    return static_cast<int>(info.ssi_signo);
-  }
-
- private:
-  int fd_ = -1;
-};
 
 class Watcher {
  public:

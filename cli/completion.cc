@@ -38,6 +38,7 @@ _credsync() {
     --min-valid) COMPREPLY=($(compgen -W "30s 60s 5m 10m" -- "$word")); return ;;
     --wait) COMPREPLY=($(compgen -W "0s 10s 30s 60s" -- "$word")); return ;;
     --since) COMPREPLY=($(compgen -W "1h 12h 24h 7d" -- "$word")); return ;;
+    --browser-user) COMPREPLY=($(compgen -u -- "$word")); return ;;
     --env | --generation | --pid | --username) return ;;
   esac
   local options="--help --socket" names=""
@@ -47,7 +48,8 @@ _credsync() {
     exec) options+=" --min-valid --wait --env --"; names=$(_credsync_accounts) ;;
     status) options+=" --json --watch"; names=$(_credsync_accounts) ;;
     login)
-      options+=" --no-browser --device --refresh-token-stdin --token-stdin --password-stdin --username"
+      options+=" --no-browser --device --browser-user --replace-identity --json"
+      options+=" --refresh-token-stdin --token-stdin --password-stdin --username"
       names=$(_credsync_accounts) ;;
     logout | refresh) names=$(_credsync_accounts) ;;
     reject) options+=" --generation"; names=$(_credsync_accounts) ;;
@@ -111,7 +113,9 @@ _credsync() {
         exec) _arguments $common $need '--env[environment variable]:name:' '1:account:_credsync_accounts' '*::command:_normal' ;;
         status) _arguments $common '--json[as JSON]' '--watch[stay and show changes]' '1:account:_credsync_accounts' ;;
         login)
-          _arguments $common '--no-browser[without a browser here]' '--device[on another device]' \
+          _arguments $common '--no-browser[open no browser]' '--device[on another device, with a code]' \
+            '--browser-user[whose browser brings the answer]:user:_users' '--json[for programs]' \
+            '--replace-identity[somebody else than before may sign in]' \
             '--refresh-token-stdin[import a refresh token]' '--token-stdin[import an access token]' \
             '--password-stdin[password from standard input]' '--username[whose password]:name:' '1:account:_credsync_accounts' ;;
         logout | refresh) _arguments $common '1:account:_credsync_accounts' ;;
@@ -159,10 +163,12 @@ complete -c credsync -n '__fish_seen_subcommand_from token exec' -l min-valid -x
 complete -c credsync -n '__fish_seen_subcommand_from token exec' -l wait -x -a '0s 10s 30s 60s' -d 'how long to wait'
 complete -c credsync -n '__fish_seen_subcommand_from token' -l format -x -a 'plain json header env' -d 'how to print it'
 complete -c credsync -n '__fish_seen_subcommand_from exec' -l env -x -d 'environment variable'
-complete -c credsync -n '__fish_seen_subcommand_from status whoami providers log' -l json -d 'as JSON'
+complete -c credsync -n '__fish_seen_subcommand_from status login whoami providers log' -l json -d 'as JSON'
 complete -c credsync -n '__fish_seen_subcommand_from status' -l watch -d 'stay and show changes'
-complete -c credsync -n '__fish_seen_subcommand_from login' -l no-browser -d 'without a browser here'
-complete -c credsync -n '__fish_seen_subcommand_from login' -l device -d 'on another device'
+complete -c credsync -n '__fish_seen_subcommand_from login' -l no-browser -d 'open no browser'
+complete -c credsync -n '__fish_seen_subcommand_from login' -l device -d 'on another device, with a code'
+complete -c credsync -n '__fish_seen_subcommand_from login' -l browser-user -x -a '(__fish_complete_users)' -d 'whose browser brings the answer'
+complete -c credsync -n '__fish_seen_subcommand_from login' -l replace-identity -d 'somebody else than before may sign in'
 complete -c credsync -n '__fish_seen_subcommand_from login' -l refresh-token-stdin -d 'import a refresh token'
 complete -c credsync -n '__fish_seen_subcommand_from login' -l token-stdin -d 'import an access token'
 complete -c credsync -n '__fish_seen_subcommand_from login' -l password-stdin -d 'password from standard input'

@@ -23,6 +23,7 @@ using std::chrono::milliseconds;
 // A connect on a Unix socket only blocks while the daemon's backlog is full.
 constexpr std::chrono::seconds kLongestConnect{5};
 constexpr std::size_t kReadSize = 16 * 1024;
+constexpr std::string_view kJsonAnswers = "application/json, application/problem+json";
 
 Failure unreachable(std::string message) {
   return {ExitCode::kUnreachable, std::move(message), "credsync doctor", {}};
@@ -71,6 +72,12 @@ Failure failure_of(const ResponseReader& reader, std::string_view body) {
     failure.details.push_back("It may be worth trying again in " + std::string(again) + " s.");
   }
   return failure;
+}
+
+Outcome<Response> response_of(ResponseReader& reader) {
+  WipedString body(reader.take_body());
+  if (reader.status() < 200 || reader.status() > 299) return failure_of(reader, body.text());
+  return Response{reader.status(), clean_foreign_text(reader.header("server")), std::move(body)};
 }
 
 // Reads what is there. 0: the peer closed.
@@ -133,6 +140,26 @@ Outcome<std::vector<Event>> EventStream::read() {
     if (got == 0 || response_->complete()) return unreachable("credsyncd ended the stream of events");
     CREDSYNC_TRY(response_->feed({bytes.data(), got}));
   }
+}
+
+Exchange::Exchange(Connection connection, std::unique_ptr<ResponseReader> response, Deadline deadline)
+    : connection_(std::move(connection)), response_(std::move(response)), deadline_(deadline) {}
+
+Outcome<std::optional<Response>> Exchange::read() {
+  std::array<char, kReadSize> bytes;
+  while (!response_->complete()) {
+    pollfd ready{fd(), POLLIN, 0};
+    if (::poll(&ready, 1, 0) <= 0) return std::optional<Response>();
+    CREDSYNC_LET(got, read_some(fd(), bytes));
+    if (got == 0) {
+      CREDSYNC_TRY(response_->end());
+      break;
+    }
+    CREDSYNC_TRY(response_->feed({bytes.data(), got}));
+  }
+  wipe(bytes.data(), bytes.size());
+  CREDSYNC_LET(response, response_of(*response_));
+  return std::optional<Response>(std::move(response));
 }
 
 Outcome<Connection> DaemonClient::connect(Deadline deadline) const {
@@ -204,12 +231,16 @@ Outcome<void> DaemonClient::receive(const Connection& connection, ResponseReader
 
 Outcome<Response> DaemonClient::call(const Request& request) const {
   const Deadline deadline = after(request.timeout);
-  CREDSYNC_LET(connection, send(request, deadline, "application/json, application/problem+json"));
+  CREDSYNC_LET(connection, send(request, deadline, kJsonAnswers));
   ResponseReader reader(request.max_body);
   CREDSYNC_TRY(receive(connection, reader, deadline, false));
-  WipedString body(reader.take_body());
-  if (reader.status() < 200 || reader.status() > 299) return failure_of(reader, body.text());
-  return Response{reader.status(), clean_foreign_text(reader.header("server")), std::move(body)};
+  return response_of(reader);
+}
+
+Outcome<Exchange> DaemonClient::begin(const Request& request) const {
+  const Deadline deadline = after(request.timeout);
+  CREDSYNC_LET(connection, send(request, deadline, kJsonAnswers));
+  return Exchange(std::move(connection), std::make_unique<ResponseReader>(request.max_body), deadline);
 }
 
 Outcome<EventStream> DaemonClient::open_events(const std::string& target) const {

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -67,6 +68,22 @@ class EventStream {
   EventReader events_;
 };
 
+// A request that was sent, its answer awaited beside other things. Poll fd() for reading, then call read().
+class Exchange {
+ public:
+  Exchange(Connection connection, std::unique_ptr<ResponseReader> response, Deadline deadline);
+  int fd() const { return connection_.fd(); }
+  // When to give up; nothing here does.
+  Deadline deadline() const { return deadline_; }
+  // Never blocks. Nothing: the answer is not whole yet. A Failure: as call() would give.
+  Outcome<std::optional<Response>> read();
+
+ private:
+  Connection connection_;
+  std::unique_ptr<ResponseReader> response_;
+  Deadline deadline_;
+};
+
 class DaemonClient {
  public:
   explicit DaemonClient(std::string socket) : socket_(std::move(socket)) {}
@@ -77,6 +94,8 @@ class DaemonClient {
 
   // A 2xx answer, or the Failure that its problem document means.
   Outcome<Response> call(const Request& request) const;
+  // Sends and comes back without the answer.
+  Outcome<Exchange> begin(const Request& request) const;
   Outcome<EventStream> open_events(const std::string& target) const;
   // Only connects.
   Outcome<Connection> connect(Deadline deadline) const;

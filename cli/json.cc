@@ -1,5 +1,6 @@
 #include "cli/json.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -66,6 +67,18 @@ std::string clean(const std::string& text) {
 std::string text_of(const Json& object, const char* key) {
   const Json* value = member(object, key);
   return value != nullptr && value->is_string() ? clean(value->get_ref<const std::string&>()) : std::string();
+}
+
+// Something to open in a browser: never cut, and never what a shell, a terminal or a browser could take for something
+// else than a web address.
+std::string address_of(const Json& object, const char* key) {
+  constexpr std::size_t kLongestAddress = 16 * 1024;
+  const Json* value = member(object, key);
+  if (value == nullptr || !value->is_string()) return {};
+  const auto& address = value->get_ref<const std::string&>();
+  const bool web = address.starts_with("https://") || address.starts_with("http://");
+  const bool visible = std::all_of(address.begin(), address.end(), [](char c) { return c > ' ' && c < 127; });
+  return web && visible && address.size() <= kLongestAddress ? address : std::string();
 }
 
 Secret secret_of(const Json& object, const char* key) {
@@ -209,6 +222,44 @@ AuditRecord read_audit(const Json& json) {
           number_of(json, "pid"),   text_of(json, "rule"),         text_of(json, "detail")};
 }
 
+LoginError read_login_error(const Json& json) {
+  const std::string type = text_of(json, "type");
+  return {type.starts_with(ipc::kProblemPrefix) ? type.substr(ipc::kProblemPrefix.size()) : "", text_of(json, "class"),
+          text_of(json, "detail"), text_of(json, "next_step")};
+}
+
+LoginView read_login(const Json& json) {
+  LoginView view;
+  view.id = text_of(json, "id");
+  view.account = text_of(json, "account");
+  view.provider = text_of(json, "provider");
+  view.provider_title = text_of(json, "provider_title");
+  view.client_id = text_of(json, "client_id");
+  view.grant = text_of(json, "grant");
+  view.method = text_of(json, "method");
+  view.phase = text_of(json, "phase");
+  view.scopes = texts_of(json, "scopes");
+  view.url = address_of(json, "url");
+  view.redirect_uri = text_of(json, "redirect_uri");
+  view.listening = flag_of(json, "listening", false);
+  view.user_code = text_of(json, "user_code");
+  view.verification_uri = address_of(json, "verification_uri");
+  view.verification_uri_complete = address_of(json, "verification_uri_complete");
+  view.expires_in = number_of(json, "expires_in").value_or(0);
+  view.generation = number_of(json, "generation").value_or(0);
+  view.granted = texts_of(json, "granted");
+  view.missing = texts_of(json, "missing");
+  view.identity = text_of(json, "identity");
+  if (const Json* error = member(json, "error")) view.error = read_login_error(*error);
+  return view;
+}
+
+// 128 random bits in hexadecimal: the id becomes part of a path.
+bool is_login_id(std::string_view id) {
+  constexpr std::size_t kLongestId = 64;
+  return !id.empty() && id.size() <= kLongestId && id.find_first_not_of("0123456789abcdefABCDEF") == id.npos;
+}
+
 Outcome<std::string> layout(std::string_view text, int indent) {
   CREDSYNC_LET(json, parse_any(text));
   return json.dump(indent, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
@@ -278,6 +329,13 @@ Outcome<std::vector<DoctorCheck>> parse_doctor(std::string_view text) {
 
 Outcome<std::vector<AuditRecord>> parse_audit(std::string_view text) {
   return required_list(text, "records", read_audit);
+}
+
+Outcome<LoginView> parse_login(std::string_view text) {
+  CREDSYNC_LET(json, parse_object(text));
+  LoginView view = read_login(json);
+  if (!is_login_id(view.id) || view.phase.empty()) return not_understood("no sign-in session in it");
+  return view;
 }
 
 Outcome<SignedOut> parse_signed_out(std::string_view text) {

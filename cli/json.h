@@ -21,6 +21,7 @@ Outcome<ProviderDetails> parse_provider(std::string_view text);
 Outcome<ReloadReport> parse_reload(std::string_view text);
 Outcome<std::vector<DoctorCheck>> parse_doctor(std::string_view text);
 Outcome<std::vector<AuditRecord>> parse_audit(std::string_view text);
+Outcome<LoginView> parse_login(std::string_view text);
 Outcome<SignedOut> parse_signed_out(std::string_view text);
 Outcome<Rejected> parse_rejected(std::string_view text);
 Outcome<Change> parse_change(std::string_view text);

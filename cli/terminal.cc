@@ -58,21 +58,30 @@ int write_all(int fd, std::string_view text) {
   return 0;
 }
 
-}  // namespace
-
-View look_at_stdout() {
+View look_at(int fd) {
   constexpr std::size_t kUsualColumns = 80;
   constexpr std::size_t kUsualRows = 24;
   View view;
   view.utf8 = locale_is_utf8();
-  view.terminal = ::isatty(STDOUT_FILENO) == 1;
+  view.terminal = ::isatty(fd) == 1;
   if (!view.terminal) return view;
   winsize size{};
-  const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0;
+  const bool known = ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col != 0;
   view.columns = known ? size.ws_col : number(variable("COLUMNS"), kUsualColumns);
   view.rows = known && size.ws_row != 0 ? size.ws_row : number(variable("LINES"), kUsualRows);
-  view.colour = variable("NO_COLOR").empty() && variable("TERM") != "dumb" && !variable("TERM").empty();
+  view.moves = variable("TERM") != "dumb" && !variable("TERM").empty();
+  view.colour = view.moves && variable("NO_COLOR").empty();
   return view;
+}
+
+}  // namespace
+
+View look_at_stdout() {
+  return look_at(STDOUT_FILENO);
+}
+
+View look_at_stderr() {
+  return look_at(STDERR_FILENO);
 }
 
 std::string styled(const View& view, Style style, std::string_view text) {

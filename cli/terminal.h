@@ -14,12 +14,14 @@ struct View {
   std::size_t columns = 0;  // 0: no limit
   std::size_t rows = 0;     // 0: no limit
   bool colour = false;
+  bool moves = false;  // the cursor can be moved: a line can be rewritten
   bool utf8 = false;
 };
 
-// What standard output is now. NO_COLOR and TERM=dumb turn colours off, the locale's character set decides on
-// UTF-8.
+// What standard output (standard error) is now. NO_COLOR and TERM=dumb turn colours off, the locale's character set decides
+// on UTF-8.
 View look_at_stdout();
+View look_at_stderr();
 
 enum class Style { kPlain, kBold, kDim, kGreen, kYellow, kRed };
 // `text` in that style, if the view has colours.

@@ -8,12 +8,15 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build_packages=(
   g++ cmake ninja-build ccache pkg-config
   libpoco-dev libsystemd-dev libspdlog-dev libtomlplusplus-dev libsqlite3-dev libsodium-dev libssl-dev
-  libexpected-dev libcli11-dev nlohmann-json3-dev libboost-dev libgtest-dev libgmock-dev
+  libexpected-dev libqrencode-dev libcli11-dev nlohmann-json3-dev libboost-dev libgtest-dev libgmock-dev
 )
 # What the practice provider (script/server) needs besides.
 server_packages=(python3 python3-cryptography curl ca-certificates)
 # What the tests need besides.
-test_packages=(libbenchmark-dev python3-yaml openssl sqlite3 mandoc git util-linux passwd procps nodejs npm chromium chromium-driver libnss3-tools)
+test_packages=(
+  libbenchmark-dev python3-yaml openssl sqlite3 mandoc git util-linux passwd procps tmux python3-zbar nodejs npm
+  chromium chromium-driver libnss3-tools
+)
 
 say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
 

@@ -72,14 +72,6 @@ class LoginFromStdinTest(CliTest):
             self.assertNotIn(SECRET, result.out + result.err, arguments)
         self.assertEqual(self.daemon.requests, [])
 
-    def test_browserless_sign_in_is_the_daemons_to_answer(self):
-        self.daemon.routes[LOGIN] = problem("bad-request", 400, "Interactive sign-in is not there yet; import a token.", "credsync login flat-me --token-stdin")
-        for option in ("--no-browser", "--device"):
-            result = self.credsync("login", "flat-me", option)
-            self.assert_done(result, 1)
-            self.assertEqual(self.sent(), {"method": "auto"})
-            self.assertIn("Try: credsync login flat-me --token-stdin", result.err)
-
     def test_other_grants_ask_the_daemon(self):
         self.daemon.routes[STATUS] = ok(status(grant="authorization_code"))
         self.assert_done(self.credsync("login", "flat-me"))

@@ -40,6 +40,7 @@ OWNED = {
     r"toml\+\+/": "daemon/config",
     r"spdlog/": "base",
     r"nlohmann/": "cli",
+    r"qrencode\.h": "cli",
     r"CLI/": "cli",
 }
 
