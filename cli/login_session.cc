@@ -95,7 +95,7 @@ class Session {
   void take_typed();
   void send_typed();
   void draw();
-  void say(const std::string& words);
+  void say(const std::string& sentence);
   Outcome<ExitCode> cancel();
   Outcome<ExitCode> end();
   Outcome<ExitCode> show_status(const std::string& ending);
@@ -230,7 +230,7 @@ Outcome<void> Session::lose(Failure reason) {
   if (reason.exit == ExitCode::kUnreachable) {
     if (!lost_at_) {
       lost_at_ = now;
-      say("credsyncd went away; trying to reach it again.\n");
+      say("credsyncd went away; trying to reach it again.");
     }
     if (now - *lost_at_ < kLongestAway) return {};
     reason.message = "credsyncd went away, which ended the sign-in of " + login_.account + ": " + reason.message;
@@ -273,7 +273,7 @@ void Session::take_signals() {
     if (*number == SIGTSTP) {
       stop_here();
     } else if (*number == SIGCHLD) {
-      if (!browser_.on_child()) say("No browser opened here: open the address above yourself.\n");
+      if (!browser_.on_child()) say("No browser opened here: open the address above yourself.");
     } else {
       view_ = look_at_stderr();
       progress_.forget();
@@ -289,7 +289,7 @@ void Session::take_typed() {
     const TypedAddress::Step step = typed_.feed(bytes[static_cast<std::size_t>(i)]);
     if (step == TypedAddress::Step::kTooLong) {
       typed_.clear();
-      say("That is too long for an address; it was left out.\n");
+      say("That is too long for an address; it was left out.");
     } else if (step == TypedAddress::Step::kEntered) {
       send_typed();
       typed_.clear();
@@ -306,15 +306,15 @@ void Session::send_typed() {
   request.body = answer_body(typed_.text());
   const auto response = context_.client.call(request);
   if (!response) {
-    say(response.error().message + (view_.utf8 ? " – " : " - ") + "still waiting; paste it again.\n");
+    say(response.error().message + " Still waiting: paste the address that the browser ends at.");
   } else if (const auto seen = see(response->body.text()); !seen) {
-    say(seen.error().message + "\n");
+    say(seen.error().message);
   }
 }
 
-void Session::say(const std::string& words) {
+void Session::say(const std::string& sentence) {
   progress_.clear();
-  if (!command_.json) write_err(words);
+  if (!command_.json) write_err(paragraph(sentence, view_));
 }
 
 void Session::draw() {

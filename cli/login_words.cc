@@ -15,14 +15,6 @@ std::string provider_name(const LoginView& login) {
   return login.provider_title.empty() ? login.provider : login.provider_title;
 }
 
-// A sentence that is wrapped at the view's width.
-std::string paragraph(const std::string& words, const View& view) {
-  std::string out;
-  for (const std::string& line : wrap(view.utf8 ? words : to_ascii(words), view.columns))
-    out += line + "\n";
-  return out;
-}
-
 std::string boxed(const std::string& code, const View& view) {
   const std::size_t width = display_width(code) + 4;
   std::string rule;
@@ -116,14 +108,19 @@ ExitCode exit_of(const std::string& problem) {
 
 }  // namespace
 
+std::string paragraph(const std::string& words, const View& view) {
+  std::string out;
+  for (const std::string& line : wrap(view.utf8 ? words : to_ascii(words), view.columns))
+    out += line + "\n";
+  return out;
+}
+
 std::string grant_warning(const std::string& grant) {
   if (grant == "implicit") {
-    return "Note: with the implicit grant the token itself passes through the browser, and cannot be renewed (RFC 9700, "
-           "2.1.2). Where the provider offers authorization_code, use that.";
+    return "Note: implicit sends the token itself through the browser; prefer authorization_code where offered (RFC 9700).";
   }
   if (grant == "password") {
-    return "Note: with the password grant the password itself is given away (RFC 9700, 2.4). Where the provider offers "
-           "another grant, use that.";
+    return "Note: password gives the password itself away; prefer another grant where offered (RFC 9700).";
   }
   return {};
 }

@@ -11,6 +11,9 @@
 
 namespace credsync::cli {
 
+// A sentence as lines that fit the view.
+std::string paragraph(const std::string& words, const View& view);
+
 // What is being asked: provider, client, scopes; and a line of warning where the grant deserves one.
 std::string introduction(const LoginView& login, const View& view);
 
