@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -146,6 +147,20 @@ bool is_account_name(std::string_view name) {
   const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   if (name.empty() || name.size() > kLongest || !alnum(name.front())) return false;
   return std::all_of(name.begin(), name.end(), [&](char c) { return alnum(c) || c == '.' || c == '_' || c == '-'; });
+}
+
+bool is_unit_name(std::string_view name) {
+  constexpr std::size_t kLongest = 255;  // UNIT_NAME_MAX
+  constexpr std::array<std::string_view, 6> kEndings{".service", ".scope", ".socket", ".mount", ".swap", ".slice"};
+  if (name.size() > kLongest) return false;
+  const auto ending = std::find_if(kEndings.begin(), kEndings.end(), [&](auto e) { return name.ends_with(e); });
+  if (ending == kEndings.end()) return false;
+  name.remove_suffix(ending->size());
+  if (name.empty() || name.front() == '@' || name.ends_with('@')) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view(":-_.\\@").find(c) != std::string_view::npos;
+  });
 }
 
 std::string_view nearest_word(std::string_view word, std::span<const std::string_view> known) {

@@ -22,6 +22,10 @@ std::string json_string(std::string_view text);
 // [a-z0-9][a-z0-9._-]{0,63}
 bool is_account_name(std::string_view name);
 
+// The name of one systemd unit, as systemd.unit(5) has them: at most 255 bytes of letters, digits and ":-_.\\@", and the
+// ending of a kind that can hold processes (.service, .scope, .socket, .mount, .swap, .slice). No template.
+bool is_unit_name(std::string_view name);
+
 // The entry of `known` that is nearest to `word` (edit distance at most a third of its length, at least 1), or empty.
 std::string_view nearest_word(std::string_view word, std::span<const std::string_view> known);
 

@@ -4,6 +4,9 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
+
+#include "ipc/process.h"
 
 namespace credsync::ipc {
 namespace {
@@ -41,6 +44,21 @@ Result<Caller> peer_of(int socket) {
   caller.gid = credentials.gid;
   caller.pid = credentials.pid;
   caller.groups = std::move(*groups);
+  caller.process = PinnedProcess::of_peer(socket, credentials.pid, credentials.uid);
+  return caller;
+}
+
+Result<Caller> caller_of(pid_t pid) {
+  auto process = PinnedProcess::open(pid, std::nullopt);
+  if (!process) return std::move(process).error();
+  auto credentials = (*process)->credentials();
+  if (!credentials) return std::move(credentials).error();
+  Caller caller;
+  caller.uid = credentials->effective;
+  caller.gid = credentials->gid;
+  caller.groups = std::move(credentials->groups);
+  caller.pid = pid;
+  caller.process = std::move(*process);
   return caller;
 }
 

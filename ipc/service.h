@@ -19,16 +19,20 @@
 
 namespace credsync::ipc {
 
+class Process;  // ipc/process.h
+
 // Who asks, as the kernel or the bus broker says. The pid is for the audit only. What could not be established is empty
-// and matches no rule.
+// and matches no rule. Whoever decides asks `process` for unit and exe, at each decision and only if a rule names one;
+// where there is none, what stands in `unit` and `exe` counts.
 struct Caller {
   uid_t uid = 0;
   gid_t gid = 0;
   std::vector<gid_t> groups;
   pid_t pid = 0;
-  std::string unit;      // the system unit of the pinned process: score-sync.service
-  std::string exe;       // its executable now; only ever narrows
-  bool manages = false;  // polkit allows this caller org.credsync.manage, for this one call
+  std::string unit;                        // the system unit of the pinned process: score-sync.service
+  std::string exe;                         // its executable now; only ever narrows
+  bool manages = false;                    // polkit allows this caller org.credsync.manage, for this one call
+  std::shared_ptr<const Process> process;  // held while anybody decides on it; may be null
 };
 
 enum class ProblemKind {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/secret.h"
+#include "ipc/process.h"
 
 namespace credsync::ipc::http {
 namespace {
@@ -52,6 +53,7 @@ void Connection::shut() {
   if (reader_) hub_.give_back(std::move(reader_));
   input_.release();
   unsent_.release();
+  if (caller_.process) caller_.process->socket_closed();
   socket_.reset();
 }
 

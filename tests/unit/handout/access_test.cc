@@ -13,7 +13,12 @@ constexpr Actions kAll = 31;
 const Owner kSystem{990, false};
 
 ipc::Caller caller(uid_t uid, gid_t gid, std::vector<gid_t> groups = {}, pid_t pid = 100) {
-  return {uid, gid, std::move(groups), pid};
+  ipc::Caller c;
+  c.uid = uid;
+  c.gid = gid;
+  c.groups = std::move(groups);
+  c.pid = pid;
+  return c;
 }
 
 config::AllowRule rule(std::optional<uid_t> user, std::optional<gid_t> group, Actions actions = kGet) {
