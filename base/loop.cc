@@ -159,6 +159,67 @@ Result<std::unique_ptr<Loop::Watch>> Loop::watch(int descriptor, std::uint32_t e
   return std::unique_ptr<Watch>(new Watch(std::move(state)));
 }
 
+struct Loop::Guest::State {
+  std::function<Wish()> wish;
+  std::function<void()> on_turn;
+  sd_event* event = nullptr;
+  sd_event_source* io = nullptr;
+  sd_event_source* time = nullptr;
+  std::uint32_t events = 0;
+  std::uint64_t armed = kNoTimeOut;
+
+  static int prepare(sd_event_source*, void* self_) {
+    auto* self = static_cast<State*>(self_);
+    const Wish now = self->wish();
+    if (now.events != self->events) {
+      self->events = now.events;
+      ::sd_event_source_set_io_events(self->io, now.events);
+    }
+    if (now.until != self->armed) self->arm(now.until);
+    return 0;
+  }
+  static int ready(sd_event_source*, int, std::uint32_t, void* self) {
+    static_cast<State*>(self)->on_turn();
+    return 0;
+  }
+  static int fire(sd_event_source*, std::uint64_t, void* self) {
+    static_cast<State*>(self)->armed = kNoTimeOut;  // one-shot: the same wish must arm it again
+    static_cast<State*>(self)->on_turn();
+    return 0;
+  }
+
+  void arm(std::uint64_t until) {
+    armed = until;
+    if (until == kNoTimeOut) {
+      ::sd_event_source_set_enabled(time, SD_EVENT_OFF);
+    } else if (time == nullptr) {
+      const int r = ::sd_event_add_time(event, &time, CLOCK_MONOTONIC, until, kTimerAccuracyUsec, &State::fire, this);
+      CHECK(r >= 0);
+    } else {
+      ::sd_event_source_set_time(time, until);
+      ::sd_event_source_set_enabled(time, SD_EVENT_ONESHOT);
+    }
+  }
+};
+
+Loop::Guest::Guest(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Loop::Guest::~Guest() {
+  ::sd_event_source_disable_unref(state_->io);
+  ::sd_event_source_disable_unref(state_->time);
+}
+
+Result<std::unique_ptr<Loop::Guest>> Loop::host(int descriptor, std::function<Wish()> wish,
+                                                std::function<void()> on_turn) {
+  auto state = std::make_unique<Guest::State>();
+  state->wish = std::move(wish);
+  state->on_turn = std::move(on_turn);
+  state->event = event_;
+  int r = ::sd_event_add_io(event_, &state->io, descriptor, 0, &Guest::State::ready, state.get());
+  if (r >= 0) r = ::sd_event_source_set_prepare(state->io, &Guest::State::prepare);
+  if (r < 0) return ::sd_event_source_disable_unref(state->io), from_errno("watch a descriptor", -r);
+  return std::unique_ptr<Guest>(new Guest(std::move(state)));
+}
+
 Result<void> Loop::on_signal(int signal, std::function<void()> on_caught) {
   sigset_t set;
   ::sigemptyset(&set);

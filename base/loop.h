@@ -58,6 +58,27 @@ class Loop final : public Executor {
   Result<std::unique_ptr<Watch>> watch(int descriptor, std::uint32_t events,
                                        std::function<void(std::uint32_t)> on_ready);
 
+  // A library that waits on one descriptor and on the clock, and wants other events at each turn (a connection to the bus).
+  // Before every wait the loop asks it for its wish; it has its turn when an event or the time is there. Destroying it
+  // ends both; not to be done in one of its own callbacks.
+  static constexpr std::uint64_t kNoTimeOut = UINT64_MAX;
+  struct Wish {
+    std::uint32_t events = 0;  // epoll(7)
+    // CLOCK_MONOTONIC in microseconds, as sd_bus_get_timeout(3) has it: 0 is at once, kNoTimeOut never.
+    std::uint64_t until = kNoTimeOut;
+  };
+  class Guest {
+   public:
+    ~Guest();
+
+   private:
+    friend class Loop;
+    struct State;
+    explicit Guest(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+  };
+  Result<std::unique_ptr<Guest>> host(int descriptor, std::function<Wish()> wish, std::function<void()> on_turn);
+
   // Blocks the signal in this thread (and in threads started later) and calls back on the loop instead.
   Result<void> on_signal(int signal, std::function<void()> on_caught);
   // Calls back when somebody sets the wall clock (TFD_TIMER_CANCEL_ON_SET).

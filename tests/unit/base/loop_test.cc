@@ -99,5 +99,54 @@ TEST(WorkerPool, NeverUsesMoreThreadsThanItsBound) {
   EXPECT_LE(most, 4);
 }
 
+TEST_F(LoopTest, AsksAGuestBeforeEachWaitWhatItWaitsFor) {
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  ASSERT_EQ(::write(pipe[1], "x", 1), 1);
+  bool wants = false;
+  int turns = 0;
+  auto guest = loop->host(
+      pipe[0], [&] { return Loop::Wish{wants ? std::uint32_t{EPOLLIN} : 0U}; },
+      [&] {
+        ++turns;
+        loop->quit(1);
+      });
+  ASSERT_TRUE(guest.has_value());
+  // What can be read is not looked at until the guest wishes it.
+  auto timer = loop->timer([&] {
+    EXPECT_EQ(turns, 0);
+    wants = true;
+  });
+  timer->set(clock.boot() + 20ms);
+  EXPECT_EQ(loop->run(), 1);
+  EXPECT_EQ(turns, 1);
+  guest->reset();
+  ::close(pipe[0]);
+  ::close(pipe[1]);
+}
+
+TEST_F(LoopTest, GivesAGuestItsTurnWhenItsTimeIsThereEachTimeItAsks) {
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  int turns = 0;
+  std::uint64_t until = 0;  // at once
+  auto guest = loop->host(
+      pipe[0],
+      [&] {
+        return Loop::Wish{0, until};
+      },
+      [&] {
+        if (++turns == 3) until = Loop::kNoTimeOut;
+      });
+  ASSERT_TRUE(guest.has_value());
+  auto end = loop->timer([&] { loop->quit(0); });
+  end->set(clock.boot() + 50ms);
+  loop->run();
+  EXPECT_EQ(turns, 3);
+  guest->reset();
+  ::close(pipe[0]);
+  ::close(pipe[1]);
+}
+
 }  // namespace
 }  // namespace credsync
