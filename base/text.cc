@@ -142,6 +142,35 @@ std::string json_string(std::string_view text) {
   return out;
 }
 
+bool is_utf8_text(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte != 0 && byte < 0x80) {
+      ++i;
+      continue;
+    }
+    const std::uint32_t c = next_character(text, i);
+    if (c == kBroken || c == 0) return false;
+  }
+  return true;
+}
+
+std::string to_utf8_text(std::string_view text) {
+  constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t start = i;
+    const std::uint32_t c = next_character(text, i);
+    if (c == kBroken) {
+      out.append(kReplacement);
+    } else if (c != 0) {
+      out.append(text, start, i - start);
+    }
+  }
+  return out;
+}
+
 bool is_account_name(std::string_view name) {
   constexpr std::size_t kLongest = 64;
   const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };

@@ -19,6 +19,10 @@ std::string clean_foreign_text(std::string_view text, std::span<const std::strin
 void append_json_string(std::string& out, std::string_view text);
 std::string json_string(std::string_view text);
 
+// Whether `text` is UTF-8 (RFC 3629) without NUL, and such a text made of any: broken UTF-8 becomes U+FFFD, NUL goes.
+bool is_utf8_text(std::string_view text);
+std::string to_utf8_text(std::string_view text);
+
 // [a-z0-9][a-z0-9._-]{0,63}
 bool is_account_name(std::string_view name);
 

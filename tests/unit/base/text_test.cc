@@ -39,6 +39,26 @@ TEST(ForeignText, StripsTheRequestsSecrets) {
             "[redacted]");
 }
 
+TEST(Utf8Text, IsToldFromWhatIsNoneAndMadeOfIt) {
+  for (const std::string_view good : {"", "plain", "d\xc3\xa9j\xc3\xa0", "\xf0\x9f\x94\x91"}) {
+    EXPECT_TRUE(is_utf8_text(good)) << good;
+    EXPECT_EQ(to_utf8_text(good), good);
+  }
+  using namespace std::string_view_literals;
+  const std::pair<std::string_view, std::string_view> bad[] = {
+      {"a\0b"sv, "ab"},
+      {"a\xff"sv, "a\xef\xbf\xbd"},
+      {"\xc3"sv, "\xef\xbf\xbd"},                                        // cut
+      {"\xed\xa0\x80"sv, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"sv},  // a surrogate
+      {"\xc0\x80"sv, "\xef\xbf\xbd\xef\xbf\xbd"},                       // overlong NUL
+  };
+  for (const auto& [text, made] : bad) {
+    EXPECT_FALSE(is_utf8_text(text));
+    EXPECT_EQ(to_utf8_text(text), made);
+    EXPECT_TRUE(is_utf8_text(to_utf8_text(text)));
+  }
+}
+
 TEST(JsonString, EscapesWhatMustBeAndKeepsTheRest) {
   EXPECT_EQ(json_string("a\"b\\c\n\x01\xc3\xa4\xff"), "\"a\\\"b\\\\c\\u000a\\u0001\xc3\xa4\xef\xbf\xbd\"");
 }
