@@ -9,13 +9,14 @@ build_packages=(
   g++ cmake ninja-build ccache pkg-config
   libpoco-dev libsystemd-dev libspdlog-dev libtomlplusplus-dev libsqlite3-dev libsodium-dev libssl-dev
   libexpected-dev libqrencode-dev libcli11-dev nlohmann-json3-dev libboost-dev libgtest-dev libgmock-dev
+  libsdbus-c++-dev
 )
 # What the practice provider (script/server) needs besides.
 server_packages=(python3 python3-cryptography curl ca-certificates)
 # What the tests need besides.
 test_packages=(
   libbenchmark-dev python3-yaml openssl sqlite3 mandoc git util-linux passwd procps tmux python3-zbar nodejs npm
-  chromium chromium-driver libnss3-tools
+  chromium chromium-driver libnss3-tools dbus libglib2.0-bin python3-dbus python3-gi
 )
 
 say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }

@@ -1,0 +1,151 @@
+// The methods: what they take, what they ask the service for, and what they give.
+#include <algorithm>
+
+#include "base/text.h"
+#include "ipc/dbus/link.h"
+#include "ipc/dbus/options.h"
+#include "ipc/dbus/problems.h"
+#include "ipc/dbus/render.h"
+
+namespace credsync::ipc::dbus {
+
+// `changes`: the call does something, so it is refused before it begins, or not at all.
+template <typename T, typename Start, typename Write>
+void Link::ask(Request& request, bool changes, Start start, Write write) {
+  if (changes && !may_wait(request)) return refuse_as_busy(request, "too many requests of this user are waiting");
+  auto pending = start(Reply<T>([this, &request, write](Answer<T> reply) {
+    if (const Problem* problem = std::get_if<Problem>(&reply)) return refuse(request, *problem);
+    answer(request, [&](Writer& writer) { write(writer, std::get<T>(reply)); });
+  }));
+  if (pending == nullptr) return;  // answered already, and gone
+  if (!changes && !may_wait(request)) {
+    pending.reset();
+    return refuse_as_busy(request, "too many requests of this user are waiting");
+  }
+  request.pending = std::move(pending);
+  begin_waiting(request);
+}
+
+namespace {
+
+constexpr auto kNothing = [](Writer&, const auto&) {};
+
+}  // namespace
+
+// The account's name; when it cannot be one, the request is refused exactly as a missing account is.
+std::optional<std::string> Link::read_account(Request& request) {
+  auto account = request.call.arguments().text();
+  if (account && is_account_name(*account)) return account;
+  refuse(request, no_such_account());
+  return std::nullopt;
+}
+
+void Link::get_access_token(Request& request) {
+  Reader arguments = request.call.arguments();
+  const auto account = arguments.text();
+  std::vector<Option> options;
+  if (!account || !arguments.options(options)) return refuse_arguments(request, "the options cannot be read");
+  const auto read = read_token_options(options);
+  if (!read) return refuse_arguments(request, read.error().message());
+  // Last, so that a name that cannot be one is refused exactly where a missing account is.
+  if (!is_account_name(*account)) return refuse(request, no_such_account());
+  const TokenQuery query{*account, read->min_valid, std::min(read->wait, time_left(request))};
+  ask<TokenView>(
+      request, false, [&](auto reply) { return around_.service.token(request.caller, query, std::move(reply)); },
+      write_token);
+}
+
+void Link::list_accounts(Request& request) {
+  const std::vector<AccountStatus> accounts = around_.service.list(request.caller);
+  answer(request, [&](Writer& writer) { write_list(writer, accounts); });
+}
+
+void Link::get_account(Request& request) {
+  const auto account = read_account(request);
+  if (!account) return;
+  const auto status = around_.service.status(request.caller, *account);
+  if (const Problem* problem = std::get_if<Problem>(&status)) return refuse(request, *problem);
+  answer(request, [&](Writer& writer) { write_status(writer, std::get<AccountStatus>(status)); });
+}
+
+void Link::refresh(Request& request) {
+  const auto account = read_account(request);
+  if (!account) return;
+  ask<AccountStatus>(
+      request, true, [&](auto reply) { return around_.service.refresh(request.caller, *account, std::move(reply)); },
+      kNothing);
+}
+
+void Link::reject(Request& request) {
+  Reader arguments = request.call.arguments();
+  const auto account = arguments.text();
+  Rejected rejected;
+  rejected.generation = arguments.u64();
+  if (!account || !rejected.generation) return refuse_arguments(request, "the generation cannot be read");
+  if (!is_account_name(*account)) return refuse(request, no_such_account());
+  ask<RejectAnswer>(
+      request, true,
+      [&](auto reply) {
+        return around_.service.reject(request.caller, *account, std::move(rejected), std::move(reply));
+      },
+      kNothing);
+}
+
+void Link::sign_out(Request& request) {
+  const auto account = read_account(request);
+  if (!account) return;
+  ask<SignOutAnswer>(
+      request, true, [&](auto reply) { return around_.service.sign_out(request.caller, *account, std::move(reply)); },
+      kNothing);
+}
+
+void Link::who_am_i(Request& request) {
+  const WhoAmI who = around_.service.who_am_i(request.caller);
+  answer(request, [&](Writer& writer) { write_who_am_i(writer, who); });
+}
+
+void Link::reload(Request& request) {
+  const auto done = around_.service.reload(request.caller);
+  if (const Problem* problem = std::get_if<Problem>(&done)) return refuse(request, *problem);
+  answer_nothing(request);
+}
+
+// One subscription a name; a second one changes nothing.
+void Link::subscribe(Request& request) {
+  Sender& sender = *request.sender;
+  if (sender.subscription) return answer_nothing(request);
+  if (sender.use->subscriptions >= around_.limits.max_subscriptions_per_user)
+    return refuse_as_busy(request, "too many subscriptions of this user");
+  subscribing_ = true;
+  auto made = around_.service.subscribe(request.caller, {}, [this, name = sender.name](const Event& event) {
+    if (!subscribing_) send_event(name, event);
+  });
+  subscribing_ = false;
+  if (const Problem* problem = std::get_if<Problem>(&made)) return refuse(request, *problem);
+  sender.subscription = std::move(std::get<0>(made));
+  ++sender.use->subscriptions;
+  answer_nothing(request);
+}
+
+void Link::unsubscribe(Request& request) {
+  Sender& sender = *request.sender;
+  if (sender.subscription) --sender.use->subscriptions;
+  sender.subscription.reset();
+  answer_nothing(request);
+}
+
+void Link::send_event(const std::string& destination, const Event& event) {
+  if (event.kind == Event::Kind::kState) {
+    return bus_->signal(destination, kStateChanged.name, [&](Writer& writer) {
+      writer.text(event.account);
+      writer.text(event.state);
+    });
+  }
+  bus_->signal(destination, kTokenChanged.name, [&](Writer& writer) {
+    writer.text(event.account);
+    writer.u64(event.generation);
+    writer.u64(to_usec(event.expires_at));
+  });
+}
+
+}  // namespace credsync::ipc::dbus

@@ -1,0 +1,18 @@
+// Answers of the service as D-Bus values, with the names of docs/http-api.yaml. Moments are microseconds since 1970,
+// durations seconds; what is unknown or null there is left out here. Pure.
+#pragma once
+
+#include "ipc/dbus/message.h"
+#include "ipc/service.h"
+
+namespace credsync::ipc::dbus {
+
+// Microseconds since 1970; 0 when it is not known.
+std::uint64_t to_usec(const std::optional<WallTime>& moment);
+
+void write_token(Writer& writer, const TokenView& view);                      // (s, t, a{sv})
+void write_status(Writer& writer, const AccountStatus& status);               // a{sv}
+void write_list(Writer& writer, const std::vector<AccountStatus>& accounts);  // aa{sv}
+void write_who_am_i(Writer& writer, const WhoAmI& who);                       // a{sv}
+
+}  // namespace credsync::ipc::dbus
