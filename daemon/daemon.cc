@@ -21,6 +21,7 @@
 #include "daemon/retire/parking.h"
 #include "daemon/retire/retirer.h"
 #include "daemon/store/sqlite_store.h"
+#include "ipc/dbus/server.h"
 #include "ipc/http/server.h"
 
 namespace credsync {
@@ -42,6 +43,13 @@ ipc::http::Limits limits_of(const config::Callers& callers) {
   ipc::http::Limits limits = ipc::http::Limits::per_user(callers.max_connections_per_user);
   limits.max_waiting_per_user = callers.max_waiting_per_user;
   limits.max_streams_per_user = callers.max_subscriptions_per_user;
+  return limits;
+}
+
+ipc::dbus::Limits bus_limits_of(const config::Callers& callers) {
+  ipc::dbus::Limits limits;
+  limits.max_waiting_per_user = callers.max_waiting_per_user;
+  limits.max_subscriptions_per_user = callers.max_subscriptions_per_user;
   return limits;
 }
 
@@ -81,14 +89,17 @@ struct Daemon::Parts {
   std::unique_ptr<handout::Desk> desk;
   std::unique_ptr<handout::Service> service;
   std::unique_ptr<ipc::http::Server> server;
+  std::unique_ptr<ipc::dbus::Server> bus;  // null: listen.dbus is off
   std::unique_ptr<Agenda::Entry> stop_check;
   BootTime stop_deadline;
   bool stopping = false;
   bool front_door_closed = false;
+  bool bus_closed = true;
 
   Result<void> make_loop();
   void assemble();
   Result<void> open_front_door();
+  void go_on_the_bus();
   Result<void> catch_signals();
   handout::Administration administration();
   ipc::Answer<ipc::ReloadAnswer> reload();
@@ -102,7 +113,8 @@ Daemon::Daemon(config::Paths paths) : parts_(std::make_unique<Parts>(std::move(p
 
 Daemon::~Daemon() {
   if (!parts_) return;
-  // The front door goes before the service, the workers before what their results are posted to.
+  // The front doors go before the service, the workers before what their results are posted to.
+  parts_->bus.reset();
   parts_->server.reset();
   parts_->workers.reset();
   parts_->store.reset();
@@ -131,6 +143,7 @@ std::unique_ptr<StartFailure> Daemon::start() {
   p.assemble();
   p.reconciler->begin(std::move(*snapshot), p.config);
   if (auto open = p.open_front_door(); !open) return failure(open.error(), "socket " + p.config.listen.http);
+  p.go_on_the_bus();
   ::malloc_trim(0);  // reading configuration and database leaves several times their size in free pieces
   p.say_ready();
   return nullptr;
@@ -197,6 +210,14 @@ Result<void> Daemon::Parts::open_front_door() {
   return server->listen(config.listen.http, paths.user_instance ? 0600 : 0666);
 }
 
+// A bus that is not there keeps nobody from the socket: it is tried again for as long as we run.
+void Daemon::Parts::go_on_the_bus() {
+  if (config.listen.dbus == "off") return;
+  const auto kind = config.listen.dbus == "system" ? ipc::dbus::BusKind::kSystem : ipc::dbus::BusKind::kSession;
+  bus = std::make_unique<ipc::dbus::Server>(*loop, clock, *service, kind, bus_limits_of(config.callers));
+  bus->start();
+}
+
 Result<void> Daemon::Parts::catch_signals() {
   for (const int signal : {SIGTERM, SIGINT}) {
     CREDSYNC_TRY(loop->on_signal(signal, [this] { begin_stop(); }));
@@ -234,9 +255,12 @@ ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::reload() {
     answer.warnings.push_back(config::to_string(p));
   if (loaded.config.listen.http != config.listen.http)
     answer.warnings.push_back("listen.http changes with the next start");
+  if (loaded.config.listen.dbus != config.listen.dbus)
+    answer.warnings.push_back("listen.dbus changes with the next start");
   const config::Config before = std::move(config);
   config = std::move(loaded.config);
   server->set_limits(limits_of(config.callers));
+  if (bus) bus->set_limits(bus_limits_of(config.callers));
   reconciler->change(before, config);
   ::malloc_trim(0);
   log::notice("reloaded", {{"CHANGED", std::to_string(answer.changed.size())},
@@ -267,6 +291,10 @@ void Daemon::Parts::begin_stop() {
   transport->stop_new();
   desk->stop();
   server->stop(kFrontDoorPatience, [this] { front_door_closed = true; });
+  if (bus) {
+    bus_closed = false;
+    bus->stop(kFrontDoorPatience, [this] { bus_closed = true; });
+  }
   stop_deadline = clock.boot() + kStopPatience;
   stop_check = std::make_unique<Agenda::Entry>(*agenda, [this] { check_stopped(); });
   check_stopped();
@@ -274,7 +302,7 @@ void Daemon::Parts::begin_stop() {
 
 void Daemon::Parts::check_stopped() {
   constexpr Duration kLookAgain = 20ms;
-  const bool idle = front_door_closed && exchanger->under_way() == 0 && refresher->under_way() == 0 &&
+  const bool idle = front_door_closed && bus_closed && exchanger->under_way() == 0 && refresher->under_way() == 0 &&
                     sign_in->under_way() == 0 && retirer->under_way() == 0;
   if (!idle && clock.boot() < stop_deadline) return stop_check->set(clock.boot() + kLookAgain);
   store->drain();
