@@ -40,6 +40,7 @@ class ProfileChecks {
     parameters();
     grants();
     client();
+    sign_in();
     paths();
     revocation();
     matches();
@@ -78,6 +79,7 @@ class ProfileChecks {
   void grants();
   void need(const std::string& endpoint_name, const provider::Endpoint& endpoint, Grant grant);
   void client();
+  void sign_in();
   void dotted(const std::string& path, const std::string& value);
   void paths();
   void revocation();
@@ -218,6 +220,40 @@ void ProfileChecks::client() {
   }
 }
 
+// What guards a sign-in is switched off by its own key, never by a parameter that goes missing or is set to a constant.
+void ProfileChecks::sign_in() {
+  const provider::Authorize& authorize = profile_.authorize;
+  const bool pkce = authorize.pkce != provider::Pkce::kOff;
+  const std::pair<std::string_view, bool> guards[] = {{"state", authorize.state != provider::StateUse::kOff},
+                                                      {"nonce", authorize.nonce},
+                                                      {"code_challenge", pkce},
+                                                      {"code_challenge_method", pkce}};
+  for (const auto kind : {provider::RequestKind::kAuthorize, provider::RequestKind::kPush}) {
+    const auto found = profile_.parameters.find(kind);
+    if (found == profile_.parameters.end()) continue;
+    const std::string path = "parameters." + std::string(provider::to_name(kind));
+    for (const auto& [name, used] : guards) {
+      const provider::Strings& omit = found->second.omit;
+      const bool omitted = std::find(omit.begin(), omit.end(), name) != omit.end();
+      const bool set = found->second.set.contains(std::string(name));
+      if (!used || (!omitted && !set)) continue;
+      wrong(path + (omitted ? ".omit" : ".set"), std::string(name) +
+                                                     " guards the sign-in; authorize.state, nonce and "
+                                                     "pkce say what is used");
+    }
+  }
+  if (authorize.iss_required && profile_.issuer.empty())
+    wrong("authorize.iss_required", "needs an issuer to compare with");
+  if (authorize.push_required && profile_.endpoints.push.url.empty() && profile_.issuer.empty())
+    wrong("authorize.push_required", "needs endpoints.push (or an issuer to discover it from)");
+  static constexpr std::string_view kAlgorithms[] = {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
+                                                     "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"};
+  for (const std::string& name : profile_.answer.id_token_algorithms) {
+    if (std::find(std::begin(kAlgorithms), std::end(kAlgorithms), name) != std::end(kAlgorithms)) continue;
+    wrong("answer.id_token_algorithms", "must be RS, PS, ES or HS with 256, 384 or 512, or EdDSA");
+  }
+}
+
 // "data.0.token": names and indexes with single dots between them.
 void ProfileChecks::dotted(const std::string& path, const std::string& value) {
   const bool edge = value.empty() || value.front() == '.' || value.back() == '.';
@@ -286,7 +322,7 @@ std::vector<NamedEndpoint> endpoints_of(const provider::Profile& profile) {
   const provider::Endpoints& at = profile.endpoints;
   return {{"authorize", &at.authorize}, {"token", &at.token},   {"refresh", &at.refresh},
           {"revoke", &at.revoke},       {"device", &at.device}, {"introspect", &at.introspect},
-          {"userinfo", &at.userinfo},   {"push", &at.push}};
+          {"userinfo", &at.userinfo},   {"push", &at.push},     {"jwks", &at.jwks}};
 }
 
 void check_profile(const provider::Profile& profile, const Node& tree, Problems& problems) {

@@ -38,6 +38,7 @@ void visit(Visitor& v, provider::Endpoints& endpoints) {
   v.table("introspect", endpoints.introspect);
   v.table("userinfo", endpoints.userinfo);
   v.table("push", endpoints.push);
+  v.table("jwks", endpoints.jwks);
 }
 
 template <typename Visitor>
@@ -67,6 +68,8 @@ void visit(Visitor& v, provider::Authorize& authorize) {
   v.strings("keep", authorize.keep);
   v.choice("redirect_port", authorize.redirect_port);
   v.text("redirect_path", authorize.redirect_path);
+  v.boolean("iss_required", authorize.iss_required);
+  v.boolean("push_required", authorize.push_required);
 }
 
 template <typename Visitor>
@@ -88,6 +91,7 @@ void visit(Visitor& v, provider::Answer& answer) {
   v.boolean("jwt_expiry", answer.jwt_expiry);
   v.boolean("introspect_expiry", answer.introspect_expiry);
   v.text("scope_separator", answer.scope_separator);
+  v.strings("id_token_algorithms", answer.id_token_algorithms);
 }
 
 template <typename Visitor>

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "daemon/oauth/answer_body.h"
+#include "daemon/provider/names.h"
 #include "daemon/provider/url.h"
 
 namespace credsync::oauth {
@@ -11,13 +12,7 @@ namespace {
 
 using provider::ClientAuth;
 using provider::Grant;
-
-// Did the profile's file say anything about this key or what is below it?
-bool is_said(const provider::Profile& profile, std::string_view key) {
-  return std::any_of(profile.facts.begin(), profile.facts.end(), [&](const provider::Fact& fact) {
-    return fact.key.starts_with(key) && (fact.key.size() == key.size() || fact.key[key.size()] == '.');
-  });
-}
+using provider::is_said;
 
 Result<void> take_endpoint(const JsonValue& document, std::string_view name, bool allow_http_loopback,
                            provider::Endpoint& endpoint) {
@@ -75,10 +70,39 @@ Result<void> take_endpoints(const JsonValue& document, bool allow_http_loopback,
       {"device_authorization_endpoint", &endpoints.device},
       {"introspection_endpoint", &endpoints.introspect},
       {"userinfo_endpoint", &endpoints.userinfo},
-      {"pushed_authorization_request_endpoint", &endpoints.push}};
+      {"pushed_authorization_request_endpoint", &endpoints.push},
+      {"jwks_uri", &endpoints.jwks}};
   for (const auto& [name, endpoint] : names)
     CREDSYNC_TRY(take_endpoint(document, name, allow_http_loopback, *endpoint));
   return {};
+}
+
+bool says_true(const JsonValue& document, std::string_view name) {
+  const JsonValue* value = document.member(name);
+  return value != nullptr && value->kind() == JsonValue::Kind::kBool && value->as_bool() == true;
+}
+
+// The texts of a list; none if it is no list or too long to be meant.
+provider::Strings texts_in(const JsonValue& document, std::string_view name) {
+  constexpr std::size_t kMost = 64;
+  const JsonValue* list = document.member(name);
+  if (list == nullptr || list->items().size() > kMost) return {};
+  provider::Strings found;
+  for (const JsonValue& item : list->items()) {
+    if (!item.text().empty()) found.emplace_back(item.text());
+  }
+  return found;
+}
+
+// What guards a sign-in. A file can ask for more than the document says, never for less.
+void take_guards(const JsonValue& document, provider::Profile& profile) {
+  provider::Authorize& rules = profile.authorize;
+  if (says_true(document, "authorization_response_iss_parameter_supported")) rules.iss_required = true;  // RFC 9207, 3
+  if (says_true(document, "require_pushed_authorization_requests")) rules.push_required = true;          // RFC 9126, 5
+  rules.offered_challenges = texts_in(document, "code_challenge_methods_supported");                     // RFC 8414, 2
+  if (!is_said(profile, "answer.id_token_algorithms")) {
+    profile.answer.id_token_algorithms = texts_in(document, "id_token_signing_alg_values_supported");
+  }
 }
 
 }  // namespace
@@ -118,6 +142,7 @@ Result<provider::Profile> apply_metadata(provider::Profile profile, std::string_
     auto methods = words_in(document, "token_endpoint_auth_methods_supported", kMethods);
     if (!methods.empty()) profile.client.auth = std::move(methods);
   }
+  take_guards(document, profile);
   if (profile.grants.empty()) profile.grants = words_in(document, "grant_types_supported", kGrants);
   return profile;
 }

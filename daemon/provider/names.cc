@@ -1,5 +1,7 @@
 #include "daemon/provider/names.h"
 
+#include <algorithm>
+
 namespace credsync::provider {
 
 std::span<const Named<Encoding>> names_of(Encoding) {
@@ -126,6 +128,12 @@ std::span<const Named<ResetMeans>> names_of(ResetMeans) {
                                                  {kEpochSeconds, "epoch-seconds"},
                                                  {kEpochMilliseconds, "epoch-milliseconds"}};
   return kNames;
+}
+
+bool is_said(const Profile& profile, std::string_view key) {
+  return std::any_of(profile.facts.begin(), profile.facts.end(), [&](const Fact& fact) {
+    return fact.key.starts_with(key) && (fact.key.size() == key.size() || fact.key[key.size()] == '.');
+  });
 }
 
 }  // namespace credsync::provider

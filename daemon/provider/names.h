@@ -51,4 +51,7 @@ std::optional<Enum> from_name(std::string_view name) {
   return std::nullopt;
 }
 
+// Did the profile's file say anything about this key ("revoke.how") or what is below it?
+bool is_said(const Profile& profile, std::string_view key);
+
 }  // namespace credsync::provider

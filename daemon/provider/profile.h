@@ -49,7 +49,7 @@ struct Endpoint {
 };
 
 struct Endpoints {
-  Endpoint authorize, token, refresh /* empty: the token endpoint */, revoke, device, introspect, userinfo, push;
+  Endpoint authorize, token, refresh /* empty: the token endpoint */, revoke, device, introspect, userinfo, push, jwks;
 };
 
 enum class BasicEncoding { kForm, kRaw };  // RFC 6749, 2.3.1 form-encodes before Basic; some servers need it raw
@@ -83,6 +83,9 @@ struct Authorize {
   Strings keep;                         // callback fields to keep (allow-list): realmId
   RedirectPort redirect_port = RedirectPort::kAny;
   std::string redirect_path = "/callback";
+  bool iss_required = false;   // callbacks name the issuer (RFC 9207); one that does not is refused
+  bool push_required = false;  // parameters are pushed first (RFC 9126)
+  Strings offered_challenges;  // code challenge methods of the metadata; empty: it does not say. Not in any file
 };
 
 enum class AnswerFormat { kJson, kForm, kAuto /* by Content-Type, then by looking */ };
@@ -106,6 +109,7 @@ struct Answer {
   bool jwt_expiry = true;             // the access token's own `exp` may be read if it is a JWT
   bool introspect_expiry = false;     // ask the introspection endpoint when nothing else told
   std::string scope_separator = " ";  // in the answer's scope
+  Strings id_token_algorithms;        // that ID tokens may be signed with; empty: all that are safe
 };
 
 enum class RefreshHow { kRefreshToken, kGrantAgain, kAccessToken, kNever };

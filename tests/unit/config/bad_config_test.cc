@@ -301,6 +301,20 @@ INSTANTIATE_TEST_SUITE_P(
                 "4:1: provider.bad.extends: no profile has this id; did you mean `acme`?"),
         profile("ExtendsItself", "extends = \"bad\"\n",
                 "4:1: provider.bad.extends: the chain of profiles that extend one another has no end"),
+        profile("GuardOmitted", "parameters.authorize.omit = [\"state\"]\n",
+                "4:22: provider.bad.parameters.authorize.omit: state guards the sign-in; authorize.state, "
+                "nonce and pkce say what is used"),
+        profile("GuardSet", "parameters.push.set = { code_challenge_method = \"plain\" }\n",
+                "4:17: provider.bad.parameters.push.set: code_challenge_method guards the sign-in; "
+                "authorize.state, nonce and pkce say what is used"),
+        profile("IssuerToCompareWith", "authorize.iss_required = true\n",
+                "4:11: provider.bad.authorize.iss_required: needs an issuer to compare with"),
+        profile("NowhereToPush", "authorize.push_required = true\n",
+                "4:11: provider.bad.authorize.push_required: needs endpoints.push (or an issuer to discover "
+                "it from)"),
+        profile("UnsignedIdTokens", "answer.id_token_algorithms = [\"none\"]\n",
+                "4:8: provider.bad.answer.id_token_algorithms: must be RS, PS, ES or HS with 256, 384 or 512, "
+                "or EdDSA"),
         profile("Delivery", "delivery.header = \"X Token\"\n",
                 "4:10: provider.bad.delivery.header: is not the name of an HTTP header"),
         Wrong{"Id", "providers/bad.toml", "[provider.Bad]\n",

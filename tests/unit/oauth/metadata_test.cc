@@ -19,6 +19,11 @@ constexpr const char* kDocument = R"({
   "introspection_endpoint": "https://server.example.com/introspect",
   "device_authorization_endpoint": "https://server.example.com/device",
   "pushed_authorization_request_endpoint": "https://server.example.com/par",
+  "jwks_uri": "https://server.example.com/jwks.json",
+  "authorization_response_iss_parameter_supported": true,
+  "require_pushed_authorization_requests": true,
+  "code_challenge_methods_supported": ["plain", "S256", 7],
+  "id_token_signing_alg_values_supported": ["ES256", "none"],
   "grant_types_supported": ["authorization_code", "urn:ietf:params:oauth:grant-type:device_code", "other"]})";
 
 Result<provider::Profile> applied(const std::string& body, const char* issuer = "https://server.example.com",
@@ -53,6 +58,11 @@ TEST(Metadata, FillsWhatTheFileLeftEmpty) {
   EXPECT_EQ(profile->endpoints.device.url, "https://server.example.com/device");
   EXPECT_EQ(profile->endpoints.userinfo.url, "https://server.example.com/userinfo");
   EXPECT_EQ(profile->endpoints.push.url, "https://server.example.com/par");
+  EXPECT_EQ(profile->endpoints.jwks.url, "https://server.example.com/jwks.json");
+  EXPECT_TRUE(profile->authorize.iss_required);
+  EXPECT_TRUE(profile->authorize.push_required);
+  EXPECT_EQ(profile->authorize.offered_challenges, (provider::Strings{"plain", "S256", "7"}));
+  EXPECT_EQ(profile->answer.id_token_algorithms, (provider::Strings{"ES256", "none"}));
   EXPECT_EQ(profile->revoke.how, provider::RevokeHow::kRfc7009);
   EXPECT_EQ(profile->client.auth, (std::vector{provider::ClientAuth::kBasic, provider::ClientAuth::kPrivateKeyJwt}));
   EXPECT_EQ(profile->grants, (std::vector{provider::Grant::kAuthorizationCode, provider::Grant::kDeviceCode}));
@@ -70,6 +80,29 @@ TEST(Metadata, WhatTheFileSaysStands) {
   EXPECT_EQ(profile->client.auth, std::vector{provider::ClientAuth::kPost});
   EXPECT_EQ(profile->grants, std::vector{provider::Grant::kPassword});
   EXPECT_EQ(profile->revoke.how, provider::RevokeHow::kNone);
+}
+
+TEST(Metadata, CannotTakeBackWhatTheFileAsksFor) {
+  provider::Profile given;
+  given.authorize.iss_required = true;
+  given.authorize.push_required = true;
+  given.answer.id_token_algorithms = {"PS256"};
+  given.facts = {{"answer.id_token_algorithms", "[\"PS256\"]", "f.toml", 1, ""}};
+  const auto profile = applied(R"({"issuer":"https://i.example","authorization_response_iss_parameter_supported":false,
+                                   "require_pushed_authorization_requests":"no",
+                                   "id_token_signing_alg_values_supported":["RS256"]})",
+                               "https://i.example", given);
+  ASSERT_TRUE(profile);
+  EXPECT_TRUE(profile->authorize.iss_required);
+  EXPECT_TRUE(profile->authorize.push_required);
+  EXPECT_EQ(profile->answer.id_token_algorithms, provider::Strings{"PS256"});
+  const auto plain = applied(R"({"issuer":"https://i.example","authorization_response_iss_parameter_supported":"true",
+                                 "require_pushed_authorization_requests":1,"code_challenge_methods_supported":"S256"})",
+                             "https://i.example");
+  ASSERT_TRUE(plain);
+  EXPECT_FALSE(plain->authorize.iss_required) << "only a boolean says so";
+  EXPECT_FALSE(plain->authorize.push_required);
+  EXPECT_TRUE(plain->authorize.offered_challenges.empty());
 }
 
 TEST(Metadata, TheIssuerMustBeExactlyOurs) {
