@@ -11,16 +11,11 @@
 #include "base/unique_function.h"
 #include "daemon/account/tokens.h"
 #include "daemon/config/config.h"
+#include "daemon/oauth/authorize_request.h"
+#include "daemon/oauth/device_answer.h"
 #include "daemon/oauth/failure.h"
 
 namespace credsync::oauth {
-
-// One sign-in's own secrets. Empty: not used (the profile says so).
-struct AuthorizeSecrets {
-  Secret state;     // 256 random bits
-  Secret nonce;     // OpenID Connect Core, 3.1.2.1
-  Secret verifier;  // RFC 7636, 4.1: 43 to 128 unreserved characters
-};
 
 struct AuthorizeCall {
   std::shared_ptr<const config::Account> account;
@@ -37,13 +32,6 @@ struct AuthorizeAnswer {
   std::string issuer;                                // what `iss` and the ID token are compared with; empty: unknown
   bool iss_required = false;                         // RFC 9207
   std::optional<Duration> expires_in;                // of a pushed request
-};
-
-struct DeviceAnswer {  // RFC 8628, 3.2
-  Secret device_code;
-  std::string user_code, verification_uri, verification_uri_complete;  // cleaned; addresses are http(s)
-  Duration expires_in{0};                                              // bounded: 30 s to 1 h
-  Duration interval{5s};                                               // bounded: 1 s to 60 s
 };
 
 // Who a new token set belongs to. Where an ID token came it is validated (signature by the issuer's keys, iss, aud, azp,

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/secret.h"
 #include "base/time.h"
@@ -20,11 +21,12 @@ constexpr std::size_t kMaxCallbackBytes = 16 * 1024;
 // What the answer is compared with.
 struct CallbackExpectation {
   const provider::Profile* profile = nullptr;
-  bool implicit = false;      // the answer is in the fragment and has the token itself
-  Secret state;               // empty: none was sent
-  std::string issuer;         // empty: unknown, an `iss` is then not looked at
-  bool iss_required = false;  // RFC 9207: the server says that it sends one
-  std::string redirect_uri;   // a pasted address must begin with it
+  bool implicit = false;            // the answer is in the fragment and has the token itself
+  Secret state;                     // empty: none was sent
+  std::string issuer;               // empty: unknown, an `iss` is then not looked at
+  bool iss_required = false;        // RFC 9207: the server says that it sends one
+  std::string redirect_uri;         // a pasted address must begin with it
+  std::vector<std::string> scopes;  // asked for: what an implicit answer that names none has granted (RFC 6749, 4.2.2)
 };
 
 // The wrong answer says why, and whether the session may go on waiting for the right one: what does not carry our
@@ -45,7 +47,8 @@ struct CallbackTokens {      // implicit
 using CallbackOutcome = std::variant<CallbackCode, CallbackTokens, CallbackRefused>;
 
 // `parameters`: the query (after '?') or, for the implicit grant, the fragment (after '#'), still encoded. State is
-// compared in constant time and before anything else is believed; a parameter that comes twice refuses the whole.
+// compared in constant time and before anything else is believed; a parameter that comes twice refuses the whole. Where
+// the profile says that state is not echoed, an answer without one is taken, one with another is not.
 CallbackOutcome read_callback(std::string_view parameters, const CallbackExpectation& expected, WallTime received);
 
 // A pasted address: https://…/callback?code=…&state=…, with or without blanks around it, or only what follows '?' or '#'.

@@ -50,6 +50,11 @@ constexpr std::string_view kDeadTokenCodes[] = {"invalid_token", "expired_token"
 constexpr std::string_view kInteractive[] = {"interaction_required", "login_required", "consent_required",
                                              "invalid_rapt"};
 
+// RFC 8628, 3.5; the last is Microsoft's word for access_denied.
+constexpr std::string_view kDeviceWaits[] = {"authorization_pending", "slow_down"};
+constexpr std::string_view kDeclined = "authorization_declined";
+constexpr std::string_view kDeviceEnds[] = {"access_denied", "expired_token", kDeclined};
+
 std::string lower(std::string_view text) {
   std::string out(text);
   std::transform(out.begin(), out.end(), out.begin(),
@@ -172,6 +177,13 @@ std::string words_for(const Failure& failure, const HttpResponse& response, cons
   return error.told ? http + ", and the body says that the request failed" : http + " without a reason";
 }
 
+// Whoever polls decides by the code: in the RFC's spelling where it is one of its codes.
+std::string polling_code(const std::string& code) {
+  const std::string word = lower(code);
+  if (word == kDeclined) return "access_denied";
+  return is_one_of(kDeviceWaits, word) || is_one_of(kDeviceEnds, word) ? word : code;
+}
+
 }  // namespace
 
 ProviderError find_error(const provider::Errors& errors, const JsonValue& body) {
@@ -212,8 +224,7 @@ FailureClass to_failure_class(provider::ErrorClass c) {
 std::optional<FailureClass> class_of_code(std::string_view code, RequestKind kind) {
   const std::string word = lower(code);
   const bool signing_in = kind == RequestKind::kCode || kind == RequestKind::kDevicePoll;
-  if (signing_in && (word == "access_denied" || word == "expired_token"))
-    return FailureClass::kStartOver;  // RFC 8628, 3.5
+  if (signing_in && is_one_of(kDeviceEnds, word)) return FailureClass::kStartOver;
   if (kind == RequestKind::kRefresh && is_one_of(kDeadTokenCodes, word)) return FailureClass::kNeedsLogin;
   for (const KnownCode& known : kKnownCodes) {
     if (known.code != word) continue;
@@ -233,6 +244,7 @@ Failure classify_answer(const provider::Profile& profile, const HttpResponse& re
   failure.status = response.status;
   failure.sent = true;
   failure.code = redactor.clean(error.code, kMaxCodeBytes);
+  if (kind == RequestKind::kDevicePoll) failure.code = polling_code(failure.code);
   failure.words = words_for(failure, response, body, error, redactor);
   failure.retry_after = retry_after(response, profile.limits);
   failure.rate_limited =

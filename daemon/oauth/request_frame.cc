@@ -52,6 +52,25 @@ Result<Frame> make_frame(const provider::Profile& profile, const Expander& expan
   return frame;
 }
 
+Result<ClientProof> proof_for(const provider::Profile& profile, const Expander& expander,
+                              const ClientCredentials& client, WallTime now) {
+  ClientProof proof;
+  proof.method = choose_client_auth(profile.client.auth, client);
+  proof.basic_encoding = profile.client.basic_encoding;
+  proof.algorithm = profile.client.signing_algorithm;
+  proof.now = now;
+  const bool declared = !profile.client.assertion_audience.empty();
+  auto audience =
+      declared ? expander.text(profile.client.assertion_audience) : expander.url(profile.endpoints.token.url);
+  if (audience)
+    proof.audience = std::move(*audience);
+  else if (proof.method == provider::ClientAuth::kPrivateKeyJwt ||
+           proof.method == provider::ClientAuth::kClientSecretJwt) {
+    return audience.error().within("audience of the client assertion");
+  }
+  return proof;
+}
+
 Result<HttpRequest> finish_request(Frame frame, ParameterList parameters, const ClientProof* proof,
                                    const ClientCredentials& client, Random& random) {
   static const provider::Parameters kNoRules;

@@ -43,6 +43,10 @@ struct Frame {
 Result<Frame> make_frame(const provider::Profile& profile, const Expander& expander, const provider::Endpoint& endpoint,
                          provider::RequestKind kind);
 
+// How the client proves itself in a request of this profile. Error: an assertion whose audience cannot be told.
+Result<ClientProof> proof_for(const provider::Profile& profile, const Expander& expander,
+                              const ClientCredentials& client, WallTime now);
+
 // The finished request. `proof` null: the client is not named at all.
 Result<HttpRequest> finish_request(Frame frame, ParameterList parameters, const ClientProof* proof,
                                    const ClientCredentials& client, Random& random);

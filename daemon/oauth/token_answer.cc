@@ -157,4 +157,19 @@ TokenOutcome read_token_answer(const provider::Profile& profile, const HttpRespo
   return classify_answer(profile, response, body, asked.kind, Redactor(asked.secrets));
 }
 
+TokenOutcome read_implicit_answer(const provider::Profile& profile, const JsonValue& fields, WallTime received,
+                                  const Asked& asked) {
+  provider::Profile plain = profile;
+  plain.answer.fields.clear();
+  plain.answer.expires_unit = provider::TimeUnit::kSeconds;
+  HttpResponse response;
+  response.status = 200;
+  response.sent_at = received;
+  response.received_at = received;
+  TokenOutcome outcome = read_tokens(plain, response, asked, fields, fields);
+  // RFC 6749, 4.2.2: there must be none. One that went through a browser's address bar is not worth keeping.
+  if (auto* tokens = std::get_if<account::TokenSet>(&outcome)) tokens->refresh_token.wipe();
+  return outcome;
+}
+
 }  // namespace credsync::oauth

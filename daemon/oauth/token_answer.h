@@ -8,6 +8,7 @@
 #include "daemon/account/tokens.h"
 #include "daemon/oauth/failure.h"
 #include "daemon/oauth/http.h"
+#include "daemon/oauth/json_value.h"
 #include "daemon/oauth/token_request.h"
 #include "daemon/provider/profile.h"
 
@@ -26,6 +27,11 @@ struct Asked {
 // `jitter` is left 0 for the caller to draw. A missing refresh token stays empty: the caller
 // keeps the old one.
 TokenOutcome read_token_answer(const provider::Profile& profile, const HttpResponse& response, const Asked& asked);
+
+// The tokens of an implicit answer (RFC 6749, 4.2.2): `fields` has its parameters by their standard names, the profile's
+// rules for the token endpoint's envelope do not hold there. Lifetimes count from `received`.
+TokenOutcome read_implicit_answer(const provider::Profile& profile, const JsonValue& fields, WallTime received,
+                                  const Asked& asked);
 
 // A transport error as a failure.
 Failure read_transport_error(const TransportError& error);

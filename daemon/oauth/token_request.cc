@@ -69,25 +69,6 @@ const provider::Endpoint* endpoint_for(const provider::Profile& profile, Request
   return endpoint->url.empty() ? nullptr : endpoint;
 }
 
-Result<ClientProof> proof_for(const provider::Profile& profile, const Expander& expander,
-                              const ClientCredentials& client, WallTime now) {
-  ClientProof proof;
-  proof.method = choose_client_auth(profile.client.auth, client);
-  proof.basic_encoding = profile.client.basic_encoding;
-  proof.algorithm = profile.client.signing_algorithm;
-  proof.now = now;
-  const bool declared = !profile.client.assertion_audience.empty();
-  auto audience =
-      declared ? expander.text(profile.client.assertion_audience) : expander.url(profile.endpoints.token.url);
-  if (audience)
-    proof.audience = std::move(*audience);
-  else if (proof.method == provider::ClientAuth::kPrivateKeyJwt ||
-           proof.method == provider::ClientAuth::kClientSecretJwt) {
-    return audience.error().within("audience of the client assertion");
-  }
-  return proof;
-}
-
 }  // namespace
 
 RequestKind kind_of(const GrantInput& input) {
