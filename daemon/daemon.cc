@@ -75,6 +75,7 @@ struct Daemon::Parts {
   std::unique_ptr<store::SqliteStore> store;
   std::unique_ptr<oauth::Transport> transport;
   std::unique_ptr<WorkerPool> workers;
+  std::unique_ptr<oauth::Discovery> discovery;
   std::unique_ptr<oauth::HttpsTokenEndpoint> endpoint;
   std::unique_ptr<account::Accounts> accounts;
   std::unique_ptr<refresh::Exchanger> exchanger;
@@ -166,7 +167,8 @@ Result<void> Daemon::Parts::make_loop() {
 void Daemon::Parts::assemble() {
   transport = std::make_unique<oauth::Transport>(clock);
   workers = std::make_unique<WorkerPool>(config.refresh.workers);
-  endpoint = std::make_unique<oauth::HttpsTokenEndpoint>(*transport, *workers, *loop, clock);
+  discovery = std::make_unique<oauth::Discovery>(*transport, clock);
+  endpoint = std::make_unique<oauth::HttpsTokenEndpoint>(*transport, *discovery, *workers, *loop, clock);
   accounts = std::make_unique<account::Accounts>(clock);
   exchanger = std::make_unique<refresh::Exchanger>(*endpoint, *store, *agenda, clock);
   installer = std::make_unique<refresh::Installer>(*accounts, *store, *agenda, clock, random);

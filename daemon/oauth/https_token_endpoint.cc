@@ -1,37 +1,9 @@
 #include "daemon/oauth/https_token_endpoint.h"
 
-#include "base/text.h"
 #include "daemon/config/secret_source.h"
-#include "daemon/oauth/metadata.h"
-#include "daemon/provider/template.h"
 
 namespace credsync::oauth {
 namespace {
-
-Failure local_failure(const Error& error) {
-  Failure failure;
-  failure.failure_class = FailureClass::kLocal;
-  failure.code = "local";
-  failure.words = clean_foreign_text(error.message());
-  return failure;
-}
-
-Result<ClientCredentials> read_client(const config::Account& account) {
-  ClientCredentials client;
-  client.client_id = account.client_id;
-  client.key_id = account.client_key_id;
-  if (account.client_secret.present()) {
-    auto secret = config::read_secret(account.client_secret);
-    if (!secret) return secret.error().within("client_secret");
-    client.secret = std::move(*secret);
-  }
-  if (account.client_key.present()) {
-    auto key = config::read_secret(account.client_key);
-    if (!key) return key.error().within("client_key");
-    client.private_key = std::move(*key);
-  }
-  return client;
-}
 
 // What must not be shown if the provider echoes it.
 std::vector<std::string_view> secrets_of(const ClientCredentials& client, const GrantInput& input,
@@ -49,15 +21,6 @@ std::vector<std::string_view> secrets_of(const ClientCredentials& client, const 
   return secrets;
 }
 
-ExchangeOptions options_for(const config::Account& account, const ClientCredentials& client) {
-  ExchangeOptions options;
-  options.ca_file = account.ca_file;
-  options.allow_http_loopback = account.allow_http_loopback;
-  options.client_certificate = account.client_certificate;
-  if (!account.client_certificate.empty()) options.client_key = &client.private_key;
-  return options;
-}
-
 // Empty where the provider has no revocation.
 Secret order_for(const provider::Profile& profile, const config::Account& account, const ClientCredentials& client) {
   if (profile.revoke.how == provider::RevokeHow::kNone || profile.endpoints.revoke.url.empty()) return {};
@@ -71,8 +34,9 @@ Secret order_for(const provider::Profile& profile, const config::Account& accoun
 
 }  // namespace
 
-HttpsTokenEndpoint::HttpsTokenEndpoint(Transport& transport, WorkerPool& workers, Executor& loop, const Clock& clock)
-    : transport_(transport), workers_(workers), loop_(loop), clock_(clock) {}
+HttpsTokenEndpoint::HttpsTokenEndpoint(Transport& transport, Discovery& discovery, WorkerPool& workers, Executor& loop,
+                                       const Clock& clock)
+    : transport_(transport), discovery_(discovery), workers_(workers), loop_(loop), clock_(clock) {}
 
 void HttpsTokenEndpoint::call(TokenCall call, UniqueFunction<void(CallResult)> done) {
   workers_.run([this, call = std::move(call), done = std::move(done)]() mutable {
@@ -92,7 +56,7 @@ void HttpsTokenEndpoint::make_order(std::shared_ptr<const config::Account> accou
   workers_.run([this, account = std::move(account), done = std::move(done)]() mutable {
     Secret order;
     auto client = read_client(*account);
-    auto profile = complete_profile(*account);
+    auto profile = discovery_.complete(*account, Purpose::kTokens);
     if (client && std::holds_alternative<provider::Profile>(profile)) {
       order = order_for(std::get<provider::Profile>(profile), *account, *client);
     }
@@ -109,7 +73,7 @@ CallResult HttpsTokenEndpoint::call_now(TokenCall& call) {
     if (!password) return {local_failure(password.error().within("password")), {}};
     std::get<PasswordInput>(call.input).password = std::move(*password);
   }
-  auto completed = complete_profile(account);
+  auto completed = discovery_.complete(account, Purpose::kTokens);
   if (auto* failure = std::get_if<Failure>(&completed)) return {std::move(*failure), {}};
   const provider::Profile& profile = std::get<provider::Profile>(completed);
   auto request =
@@ -151,7 +115,7 @@ RevocationOutcome HttpsTokenEndpoint::revoke_now(RevokeCall& call) {
   };
   if (call.account != nullptr) {  // the present secrets and addresses, where they can be had
     auto client = read_client(*call.account);
-    auto profile = complete_profile(*call.account);
+    auto profile = discovery_.complete(*call.account, Purpose::kTokens);
     if (client && std::holds_alternative<provider::Profile>(profile)) {
       call.order = order_for(std::get<provider::Profile>(profile), *call.account, *client);
     }
@@ -172,60 +136,6 @@ RevocationOutcome HttpsTokenEndpoint::revoke_now(RevokeCall& call) {
   const std::vector<std::string_view> secrets{call.token.expose(), order->client_secret.expose(),
                                               order->private_key.expose(), authorization_credentials(*request)};
   return read_revocation_answer(order->rules, std::get<HttpResponse>(outcome), secrets);
-}
-
-// Endpoints that are needed and left out are found by the issuer's metadata (RFC 8414).
-HttpsTokenEndpoint::ProfileOrFailure HttpsTokenEndpoint::complete_profile(const config::Account& account) {
-  const provider::Profile& profile = *account.profile;
-  const bool revocation_missing =
-      profile.revoke.how == provider::RevokeHow::kRfc7009 && profile.endpoints.revoke.url.empty();
-  const bool complete = !profile.endpoints.token.url.empty() && !revocation_missing;
-  if (profile.issuer.empty() || complete) return profile;
-  auto issuer = provider::expand(profile.issuer, profile.vars, account.vars);
-  if (!issuer) return local_failure(issuer.error());
-  const MetadataKey key{account.profile, *issuer, account.ca_file};
-  {
-    const std::lock_guard lock(mutex_);
-    const auto known = metadata_.find(key);
-    if (known != metadata_.end() && clock_.boot() - known->second.at < kMetadataLife) return known->second.profile;
-  }
-  auto found = discover(account, *issuer);
-  if (const auto* discovered = std::get_if<provider::Profile>(&found)) {
-    const std::lock_guard lock(mutex_);
-    if (metadata_.size() >= kMetadataCache) metadata_.clear();
-    metadata_[key] = {*discovered, clock_.boot()};
-  }
-  return found;
-}
-
-HttpsTokenEndpoint::ProfileOrFailure HttpsTokenEndpoint::discover(const config::Account& account,
-                                                                  const std::string& issuer) {
-  Failure last;
-  last.failure_class = FailureClass::kTransient;
-  for (const std::string& url : metadata_urls(issuer)) {
-    HttpRequest request;
-    request.method = "GET";
-    request.url = url;
-    request.headers.push_back({"Accept", "application/json"});
-    ExchangeOptions options;
-    options.ca_file = account.ca_file;
-    options.allow_http_loopback = account.allow_http_loopback;
-    ExchangeOutcome outcome = transport_.exchange(request, options);
-    if (const auto* error = std::get_if<TransportError>(&outcome)) {
-      Failure failure = read_transport_error(*error);
-      // Discovery spends nothing: whatever happened to it, the token request was not sent.
-      if (failure.failure_class == FailureClass::kAmbiguous) failure.failure_class = FailureClass::kNotSent;
-      failure.sent = false;
-      return failure;
-    }
-    auto profile =
-        apply_metadata(*account.profile, issuer, std::get<HttpResponse>(outcome), account.allow_http_loopback);
-    if (profile) return std::move(*profile);
-    last.code = "discovery";
-    last.words = "discovery at " + clean_foreign_text(url) + ": " + profile.error().message();
-    last.status = std::get<HttpResponse>(outcome).status;
-  }
-  return last;
 }
 
 }  // namespace credsync::oauth
