@@ -49,6 +49,20 @@ std::string check_since(const std::string& text) {
   return parse_rfc3339(text) || parse_seconds(text) ? "" : "a duration as 12h, or a time as 2026-01-31T12:00:00Z";
 }
 
+std::string check_folder(const std::string& path) {
+  return path.starts_with('/') ? "" : "an absolute path";
+}
+
+std::string check_grant(const std::string& grant) {
+  constexpr std::array<std::string_view, 7> kGrants{"authorization_code", "implicit",      "device_code", "password",
+                                                    "client_credentials", "refresh_token", "static"};
+  if (std::find(kGrants.begin(), kGrants.end(), grant) != kGrants.end()) return {};
+  std::string all;
+  for (const std::string_view known : kGrants)
+    all.append(all.empty() ? "one of " : ", ").append(known);
+  return all;
+}
+
 // A duration means that long ago.
 std::string moment_of(const std::string& text) {
   if (const auto moment = parse_rfc3339(text)) return to_rfc3339(*moment);
@@ -61,8 +75,9 @@ using Choices = std::array<std::pair<const char*, Value>, N>;
 
 class Parser {
  public:
-  // Only the wanted command gets its options: building all of them costs more than asking the daemon.
-  explicit Parser(std::string_view wanted);
+  // Only the wanted command gets its options: building all of them costs more than asking the daemon. `below` is the word
+  // after it.
+  Parser(std::string_view wanted, std::string_view below);
 
   CLI::App& app() { return app_; }
   Invocation& invocation() { return invocation_; }
@@ -75,6 +90,9 @@ class Parser {
   void refresh(CLI::App& sub) { account(sub, begin<RefreshCommand>().account); }
   void reject(CLI::App& sub);
   void accounts(CLI::App& sub);
+  void account_list(CLI::App& sub);
+  void account_add(CLI::App& sub);
+  void account_remove(CLI::App& sub);
   void whoami(CLI::App& sub);
   void providers(CLI::App& sub);
   void log(CLI::App& sub);
@@ -97,7 +115,11 @@ class Parser {
   template <typename Value, std::size_t N>
   CLI::Option* choice(CLI::App& sub, const char* name, Value& value, const Choices<Value, N>& words, const char* what);
 
+  void place(CLI::App& sub, AccountPlace& place);
+  void list(CLI::App& sub, const char* name, std::vector<std::string>& values, const char* what, const char* type);
+
   CLI::App app_;
+  std::string_view below_;
   Invocation invocation_;
 };
 
@@ -114,7 +136,7 @@ constexpr std::array kCommands{
     Named{"logout", "sign an account out: revoke what can be revoked, then forget it", &Parser::logout},
     Named{"refresh", "refresh an account's token now", &Parser::refresh},
     Named{"reject", "say that the API refused a token", &Parser::reject},
-    Named{"account", "accounts of the configuration", &Parser::accounts},
+    Named{"account", "add, remove and list accounts of the configuration", &Parser::accounts},
     Named{"whoami", "how the daemon sees you, and what you may do", &Parser::whoami},
     Named{"providers", "the catalogue of providers, or one of them in full", &Parser::providers},
     Named{"log", "who got what: the audit records", &Parser::log},
@@ -122,7 +144,12 @@ constexpr std::array kCommands{
     Named{"doctor", "look for what is wrong, and say what mends it", &Parser::doctor},
     Named{"completion", "print a completion script for a shell", &Parser::completion}};
 
-Parser::Parser(std::string_view wanted) {
+constexpr std::array kAccountCommands{
+    Named{"add", "write an account's file, and have the daemon take it", &Parser::account_add},
+    Named{"remove", "remove an account's file, and have the daemon forget it", &Parser::account_remove},
+    Named{"list", "the accounts that you may see", &Parser::account_list}};
+
+Parser::Parser(std::string_view wanted, std::string_view below) : below_(below) {
   app_.name("credsync");
   app_.description("Access tokens that are fresh, from credsyncd.");
   app_.footer("credsync COMMAND --help tells more; so does credsync(1).");
@@ -239,9 +266,73 @@ void Parser::reject(CLI::App& sub) {
 
 void Parser::accounts(CLI::App& sub) {
   sub.require_subcommand(1);
-  CLI::App* list = sub.add_subcommand("list", "the accounts that you may see");
-  list->fallthrough();
-  list->add_flag("--names", begin<AccountListCommand>().names, "only their names, one a line");
+  for (const Named& command : kAccountCommands) {
+    CLI::App* one = sub.add_subcommand(std::string(command.name), command.what);
+    one->fallthrough();
+    if (command.name == below_) (this->*command.configure)(*one);
+  }
+}
+
+void Parser::account_list(CLI::App& sub) {
+  sub.add_flag("--names", begin<AccountListCommand>().names, "only their names, one a line");
+}
+
+void Parser::place(CLI::App& sub, AccountPlace& place) {
+  CLI::Option* system = sub.add_flag("--system", place.system, "the system's configuration, /etc/credsyncd");
+  CLI::Option* user = sub.add_flag("--user", place.user, "your own, ~/.config/credsyncd");
+  CLI::Option* folder = sub.add_option("--config", place.folder, "the folder that the daemon was started with")
+                            ->check(check_folder)
+                            ->type_name("DIR");
+  system->excludes(user)->excludes(folder);
+  user->excludes(folder);
+}
+
+// An option that may be given several times, one value each.
+void Parser::list(CLI::App& sub, const char* name, std::vector<std::string>& values, const char* what,
+                  const char* type) {
+  sub.add_option(name, values, what)
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->type_name(type)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void Parser::account_add(CLI::App& sub) {
+  auto& add = begin<AccountAddCommand>();
+  account(sub, add.account);
+  sub.add_option("--provider", add.provider, "a provider's id (credsync providers)")
+      ->check(check_account)
+      ->type_name("ID");
+  sub.add_option("--grant", add.grant, "how it gets its tokens, such as authorization_code")
+      ->check(check_grant)
+      ->type_name("GRANT");
+  sub.add_option("--client-id", add.client_id, "the client's id at the provider")->type_name("ID");
+  CLI::Option* secret =
+      sub.add_flag("--client-secret-stdin", add.secret_stdin, "the client's secret from standard input");
+  sub.add_flag("--no-client-secret", add.no_secret, "a public client, which has none")->excludes(secret);
+  sub.add_option("--username", add.username, "whose password it is, with the grant password")->type_name("NAME");
+  list(sub, "--scope", add.scopes, "what to ask for; several times, or separated by blanks", "SCOPE");
+  list(sub, "--var", add.vars, "a variable of the provider's addresses; several times", "NAME=VALUE");
+  list(sub, "--param", add.params, "a further parameter of the authorization request; several times", "NAME=VALUE");
+  sub.add_option("--redirect-uri", add.redirect_uri, "as it is registered at the provider")->type_name("URI");
+  list(sub, "--allow-user", add.users, "who may use it and sign it in, 'me' for yourself; several times", "NAME");
+  list(sub, "--allow-group", add.groups, "whose members may fetch its token; several times", "NAME");
+  place(sub, add.place);
+  CLI::Option* print = sub.add_flag("--print", add.print, "only show the file, and write nothing");
+  CLI::Option* login = sub.add_flag_callback(
+      "--login", [&add] { add.login = true; }, "sign in then, without asking");
+  sub.add_flag_callback(
+         "--no-login", [&add] { add.login = false; }, "do not sign in then")
+      ->excludes(login);
+  print->excludes(login)->excludes(secret);
+}
+
+void Parser::account_remove(CLI::App& sub) {
+  auto& remove = begin<AccountRemoveCommand>();
+  account(sub, remove.account);
+  sub.add_flag("--sign-out", remove.sign_out, "sign it out first: revoke its tokens at the provider");
+  sub.add_flag("--yes", remove.yes, "do not ask");
+  place(sub, remove.place);
 }
 
 void Parser::whoami(CLI::App& sub) {
@@ -272,15 +363,17 @@ void Parser::completion(CLI::App& sub) {
   choice(sub, "SHELL", begin<CompletionCommand>().shell, kShells, "the shell")->required();
 }
 
-// The first word that is no option: the command.
-std::string_view wanted_command(const std::vector<std::string>& words) {
-  for (std::size_t i = 0; i < words.size(); ++i) {
+// The first words that are no options: the command, and what stands below it.
+std::array<std::string_view, 2> wanted_command(const std::vector<std::string>& words) {
+  std::array<std::string_view, 2> wanted;
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < words.size() && found < wanted.size(); ++i) {
     if (words[i] == "--socket")
       ++i;
     else if (!words[i].starts_with('-'))
-      return words[i];
+      wanted[found++] = words[i];
   }
-  return {};
+  return wanted;
 }
 
 // Whether a stray word may be repeated in a complaint: something that looks like a command or option, not
@@ -314,8 +407,10 @@ std::string command_words(std::string_view command) {
 
 Words complaint(const std::string& text, const CLI::App& app) {
   const auto chosen = app.get_subcommands();
-  const std::string help = chosen.empty() ? "credsync --help" : "credsync " + chosen.front()->get_name() + " --help";
-  return {"credsync: " + text + "\nTry: " + help + "\n", ipc::ExitCode::kUsage};
+  std::string help = "credsync";
+  for (auto below = chosen; !below.empty(); below = below.front()->get_subcommands())
+    help += " " + below.front()->get_name();
+  return {"credsync: " + text + "\nTry: " + help + " --help\n", ipc::ExitCode::kUsage};
 }
 
 std::string first_lower(std::string text) {
@@ -350,7 +445,8 @@ std::variant<Invocation, Words> run_parser(Parser& parser, std::vector<std::stri
 
 std::variant<Invocation, Words> parse_arguments(int argc, const char* const* argv) {
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
-  const std::string command(wanted_command(words));
+  const auto wanted = wanted_command(words);
+  const std::string command(wanted[0]), below(wanted[1]);
   std::vector<std::string> to_run;
   if (command == "exec") {
     // What follows is another program's and must not be looked at.
@@ -358,7 +454,7 @@ std::variant<Invocation, Words> parse_arguments(int argc, const char* const* arg
     if (mark != words.end()) to_run.assign(mark + 1, words.end());
     words.erase(mark, words.end());
   }
-  Parser parser(command);
+  Parser parser(command, below);
   auto parsed = run_parser(parser, std::move(words), command);
   auto* invocation = std::get_if<Invocation>(&parsed);
   if (invocation == nullptr) return parsed;

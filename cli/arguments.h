@@ -56,8 +56,38 @@ struct RejectCommand {
   std::string account;
   std::optional<std::int64_t> generation;  // absent: the refused token comes on standard input
 };
+// Whose configuration an account is written to; by default that of the daemon at the socket.
+struct AccountPlace {
+  bool system = false;
+  bool user = false;
+  std::string folder;
+};
 struct AccountListCommand {
   bool names = false;
+};
+struct AccountAddCommand {
+  std::string account;
+  AccountPlace place;
+  std::string provider;
+  std::string grant;
+  std::string client_id;
+  std::string username;
+  std::string redirect_uri;
+  std::vector<std::string> scopes;
+  std::vector<std::string> vars;    // NAME=VALUE
+  std::vector<std::string> params;  // NAME=VALUE
+  std::vector<std::string> users;
+  std::vector<std::string> groups;
+  bool secret_stdin = false;
+  bool no_secret = false;
+  bool print = false;         // only show the file
+  std::optional<bool> login;  // absent: ask
+};
+struct AccountRemoveCommand {
+  std::string account;
+  AccountPlace place;
+  bool yes = false;
+  bool sign_out = false;
 };
 struct WhoAmICommand {
   std::optional<std::int64_t> pid;
@@ -79,8 +109,8 @@ struct CompletionCommand {
 };
 
 using Command = std::variant<TokenCommand, ExecCommand, StatusCommand, LoginCommand, LogoutCommand, RefreshCommand,
-                             RejectCommand, AccountListCommand, WhoAmICommand, ProvidersCommand, LogCommand,
-                             ReloadCommand, DoctorCommand, CompletionCommand>;
+                             RejectCommand, AccountListCommand, AccountAddCommand, AccountRemoveCommand, WhoAmICommand,
+                             ProvidersCommand, LogCommand, ReloadCommand, DoctorCommand, CompletionCommand>;
 
 struct Invocation {
   std::string socket;  // --socket, or empty

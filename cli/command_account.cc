@@ -20,19 +20,24 @@ ExitCode exit_of_state(const std::string& state) {
 
 }  // namespace
 
-Outcome<ExitCode> run(const LogoutCommand& command, Context& context) {
+Outcome<std::string> sign_out(const std::string& account, const DaemonClient& client) {
   Request request;
   request.method = "DELETE";
-  request.target = account_target(command.account, ipc::kAccountGrant);
+  request.target = account_target(account, ipc::kAccountGrant);
   request.timeout = kProviderAnswer;
-  CREDSYNC_LET(response, context.client.call(request));
+  CREDSYNC_LET(response, client.call(request));
   CREDSYNC_LET(done, parse_signed_out(response.body.text()));
-  std::string words = command.account + ": signed out";
+  std::string words = account + ": signed out";
   if (done.pending > 0) {
     words += "; " + std::to_string(done.pending) + (done.pending == 1 ? " token is" : " tokens are") +
              " still to be revoked at the provider, which is tried until it is done (credsync status shows it)";
   }
-  CREDSYNC_TRY(write_out(words + "\n"));
+  return words + "\n";
+}
+
+Outcome<ExitCode> run(const LogoutCommand& command, Context& context) {
+  CREDSYNC_LET(words, sign_out(command.account, context.client));
+  CREDSYNC_TRY(write_out(words));
   return ExitCode::kDone;
 }
 

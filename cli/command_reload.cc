@@ -5,13 +5,13 @@
 
 namespace credsync::cli {
 
-Outcome<ExitCode> run(const ReloadCommand&, Context& context) {
+Outcome<std::string> reload(const DaemonClient& client) {
   Request request;
   request.method = "POST";
   request.target = ipc::kReloadPath;
   request.timeout = kProviderAnswer;
   request.max_body = kMaxList;  // names every account that changed
-  CREDSYNC_LET(response, context.client.call(request));
+  CREDSYNC_LET(response, client.call(request));
   CREDSYNC_LET(report, parse_reload(response.body.text()));
   std::string out;
   const auto say = [&](const char* what, const std::vector<std::string>& names) {
@@ -25,7 +25,12 @@ Outcome<ExitCode> run(const ReloadCommand&, Context& context) {
   for (const std::string& warning : report.warnings)
     warnings += "credsync: warning: " + warning + "\n";
   write_err(warnings);
-  CREDSYNC_TRY(write_out("the configuration was read again\n" + out));
+  return "the configuration was read again\n" + out;
+}
+
+Outcome<ExitCode> run(const ReloadCommand&, Context& context) {
+  CREDSYNC_LET(words, reload(context.client));
+  CREDSYNC_TRY(write_out(words));
   return ExitCode::kDone;
 }
 

@@ -41,19 +41,4 @@ Outcome<ExitCode> run(const StatusCommand& command, Context& context) {
   return ExitCode::kDone;
 }
 
-Outcome<ExitCode> run(const AccountListCommand& command, Context& context) {
-  CREDSYNC_LET(response, context.client.call(status_request("")));
-  CREDSYNC_LET(statuses, parse_statuses(response.body.text()));
-  std::string out;
-  std::vector<Row> rows;
-  for (const AccountStatus& status : statuses) {
-    out += status.account + "\n";
-    rows.push_back({{{status.account}, {status.provider}, {status.grant}, {status.state}}, {}});
-  }
-  if (!command.names)
-    out = render_table({{"ACCOUNT"}, {"PROVIDER", 1}, {"GRANT", 2}, {"STATE"}}, rows, look_at_stdout());
-  CREDSYNC_TRY(write_out(out));
-  return ExitCode::kDone;
-}
-
 }  // namespace credsync::cli

@@ -26,6 +26,8 @@ Outcome<ExitCode> run(const LogoutCommand& command, Context& context);
 Outcome<ExitCode> run(const RefreshCommand& command, Context& context);
 Outcome<ExitCode> run(const RejectCommand& command, Context& context);
 Outcome<ExitCode> run(const AccountListCommand& command, Context& context);
+Outcome<ExitCode> run(const AccountAddCommand& command, Context& context);
+Outcome<ExitCode> run(const AccountRemoveCommand& command, Context& context);
 Outcome<ExitCode> run(const WhoAmICommand& command, Context& context);
 Outcome<ExitCode> run(const ProvidersCommand& command, Context& context);
 Outcome<ExitCode> run(const LogCommand& command, Context& context);
@@ -35,6 +37,12 @@ Outcome<ExitCode> run(const CompletionCommand& command, Context& context);
 
 // `status --watch`, in command_watch.cc.
 Outcome<ExitCode> watch(const StatusCommand& command, Context& context);
+
+// The daemon reads its configuration again; what became of the accounts, as words for standard output. In
+// command_reload.cc.
+Outcome<std::string> reload(const DaemonClient& client);
+// Revokes and forgets; words for standard output. In command_account.cc.
+Outcome<std::string> sign_out(const std::string& account, const DaemonClient& client);
 
 // "credsync: …", details, "Try: …" on standard error.
 void print_failure(const Failure& failure);

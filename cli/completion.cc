@@ -17,7 +17,7 @@ _credsync_accounts() {
 _credsync() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
   local commands="token exec status login logout refresh reject account whoami providers log reload doctor completion"
-  local command="" i
+  local command="" below="" i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
@@ -29,7 +29,8 @@ _credsync() {
           return
         fi ;;
       -*) ;;
-      *) [[ -z $command ]] && command=${COMP_WORDS[i]} ;;
+      *)
+        if [[ -z $command ]]; then command=${COMP_WORDS[i]}; elif [[ -z $below ]]; then below=${COMP_WORDS[i]}; fi ;;
     esac
   done
   case $before in
@@ -38,6 +39,14 @@ _credsync() {
     --min-valid) COMPREPLY=($(compgen -W "30s 60s 5m 10m" -- "$word")); return ;;
     --wait) COMPREPLY=($(compgen -W "0s 10s 30s 60s" -- "$word")); return ;;
     --since) COMPREPLY=($(compgen -W "1h 12h 24h 7d" -- "$word")); return ;;
+    --grant)
+      COMPREPLY=($(compgen -W "authorization_code implicit device_code password client_credentials refresh_token static" -- "$word"))
+      return ;;
+    --provider) COMPREPLY=($(compgen -W "$(credsync providers 2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$word")); return ;;
+    --config) COMPREPLY=($(compgen -d -- "$word")); return ;;
+    --allow-user) COMPREPLY=($(compgen -W "me" -u -- "$word")); return ;;
+    --allow-group) COMPREPLY=($(compgen -g -- "$word")); return ;;
+    --client-id | --scope | --var | --param | --redirect-uri) return ;;
     --browser-user) COMPREPLY=($(compgen -u -- "$word")); return ;;
     --env | --generation | --pid | --username) return ;;
   esac
@@ -53,7 +62,15 @@ _credsync() {
       names=$(_credsync_accounts) ;;
     logout | refresh) names=$(_credsync_accounts) ;;
     reject) options+=" --generation"; names=$(_credsync_accounts) ;;
-    account) options+=" --names"; names="list" ;;
+    account)
+      case $below in
+        add)
+          options+=" --provider --grant --client-id --client-secret-stdin --no-client-secret --username --scope --var"
+          options+=" --param --redirect-uri --allow-user --allow-group --system --user --config --print --login --no-login" ;;
+        remove) options+=" --sign-out --yes --system --user --config"; names=$(_credsync_accounts) ;;
+        list) options+=" --names" ;;
+        *) names="add remove list" ;;
+      esac ;;
     whoami) options+=" --pid --json" ;;
     providers) options+=" --json"; names=$(credsync providers 2>/dev/null | awk 'NR > 1 { print $1 }') ;;
     log) options+=" --since --json"; names=$(_credsync_accounts) ;;
@@ -85,7 +102,7 @@ _credsync_providers() {
 _credsync() {
   local curcontext=$curcontext state line
   typeset -A opt_args
-  local -a commands common need
+  local -a commands common need place
   commands=(
     'token:print an access token that is good for as long as you ask'
     'exec:run a command that finds a token in a file in memory'
@@ -94,7 +111,7 @@ _credsync() {
     'logout:sign an account out'
     'refresh:refresh an account'\''s token now'
     'reject:say that the API refused a token'
-    'account:accounts of the configuration'
+    'account:add, remove and list accounts of the configuration'
     'whoami:how the daemon sees you, and what you may do'
     'providers:the catalogue of providers, or one of them in full'
     'log:who got what'
@@ -104,6 +121,7 @@ _credsync() {
   )
   common=('--help[help]' '--socket[the daemon'\''s socket]:socket:_files')
   need=('--min-valid[how long the token must be good]:duration:(30s 60s 5m 10m)' '--wait[how long to wait]:duration:(0s 10s 30s 60s)')
+  place=('--system[the configuration of the system]' '--user[your own]' '--config[folder of the daemon]:folder:_directories')
   _arguments -C $common '--version[version]' '1:command:->command' '*::argument:->argument' && return
   case $state in
     command) _describe command commands ;;
@@ -120,7 +138,20 @@ _credsync() {
             '--password-stdin[password from standard input]' '--username[whose password]:name:' '1:account:_credsync_accounts' ;;
         logout | refresh) _arguments $common '1:account:_credsync_accounts' ;;
         reject) _arguments $common '--generation[the refused generation]:generation:' '1:account:_credsync_accounts' ;;
-        account) _arguments $common '--names[only names]' '1:what:(list)' ;;
+        account)
+          case $words[2] in
+            add)
+              _arguments $common $place '--provider[its id]:provider:_credsync_providers' \
+                '--grant[how it gets its tokens]:grant:(authorization_code implicit device_code password client_credentials refresh_token static)' \
+                '--client-id[the client at the provider]:id:' '--client-secret-stdin[its secret from standard input]' \
+                '--no-client-secret[a public client]' '--username[whose password]:name:' '*--scope[what to ask for]:scope:' \
+                '*--var[variable of the addresses]:NAME=VALUE:' '*--param[further parameter]:NAME=VALUE:' \
+                '--redirect-uri[as registered]:uri:' '*--allow-user[who may use it]:user:_users' \
+                '*--allow-group[who may fetch tokens]:group:_groups' '--print[only show the file]' \
+                '--login[sign in then]' '--no-login[do not sign in then]' '1:what:(add)' '2:account:' ;;
+            remove) _arguments $common $place '--sign-out[revoke first]' '--yes[do not ask]' '1:what:(remove)' '2:account:_credsync_accounts' ;;
+            *) _arguments $common '--names[only names]' '1:what:(add remove list)' ;;
+          esac ;;
         whoami) _arguments $common '--pid[of that process]:process:_pids' '--json[as JSON]' ;;
         providers) _arguments $common '--json[as JSON]' '1:provider:_credsync_providers' ;;
         log) _arguments $common '--since[from when on]:when:(1h 12h 24h 7d)' '--json[as JSON]' '1:account:_credsync_accounts' ;;
@@ -151,7 +182,7 @@ complete -c credsync -n __fish_use_subcommand -a login -d 'sign an account in'
 complete -c credsync -n __fish_use_subcommand -a logout -d 'sign an account out'
 complete -c credsync -n __fish_use_subcommand -a refresh -d 'refresh an account\'s token now'
 complete -c credsync -n __fish_use_subcommand -a reject -d 'say that the API refused a token'
-complete -c credsync -n __fish_use_subcommand -a account -d 'accounts of the configuration'
+complete -c credsync -n __fish_use_subcommand -a account -d 'add, remove and list accounts'
 complete -c credsync -n __fish_use_subcommand -a whoami -d 'how the daemon sees you'
 complete -c credsync -n __fish_use_subcommand -a providers -d 'the catalogue of providers'
 complete -c credsync -n __fish_use_subcommand -a log -d 'who got what'
@@ -174,8 +205,29 @@ complete -c credsync -n '__fish_seen_subcommand_from login' -l token-stdin -d 'i
 complete -c credsync -n '__fish_seen_subcommand_from login' -l password-stdin -d 'password from standard input'
 complete -c credsync -n '__fish_seen_subcommand_from login' -l username -x -d 'whose password'
 complete -c credsync -n '__fish_seen_subcommand_from reject' -l generation -x -d 'the refused generation'
-complete -c credsync -n '__fish_seen_subcommand_from account' -a list -d 'the accounts that you may see'
-complete -c credsync -n '__fish_seen_subcommand_from account' -l names -d 'only names'
+complete -c credsync -n '__fish_seen_subcommand_from account; and not __fish_seen_subcommand_from add remove list' -a 'add remove list'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from remove' -a '(__credsync_accounts)'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from list' -l names -d 'only names'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l provider -x -a '(__credsync_providers)' -d 'its id'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l grant -x -a 'authorization_code implicit device_code password client_credentials refresh_token static' -d 'how it gets its tokens'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l client-id -x -d 'the client at the provider'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l client-secret-stdin -d 'its secret from standard input'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l no-client-secret -d 'a public client'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l username -x -d 'whose password'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l scope -x -d 'what to ask for'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l var -x -d 'variable of the addresses'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l param -x -d 'further parameter'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l redirect-uri -x -d 'as registered'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l allow-user -x -a '(__fish_complete_users)' -d 'who may use it'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l allow-group -x -a '(__fish_complete_groups)' -d 'who may fetch tokens'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l print -d 'only show the file'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l login -d 'sign in then'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add' -l no-login -d 'do not sign in then'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add remove' -l system -d 'the configuration of the system'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add remove' -l user -d 'your own'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from add remove' -l config -r -d 'folder of the daemon'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from remove' -l sign-out -d 'revoke first'
+complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from remove' -l yes -d 'do not ask'
 complete -c credsync -n '__fish_seen_subcommand_from whoami' -l pid -x -d 'of that process'
 complete -c credsync -n '__fish_seen_subcommand_from providers' -a '(__credsync_providers)'
 complete -c credsync -n '__fish_seen_subcommand_from log' -l since -x -a '1h 12h 24h 7d' -d 'from when on'

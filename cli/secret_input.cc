@@ -136,7 +136,7 @@ Typing type(std::string& line, char c) {
 }
 
 // Asks once. `signal_number` is the signal that interrupted, else 0.
-Outcome<Secret> ask_once(int tty, const std::string& prompt, int& signal_number) {
+Outcome<Secret> ask_once(int tty, const std::string& prompt, bool may_be_empty, int& signal_number) {
   QuietTerminal terminal(tty);
   signal_number = 0;
   if (!terminal.quiet()) return failed("the terminal cannot be kept from showing what is typed");
@@ -160,7 +160,25 @@ Outcome<Secret> ask_once(int tty, const std::string& prompt, int& signal_number)
   if (::write(tty, "\n", 1) < 0) return failed("cannot write to the terminal");
   if (signal_number != 0) return failed("interrupted");
   if (typing == Typing::kTooLong) return misused("the secret is longer than 64 KiB");
+  if (may_be_empty && line.text().empty()) return Secret();
   return checked(std::move(line), "the terminal");
+}
+
+Outcome<Secret> ask(const std::string& prompt, bool may_be_empty) {
+  const int tty = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+  if (tty < 0) {
+    return misused(
+        "there is no terminal to ask for the secret on; give it on standard input "
+        "(--password-stdin, --refresh-token-stdin, --token-stdin)");
+  }
+  while (true) {
+    int signal_number = 0;
+    Outcome<Secret> secret = ask_once(tty, prompt, may_be_empty, signal_number);
+    if (signal_number != 0) ::raise(signal_number);  // stops here on SIGTSTP, ends here on the others
+    if (signal_number == SIGTSTP) continue;
+    ::close(tty);
+    return secret;
+  }
 }
 
 }  // namespace
@@ -185,20 +203,11 @@ Outcome<Secret> read_secret_from_stdin() {
 }
 
 Outcome<Secret> ask_secret(const std::string& prompt) {
-  const int tty = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-  if (tty < 0) {
-    return misused(
-        "there is no terminal to ask for the secret on; give it on standard input "
-        "(--password-stdin, --refresh-token-stdin, --token-stdin)");
-  }
-  while (true) {
-    int signal_number = 0;
-    Outcome<Secret> secret = ask_once(tty, prompt, signal_number);
-    if (signal_number != 0) ::raise(signal_number);  // stops here on SIGTSTP, ends here on the others
-    if (signal_number == SIGTSTP) continue;
-    ::close(tty);
-    return secret;
-  }
+  return ask(prompt, false);
+}
+
+Outcome<Secret> ask_optional_secret(const std::string& prompt) {
+  return ask(prompt, true);
 }
 
 }  // namespace credsync::cli

@@ -14,5 +14,7 @@ Outcome<Secret> read_secret_from_stdin();
 // Asks on the controlling terminal (/dev/tty) without echo. The terminal's settings are restored whatever
 // ends the asking; a signal then takes its usual effect.
 Outcome<Secret> ask_secret(const std::string& prompt);
+// An empty answer is one too: there is no such secret.
+Outcome<Secret> ask_optional_secret(const std::string& prompt);
 
 }  // namespace credsync::cli

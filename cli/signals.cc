@@ -1,6 +1,5 @@
 #include "cli/signals.h"
 
-#include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -23,6 +22,18 @@ std::optional<int> Signals::next() {
   signalfd_siginfo info{};
   if (::read(fd_, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return std::nullopt;
   return static_cast<int>(info.ssi_signo);
+}
+
+HeldSignals::HeldSignals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT})
+    ::sigaddset(&set, number);
+  ::sigprocmask(SIG_BLOCK, &set, &before_);
+}
+
+HeldSignals::~HeldSignals() {
+  ::sigprocmask(SIG_SETMASK, &before_, nullptr);
 }
 
 }  // namespace credsync::cli

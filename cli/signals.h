@@ -2,6 +2,8 @@
 // with a mask of its own.
 #pragma once
 
+#include <signal.h>
+
 #include <initializer_list>
 #include <optional>
 
@@ -21,6 +23,18 @@ class Signals {
 
  private:
   int fd_ = -1;
+};
+
+// While this lives, the signals that end a process wait: for steps that belong together.
+class HeldSignals {
+ public:
+  HeldSignals();
+  ~HeldSignals();
+  HeldSignals(const HeldSignals&) = delete;
+  HeldSignals& operator=(const HeldSignals&) = delete;
+
+ private:
+  sigset_t before_{};
 };
 
 }  // namespace credsync::cli

@@ -5,6 +5,10 @@ COMMANDS = ("token", "exec", "status", "login", "logout", "refresh", "reject", "
             "reload", "doctor", "completion")
 
 
+# Those and what stands below them.
+PATHS = [[command] for command in COMMANDS if command != "account"] + [["account", below] for below in ("add", "remove", "list")]
+
+
 class ArgumentsTest(CliTest):
     def test_help_goes_to_standard_output(self):
         result = self.credsync("--help")
@@ -14,11 +18,11 @@ class ArgumentsTest(CliTest):
         self.assertEqual(result.err, "")
 
     def test_each_command_has_help(self):
-        for command in COMMANDS:
+        for path in [["account"], *PATHS]:
             for option in ("--help", "-h"):
-                result = self.credsync(command, option)
+                result = self.credsync(*path, option)
                 self.assert_done(result)
-                self.assertIn(command, result.out)
+                self.assertIn(path[-1], result.out)
 
     def test_version(self):
         self.assertRegex(self.credsync("--version").out, r"^credsync \d+\.\d+\.\d+\n$")
@@ -28,13 +32,14 @@ class ArgumentsTest(CliTest):
                  ["token", "A"], ["token", "../a"], ["token", "a" * 65], ["token", "-a"], ["token", "a", "--wait"],
                  ["token", "a", "--wait", "61"], ["token", "a", "--wait", "2m"], ["token", "a", "--min-valid", "1y"],
                  ["token", "a", "--min-valid", "-1"], ["token", "a", "--min-valid", "1.5s"], ["token", "a", "--min-valid", ""],
-                 ["account"], ["completion"], ["completion", "tcsh"], ["whoami", "--pid", "x"], ["reload", "x"], ["log", "A"]]
+                 ["account"], ["completion"], ["completion", "tcsh"], ["whoami", "--pid", "x"], ["reload", "x"], ["log", "A"],
+                 ["account", "add"], ["account", "remove"], ["account", "rename"], ["account", "add", "A"]]
         for arguments in cases:
             with self.subTest(arguments):
                 result = self.credsync(*arguments)
                 self.assert_done(result, 2)
                 self.assertEqual(result.out, "")
-                self.assertRegex(result.err, r"^credsync: .+\nTry: credsync( \w+)? --help\n$")
+                self.assertRegex(result.err, r"^credsync: .+\nTry: credsync( \w+){0,2} --help\n$")
         self.assertEqual(self.daemon.requests, [])
 
     def test_a_misspelt_command_is_guessed(self):

@@ -5,7 +5,7 @@ import unittest
 
 from fake_daemon import ok
 from harness import CREDSYNC, CliTest, status
-from test_arguments import COMMANDS
+from test_arguments import PATHS
 
 
 class CompletionTest(CliTest):
@@ -14,9 +14,8 @@ class CompletionTest(CliTest):
         self.assert_done(result)
         return result.out
 
-    def options_of(self, command):
-        arguments = ["account", "list", "--help"] if command == "account" else [command, "--help"]
-        return set(re.findall(r"--[a-z][a-z-]+", self.credsync(*arguments).out)) - {"--help"}
+    def options_of(self, path):
+        return set(re.findall(r"--[a-z][a-z-]+", self.credsync(*path, "--help").out)) - {"--help"}
 
     def check_syntax(self, shell):
         if shutil.which(shell) is None:
@@ -36,10 +35,12 @@ class CompletionTest(CliTest):
     def test_no_command_and_no_option_is_forgotten(self):
         for shell in ("bash", "zsh", "fish"):
             script = self.script(shell)
-            for command in COMMANDS:
-                self.assertRegex(script, rf"\b{command}\b")
-                for option in self.options_of(command):
-                    self.assertIn(option[2:] if shell == "fish" else option, script, f"{shell}: {command}")
+            for path in PATHS:
+                for command in path:
+                    self.assertRegex(script, rf"\b{command}\b")
+                for option in self.options_of(path):
+                    wanted = rf"-l {option[2:]}\b" if shell == "fish" else rf"{option}\b"
+                    self.assertRegex(script, wanted, f"{shell}: {path}")
 
     def test_it_needs_no_daemon(self):
         self.daemon.stop()
@@ -61,7 +62,12 @@ class CompletionTest(CliTest):
         self.assertEqual(self.complete("credsync", "token", "flume", "--f"), ["--format"])
         self.assertEqual(self.complete("credsync", "token", "flume", "--format", "h"), ["header"])
         self.assertEqual(self.complete("credsync", "completion", ""), ["bash", "zsh", "fish"])
-        self.assertEqual(self.complete("credsync", "account", ""), ["list"])
+        self.assertEqual(self.complete("credsync", "account", ""), ["add", "remove", "list"])
+        self.assertEqual(self.complete("credsync", "account", "remove", "flu"), ["flume"])
+        self.assertEqual(self.complete("credsync", "account", "remove", "flume", "--s"), ["--socket", "--sign-out", "--system"])
+        self.assertEqual(self.complete("credsync", "account", "list", "--n"), ["--names"])
+        self.assertIn("device_code", self.complete("credsync", "account", "add", "x", "--grant", ""))
+        self.assertEqual(self.complete("credsync", "login", "flume", "--d"), ["--device"])
         self.assertEqual(self.complete("credsync", "--v"), ["--version"])
 
 
