@@ -4,7 +4,6 @@
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
@@ -15,47 +14,16 @@
 
 #include "base/encoding.h"
 #include "base/text.h"
+#include "daemon/oauth/jose.h"
 
 namespace credsync::oauth {
 namespace {
 
-constexpr int kLeastRsaBits = 2048;      // RFC 7518, 3.3
 constexpr std::size_t kNonceBytes = 16;  // of `jti`
 
-template <auto Free>
-struct Freer {
-  template <typename T>
-  void operator()(T* p) const {
-    Free(p);
-  }
-};
-using KeyPtr = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
+using Family = Algorithm::Family;
 using BioPtr = std::unique_ptr<BIO, Freer<BIO_free_all>>;
-using DigestPtr = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
 using EcSignaturePtr = std::unique_ptr<ECDSA_SIG, Freer<ECDSA_SIG_free>>;
-
-enum class Family { kHmac, kPkcs1, kPss, kEcdsa };
-struct Algorithm {
-  std::string_view name;  // RFC 7518, 3.1
-  Family family;
-  const EVP_MD* (*digest)();
-  int curve_bits;  // ECDSA: each algorithm has its one curve
-};
-constexpr Algorithm kAlgorithms[] = {
-    {"HS256", Family::kHmac, EVP_sha256, 0},    {"HS384", Family::kHmac, EVP_sha384, 0},
-    {"HS512", Family::kHmac, EVP_sha512, 0},    {"RS256", Family::kPkcs1, EVP_sha256, 0},
-    {"RS384", Family::kPkcs1, EVP_sha384, 0},   {"RS512", Family::kPkcs1, EVP_sha512, 0},
-    {"PS256", Family::kPss, EVP_sha256, 0},     {"PS384", Family::kPss, EVP_sha384, 0},
-    {"PS512", Family::kPss, EVP_sha512, 0},     {"ES256", Family::kEcdsa, EVP_sha256, 256},
-    {"ES384", Family::kEcdsa, EVP_sha384, 384}, {"ES512", Family::kEcdsa, EVP_sha512, 521},
-};
-
-const Algorithm* find_algorithm(std::string_view name) {
-  for (const Algorithm& algorithm : kAlgorithms) {
-    if (algorithm.name == name) return &algorithm;
-  }
-  return nullptr;
-}
 
 // An encrypted key would otherwise make OpenSSL ask on the terminal.
 int no_passphrase(char*, int, int, void*) {
@@ -74,14 +42,11 @@ Result<KeyPtr> read_key(const Secret& pem) {
 Result<const Algorithm*> algorithm_for(EVP_PKEY* key, std::string_view wanted) {
   const bool rsa = EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA;
   const bool ec = EVP_PKEY_get_base_id(key) == EVP_PKEY_EC;
-  const int bits = EVP_PKEY_get_bits(key);
   if (!rsa && !ec) return invalid("client_key is neither an RSA nor an EC key");
-  if (rsa && bits < kLeastRsaBits) return invalid("client_key is an RSA key of less than 2048 bits");
-  for (const Algorithm& algorithm : kAlgorithms) {
-    const bool fits = rsa ? algorithm.family == Family::kPkcs1 || algorithm.family == Family::kPss
-                          : algorithm.family == Family::kEcdsa && algorithm.curve_bits == bits;
-    if (fits && (wanted.empty() || wanted == algorithm.name)) return &algorithm;
+  if (rsa && EVP_PKEY_get_bits(key) < kLeastRsaBits) {
+    return invalid("client_key is an RSA key of less than 2048 bits");
   }
+  if (const Algorithm* algorithm = algorithm_for_key(key, wanted)) return algorithm;
   return invalid("client_key cannot sign with the algorithm " + (wanted.empty() ? "any" : clean_foreign_text(wanted)));
 }
 
