@@ -50,18 +50,42 @@ Result<ClientCredentials> read_client(const config::Account& account) {
 }
 
 ExchangeOptions options_for(const config::Account& account, const ClientCredentials& client) {
-  ExchangeOptions options;
-  options.ca_file = account.ca_file;
-  options.allow_http_loopback = account.allow_http_loopback;
+  ExchangeOptions options = roots_of(account);
   options.client_certificate = account.client_certificate;
   if (!account.client_certificate.empty()) options.client_key = &client.private_key;
   return options;
 }
 
+HttpRequest plain_get(std::string url) {
+  HttpRequest request;
+  request.method = "GET";
+  request.url = std::move(url);
+  request.headers.push_back({"Accept", "application/json"});
+  return request;
+}
+
+ExchangeOptions roots_of(const config::Account& account) {
+  ExchangeOptions options;
+  options.ca_file = account.ca_file;
+  options.allow_http_loopback = account.allow_http_loopback;
+  return options;
+}
+
+Failure spends_nothing(const TransportError& error) {
+  Failure failure = read_transport_error(error);
+  if (failure.failure_class == FailureClass::kAmbiguous) failure.failure_class = FailureClass::kNotSent;
+  failure.sent = false;
+  return failure;
+}
+
+Result<std::string> issuer_of(const config::Account& account) {
+  return provider::expand(account.profile->issuer, account.profile->vars, account.vars);
+}
+
 std::variant<provider::Profile, Failure> Discovery::complete(const config::Account& account, Purpose purpose) {
   const provider::Profile& profile = *account.profile;
   if (profile.issuer.empty() || suffices(profile, purpose)) return profile;
-  auto issuer = provider::expand(profile.issuer, profile.vars, account.vars);
+  auto issuer = issuer_of(account);
   if (!issuer) return local_failure(issuer.error());
   const Key key{account.profile, *issuer, account.ca_file};
   {
@@ -82,21 +106,8 @@ std::variant<provider::Profile, Failure> Discovery::ask(const config::Account& a
   Failure last;
   last.failure_class = FailureClass::kTransient;
   for (const std::string& url : metadata_urls(issuer)) {
-    HttpRequest request;
-    request.method = "GET";
-    request.url = url;
-    request.headers.push_back({"Accept", "application/json"});
-    ExchangeOptions options;
-    options.ca_file = account.ca_file;
-    options.allow_http_loopback = account.allow_http_loopback;
-    ExchangeOutcome outcome = transport_.exchange(request, options);
-    if (const auto* error = std::get_if<TransportError>(&outcome)) {
-      Failure failure = read_transport_error(*error);
-      // Discovery spends nothing: whatever happened to it, the token request was not sent.
-      if (failure.failure_class == FailureClass::kAmbiguous) failure.failure_class = FailureClass::kNotSent;
-      failure.sent = false;
-      return failure;
-    }
+    ExchangeOutcome outcome = transport_.exchange(plain_get(url), roots_of(account));
+    if (const auto* error = std::get_if<TransportError>(&outcome)) return spends_nothing(*error);
     auto profile =
         apply_metadata(*account.profile, issuer, std::get<HttpResponse>(outcome), account.allow_http_loopback);
     if (profile) return std::move(*profile);

@@ -30,6 +30,15 @@ Result<ClientCredentials> read_client(const config::Account& account);
 // `client` must outlive the exchange.
 ExchangeOptions options_for(const config::Account& account, const ClientCredentials& client);
 
+// A GET for a public document, under the roots that hold for this account's provider.
+HttpRequest plain_get(std::string url);
+ExchangeOptions roots_of(const config::Account& account);
+// Of an exchange that spends nothing: whatever happened to it, it may be repeated.
+Failure spends_nothing(const TransportError& error);
+
+// The issuer after the variables are filled in; empty where the profile names none.
+Result<std::string> issuer_of(const config::Account& account);
+
 // What a profile is needed for decides which gaps make it ask the issuer. A sign-in asks whenever there is an issuer:
 // its metadata says what guards the answer (RFC 9207, RFC 9126, PKCE), and a network that blocks it must not weaken that.
 enum class Purpose { kTokens, kAuthorize, kDevice, kIdentity };
