@@ -182,7 +182,7 @@ void Daemon::Parts::assemble() {
       },
       [this](std::vector<store::Retirement> queued) { retirer->add(std::move(queued)); });
   sign_in = std::make_unique<login::SignIn>(*accounts, *exchanger, *installer, *refresher, *store, *parking, clock);
-  sign_out = std::make_unique<login::SignOut>(*accounts, *store, *endpoint, *retirer, clock);
+  sign_out = std::make_unique<login::SignOut>(*accounts, *store, *endpoint, *retirer, *installer, clock);
   reconciler = std::make_unique<Reconciler>(*accounts, *refresher, *parking, *retirer, *store, clock);
   audit = std::make_unique<handout::Audit>(clock);
   desk = std::make_unique<handout::Desk>(*accounts, *refresher, *retirer, *store, *agenda, clock);

@@ -11,7 +11,14 @@ using account::Account;
 void SignOut::run(Account& account, UniqueFunction<void(Result<unsigned>)> done) {
   endpoint_.make_order(account.shared_config(),
                        [this, name = account.name(), sign_in = account.sign_in(), done = std::move(done)](
-                           Secret order) mutable { commit(name, sign_in, std::move(order), std::move(done)); });
+                           Secret order) mutable { settle(name, sign_in, std::move(order), std::move(done)); });
+}
+
+void SignOut::settle(const std::string& name, unsigned sign_in, Secret order,
+                     UniqueFunction<void(Result<unsigned>)> done) {
+  installer_.when_settled(name, [this, name, sign_in, order = std::move(order), done = std::move(done)]() mutable {
+    commit(name, sign_in, std::move(order), std::move(done));
+  });
 }
 
 void SignOut::commit(const std::string& name, unsigned sign_in, Secret order,
@@ -31,6 +38,7 @@ void SignOut::commit(const std::string& name, unsigned sign_in, Secret order,
   accounts_.begin_sign_in(*account);  // answers under way belong to the grant that ends here
   store::SignOut change;
   change.account = name;
+  change.up_to = account->generation();
   change.standing = {account::State::kSignedOut, clock_.wall(), std::nullopt};
   for (const store::Retirement& r : plan)
     change.retire.push_back(r.clone());

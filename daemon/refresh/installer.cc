@@ -69,7 +69,26 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
   change.kept_password = candidate.kept_password.clone();
   commit->candidate = std::move(candidate);
   commit->done = std::move(done);
-  store_.apply(std::move(change), [this, commit](Result<store::Ids> ids) { installed(commit, std::move(ids)); });
+  ++on_the_way_[change.account].commits;
+  store_.apply(std::move(change), [this, commit, name = change.account](Result<store::Ids> ids) {
+    installed(commit, std::move(ids));
+    settled(name);
+  });
+}
+
+void Installer::when_settled(const std::string& account, UniqueFunction<void()> then) {
+  const auto at = on_the_way_.find(account);
+  if (at == on_the_way_.end()) return then();
+  at->second.waiting.push_back(std::move(then));
+}
+
+void Installer::settled(const std::string& account) {
+  const auto at = on_the_way_.find(account);
+  if (--at->second.commits > 0) return;
+  std::vector<UniqueFunction<void()>> waiting = std::move(at->second.waiting);
+  on_the_way_.erase(at);
+  for (auto& then : waiting)
+    then();
 }
 
 // The old token was still handed out while its successor was on its way to the disk: those promises count too.

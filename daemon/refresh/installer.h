@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "base/agenda.h"
 #include "base/random.h"
@@ -52,11 +54,16 @@ class Installer {
   // `done` is called once, when the answer is durable where it belongs (or with kNotStored and why).
   void place(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
 
+  // Runs `then` when no generation of this account is between the order to store it and the store's word: now, if none
+  // is. What the account shows is then what the database holds.
+  void when_settled(const std::string& account, UniqueFunction<void()> then);
+
  private:
   struct Commit;
   bool current(const Candidate& candidate) const;
   void install(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
   void installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids);
+  void settled(const std::string& account);
   void place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
   void queue(std::vector<store::Retirement> retire, const store::Ids& ids);
   void keep_promises(const account::Live& old, std::vector<store::Retirement>& retire, const store::Ids& ids);
@@ -66,6 +73,11 @@ class Installer {
   Agenda& agenda_;
   const Clock& clock_;
   Random& random_;
+  struct OnTheWay {
+    unsigned commits = 0;
+    std::vector<UniqueFunction<void()>> waiting;
+  };
+  std::map<std::string, OnTheWay> on_the_way_;  // by account
   FindParked find_parked_;
   ParkedChanged parked_changed_;
   Queued queued_;

@@ -53,7 +53,9 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
       {&w.forget_,
        "UPDATE accounts SET identity = '', tokens = NULL, password_used = 0, kept_password = NULL, last_used = NULL"
        " WHERE name = ?1"},
-      {&w.sign_out_, "UPDATE accounts SET tokens = NULL, kept_password = NULL WHERE name = ?1"},
+      {&w.sign_out_,
+       "UPDATE accounts SET tokens = NULL, kept_password = NULL"
+       " WHERE name = ?1 AND (tokens ISNULL OR generation <= ?2)"},
       {&w.park_,
        "UPDATE accounts SET tokens = NULL, generation = MAX(generation, ?2) WHERE name = ?1 AND tokens NOTNULL"},
       {&w.insert_parked_,
@@ -174,8 +176,10 @@ Result<void> StateWriter::change(const Forget& forget, Applied& applied) {
 }
 
 Result<void> StateWriter::change(const SignOut& sign_out, Applied& applied) {
+  if (!fits_an_integer(sign_out.up_to)) return invalid("generation out of range");
   CREDSYNC_TRY(set_standing(sign_out.account, sign_out.standing));
-  CREDSYNC_TRY(sign_out_.with(sign_out.account).run());
+  CREDSYNC_TRY(sign_out_.with(sign_out.account, sign_out.up_to).run());
+  if (database_->changes() == 0) return invalid("newer tokens of " + sign_out.account + " came; they are not erased");
   applied.erased = true;
   return queue(sign_out.retire, applied);
 }

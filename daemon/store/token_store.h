@@ -36,11 +36,13 @@ struct SetStanding {
 struct Forget {
   std::string account;
 };  // erase tokens, intents and kept password, keep name and generation
-// Signed out: tokens leave the account and enter the queue; the kept password is erased.
+// Signed out: tokens leave the account and enter the queue; the kept password is erased. kInvalid while the account holds
+// tokens of a generation beyond `up_to`: `retire` was planned without them, and nothing is erased that nobody revokes.
 struct SignOut {
   std::string account;
   std::vector<Retirement> retire;
   Standing standing;
+  Generation up_to = 0;
 };
 // The current tokens leave the account and are kept aside; the account has none after.
 struct Park {

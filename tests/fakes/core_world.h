@@ -65,7 +65,7 @@ struct CoreWorld {
   retire::Retirer retirer{accounts, store, endpoint, agenda, clock, random};
   retire::Parking parking{accounts, store, endpoint, retirer, agenda, clock};
   login::SignIn sign_in{accounts, exchanger, installer, refresher, store, parking, clock};
-  login::SignOut sign_out{accounts, store, endpoint, retirer, clock};
+  login::SignOut sign_out{accounts, store, endpoint, retirer, installer, clock};
   handout::Desk desk{accounts, refresher, retirer, store, agenda, clock};
 };
 

@@ -83,6 +83,7 @@ class Rows {
   }
   Result<Ids> operator()(const SignOut& c) {
     StoredAccount& a = account(c.account);
+    if (a.tokens && a.generation > c.up_to) return invalid("newer tokens came");
     a.standing = c.standing;
     a.tokens.reset();
     a.kept_password.wipe();

@@ -361,6 +361,34 @@ TEST_F(RefresherTest, ASignOutWhileTheAnswerIsOnItsWayToTheDiskWins) {
   EXPECT_TRUE(found);
 }
 
+// Whatever was synced when the machine stopped: the new grant is in use, or it is queued for revocation.
+TEST_F(RefresherTest, ACrashInASignOutErasesNoGrantUnrevoked) {
+  for (std::size_t synced = 1; synced <= 4; ++synced) {
+    SCOPED_TRACE("synced: " + std::to_string(synced));
+    CoreWorld crashing;
+    account::Account& account =
+        crashing.add(make_account("flat", profile), make_tokens(crashing.clock, "access-1", "refresh-1", 1h), 1);
+    crashing.advance(45min);
+    crashing.store.hold();
+    crashing.endpoint.answer(make_tokens(crashing.clock, "access-2", "refresh-2", 1h), Secret("order"));
+    crashing.settle();
+    bool told = false;
+    crashing.sign_out.run(account, [&](Result<unsigned> pending) { told = pending.has_value(); });
+    crashing.settle();
+    for (std::size_t i = 0; i < synced; ++i) {
+      crashing.store.let_go_of(1);
+      crashing.settle();
+    }
+    crashing.store.crash();
+    const auto& stored = crashing.disk.accounts.at("flat");
+    unsigned found = stored.tokens && stored.tokens->refresh_token.expose() == "refresh-2" ? 1U : 0U;
+    for (const auto& [id, r] : crashing.disk.retirements)
+      found += r.token.expose() == "refresh-2" ? 1U : 0U;
+    EXPECT_EQ(found, 1U) << "once, and in one place";
+    EXPECT_EQ(told, !stored.tokens.has_value()) << "told when it is durable";
+  }
+}
+
 TEST_F(RefresherTest, AnAnswerMeetsAFullDiskInItsReservedSlot) {
   account::Account& account = add_live();
   world.advance(45min);

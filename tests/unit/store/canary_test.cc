@@ -91,7 +91,7 @@ TEST_F(CanaryScan, FindsNothing) {
   update.retire.push_back(canary_retirement(2));
   applied(std::move(update));
   applied(Restore{id->at(0), standing()});
-  SignOut out{"a", {}, standing(State::kSignedOut)};
+  SignOut out{"a", {}, standing(State::kSignedOut), 4};
   out.retire.push_back(canary_retirement(3));
   applied(std::move(out));
   const auto slot_of_late = begin(*store_, loop_, intent("a", 3));

@@ -170,7 +170,7 @@ TEST_P(Contract, ForgetLeavesNameAndGenerationOnly) {
 
 TEST_P(Contract, GenerationNeverGoesBack) {
   ASSERT_TRUE(apply(install("flat-me", 5)));
-  ASSERT_TRUE(apply(SignOut{"flat-me", {}, standing(State::kSignedOut)}));
+  ASSERT_TRUE(apply(SignOut{"flat-me", {}, standing(State::kSignedOut), 100}));
   EXPECT_EQ(find(reopened(), "flat-me")->generation, 5u);
   ASSERT_TRUE(apply(Forget{"flat-me"}));
   EXPECT_EQ(find(reopened(), "flat-me")->generation, 5u);
@@ -195,7 +195,7 @@ TEST_P(Contract, SignOutQueuesTheTokensAndForgetsThePassword) {
   change.kept_password = Secret("kept");
   change.replace_kept_password = true;
   ASSERT_TRUE(apply(std::move(change)));
-  SignOut out{"flume", {}, standing(State::kSignedOut)};
+  SignOut out{"flume", {}, standing(State::kSignedOut), 100};
   out.retire.push_back(retirement("flume", 1, "flume-1"));
   out.retire[0].by_sign_out = true;
   const auto ids = apply(std::move(out));
@@ -207,6 +207,20 @@ TEST_P(Contract, SignOutQueuesTheTokensAndForgetsThePassword) {
   EXPECT_EQ(find(snapshot, "flume")->standing.state, State::kSignedOut);
   ASSERT_EQ(snapshot.retirements.size(), 1u);
   EXPECT_TRUE(snapshot.retirements[0].by_sign_out);
+}
+
+TEST_P(Contract, SignOutErasesNoTokensThatItsPlanDidNotKnow) {
+  ASSERT_TRUE(apply(install("flat-me", 4)));
+  SignOut out{"flat-me", {}, standing(State::kSignedOut), 3};
+  out.retire.push_back(retirement("flat-me", 3, "flat-me-3"));
+  const auto refused = apply(std::move(out));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kInvalid);
+  const Snapshot snapshot = reopened();
+  EXPECT_TRUE(find(snapshot, "flat-me")->tokens);
+  EXPECT_EQ(find(snapshot, "flat-me")->standing.state, State::kOk);
+  ASSERT_TRUE(apply(SignOut{"flat-me", {}, standing(State::kSignedOut), 4}));
+  EXPECT_FALSE(find(reopened(), "flat-me")->tokens);
 }
 
 TEST_P(Contract, ParkedTokensComeBackWithTheirGeneration) {

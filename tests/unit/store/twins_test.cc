@@ -45,7 +45,7 @@ class Twins {
     return change;
   }
   SignOut sign_out() {
-    SignOut change{name_, {}, standing(State::kSignedOut)};
+    SignOut change{name_, {}, standing(State::kSignedOut), turn_ % 4 == 0 ? 1 : generation_ + 1};
     change.retire.push_back(retirement(name_, generation_, "out"));
     change.retire[0].id = id_++;
     return change;
