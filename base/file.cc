@@ -54,12 +54,12 @@ Result<void> check_ownership(const struct stat& status, Secrecy secrecy, const s
   if (status.st_uid != 0 && status.st_uid != me) {
     return denied(path + " belongs to another user; it must be owned by root or by the daemon's user");
   }
-  const bool group_is_ours = status.st_gid == ::getegid() || status.st_gid == 0;
+  const bool group_is_ours = secrecy != Secrecy::kCredential && (status.st_gid == ::getegid() || status.st_gid == 0);
   if ((status.st_mode & S_IWOTH) != 0 || ((status.st_mode & S_IWGRP) != 0 && !group_is_ours)) {
     return denied(path + " can be written by others; chmod go-w it");
   }
   if (secrecy == Secrecy::kPublic) return {};
-  const bool group_is_the_daemons = status.st_gid == ::getegid();
+  const bool group_is_the_daemons = secrecy == Secrecy::kCredential || status.st_gid == ::getegid();
   if ((status.st_mode & S_IROTH) != 0 || ((status.st_mode & S_IRGRP) != 0 && !group_is_the_daemons)) {
     return denied(path + " can be read by others; chmod 600 it");
   }

@@ -31,6 +31,9 @@ class Descriptor {
 enum class Secrecy {
   kPublic,  // must not be writable by others than its owner (root or us) and our group
   kSecret,  // also not readable by others; by a group only if it is the process's
+  // One that systemd passed in $CREDENTIALS_DIRECTORY: as kSecret, but any group may seem to read it, and none write. Where systemd keeps
+  // credentials on a tmpfs they are root's, 0440, and what looks like a group's right is the mask of an ACL for us.
+  kCredential,
 };
 
 // Reads a regular file of at most `limit` bytes, owned by root or by the process's user, opened without following a

@@ -198,10 +198,9 @@ Result<WipedString> run(const std::vector<std::string>& arguments, Duration pati
 Result<WipedString> read_credential(const std::string& name) {
   const char* folder = std::getenv("CREDENTIALS_DIRECTORY");
   if (folder == nullptr) return not_found("credential " + name + ": $CREDENTIALS_DIRECTORY is not set");
-  // Its owner and mode are systemd's business: the folder is ours alone.
-  auto content = read_file(std::string(folder) + "/" + name, kMaxSecretBytes);
+  auto content = read_checked_file(std::string(folder) + "/" + name, kMaxSecretBytes, Secrecy::kCredential);
   if (!content) return content.error().within("credential " + name);
-  return WipedString(std::move(*content));
+  return content;
 }
 
 std::string name_of(const SecretSource& source) {
