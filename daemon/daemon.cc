@@ -13,6 +13,7 @@
 #include "daemon/doctor.h"
 #include "daemon/handout/metrics.h"
 #include "daemon/handout/service.h"
+#include "daemon/key_commands.h"
 #include "daemon/login/sign_in.h"
 #include "daemon/login/sign_out.h"
 #include "daemon/oauth/https_token_endpoint.h"
@@ -30,14 +31,6 @@ namespace {
 // An exchange that was sent is waited for, so that its answer is stored: its own deadline and the disk's time.
 constexpr Duration kStopPatience = oauth::kExchangeDeadline + 5s;
 constexpr Duration kFrontDoorPatience = 3s;  // callers who do not read their last answer
-
-store::KeySource key_source(const config::SecretSource& source) {
-  switch (source.kind) {
-    case config::SecretSource::Kind::kFile: return {store::KeySource::Kind::kFile, source.path};
-    case config::SecretSource::Kind::kCredential: return {store::KeySource::Kind::kCredential, source.path};
-    default: return {};
-  }
-}
 
 ipc::http::Limits limits_of(const config::Callers& callers) {
   ipc::http::Limits limits = ipc::http::Limits::per_user(callers.max_connections_per_user);

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "daemon/config/config.h"
 #include "daemon/daemon.h"
+#include "daemon/key_commands.h"
 
 namespace {
 
@@ -92,6 +93,12 @@ class Credsyncd final : public Application {
     flag("user", "run as the user's own instance, with XDG directories", user_);
     flag("check-config", "read the configuration, print every problem, end with 78 if there is one", check_);
     flag("dump-config", "print the merged configuration without secrets and end", dump_);
+    flag("rekey", "make a new master key and end; the daemon must be stopped, as for the next three", rekey_);
+    flag("recovery-key", "show a new recovery key, once, on this terminal", recovery_key_);
+    flag("recover", "make a new master key by the recovery key, which is asked for", recover_);
+    flag("start-over", "begin a new database when the master key is lost; the old one is kept", start_over_);
+    text("key", "for these: the master key, where it is a credential; - is standard input", "FILE", key_files_.current);
+    text("new-key", "for these: the new master key, instead of a random one", "FILE", key_files_.next);
     text("config", "the configuration instead of /etc/credsyncd", "DIR", config_);
     text("state", "the state instead of /var/lib/credsyncd", "DIR", state_);
     text("runtime", "the folder of the socket instead of /run/credsyncd-api", "DIR", runtime_);
@@ -110,6 +117,8 @@ class Credsyncd final : public Application {
     if (!level) return usage("--log-level: debug, info, notice, warning or error");
     const credsync::config::Paths paths = chosen_paths();
     if (check_ || dump_) return show_config(paths);
+    if (const auto problem = key_options_problem()) return usage(*problem);
+    if (const auto command = key_command()) return credsync::run_key_command(*command, paths, key_files_);
     return serve(paths, *level);
   }
 
@@ -138,6 +147,26 @@ class Credsyncd final : public Application {
     if (log_level_ == "notice") return Level::kNotice;
     if (log_level_ == "warning") return Level::kWarning;
     if (log_level_ == "error") return Level::kError;
+    return std::nullopt;
+  }
+
+  std::optional<credsync::KeyCommand> key_command() const {
+    if (rekey_) return credsync::KeyCommand::kRekey;
+    if (recovery_key_) return credsync::KeyCommand::kRecoveryKey;
+    if (recover_) return credsync::KeyCommand::kRecover;
+    if (start_over_) return credsync::KeyCommand::kStartOver;
+    return std::nullopt;
+  }
+
+  std::optional<std::string> key_options_problem() const {
+    const int commands = int{rekey_} + int{recovery_key_} + int{recover_} + int{start_over_};
+    if (commands > 1) return "--rekey, --recovery-key, --recover, --start-over: only one of them";
+    const bool files = !key_files_.current.empty() || !key_files_.next.empty();
+    if (files && commands == 0) return "--key and --new-key belong to --rekey, --recovery-key, --recover, --start-over";
+    if (!key_files_.next.empty() && recovery_key_) return "--new-key: the master key does not change";
+    if (key_files_.current == "-" && (key_files_.next == "-" || recover_))
+      return "standard input can bring one key only";
+    if (key_files_.next == "-" && recover_) return "standard input brings the recovery key already";
     return std::nullopt;
   }
 
@@ -201,6 +230,8 @@ class Credsyncd final : public Application {
   std::map<std::string, bool*> flags_;
   std::map<std::string, std::string*> texts_;
   bool help_ = false, version_ = false, user_ = false, check_ = false, dump_ = false;
+  bool rekey_ = false, recovery_key_ = false, recover_ = false, start_over_ = false;
+  credsync::KeyFiles key_files_;
   std::string config_, state_, runtime_, providers_, log_level_ = "info";
 };
 

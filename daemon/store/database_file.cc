@@ -7,30 +7,24 @@
 #include <cerrno>
 
 #include "base/file.h"
+#include "base/log.h"
+#include "daemon/store/data_key.h"
 #include "daemon/store/migrations.h"
 #include "daemon/store/state_directory.h"
 
 namespace credsync::store {
 namespace {
 
-constexpr Place kDataKeyPlace = {"data_keys.wrapped", "", 0, 0};
 constexpr std::string_view kNothingChanged = "; nothing was changed";
 
-Key copy_of(const Key& key) {
-  return Key::from(key.expose());
-}
-
-Result<void> write_schema(const std::string& path, const Key& master) {
+Result<void> write_schema(const std::string& path, const Key& master, const FillDatabase& fill) {
   auto opened = Database::open(path);
   if (!opened) return opened.error();
   Database& database = **opened;
   CREDSYNC_TRY(database.execute("PRAGMA application_id = " + std::to_string(kApplicationId)));
   CREDSYNC_TRY(migrate(database, migrations()));
-  const Key data_key = Key::random();
-  const std::string wrapped = Sealer(copy_of(master)).seal(data_key.expose(), kDataKeyPlace);
-  auto insert = database.prepare("INSERT INTO data_keys (wrapped_by, key_id, wrapped) VALUES ('master', ?1, ?2)");
-  if (!insert) return insert.error();
-  return insert->with(master.id(), Blob{wrapped}).run();
+  CREDSYNC_TRY(wrap(database, Wrapper::kMaster, master, Key::random()));
+  return fill ? fill(database) : Result<void>();
 }
 
 Result<void> check_ours(Database& database) {
@@ -43,33 +37,51 @@ Result<void> check_ours(Database& database) {
   return check_version(database, migrations());
 }
 
-Result<Key> unwrap_data_key(Database& database, const Key& master) {
-  auto select = database.prepare("SELECT key_id, wrapped FROM data_keys WHERE wrapped_by = 'master'");
-  if (!select) return select.error();
-  const Result<bool> row = select->next();
-  if (!row) return row.error();
-  if (!*row) return corrupt("holds no data key");
-  const std::string id = select->text(0);
-  if (id != master.id()) {
-    return corrupt("the master key (id " + master.id() +
-                   ") does not open this database, it was made with the key of id " + id + ": put the right key back");
-  }
-  auto key = Sealer(copy_of(master)).open(select->blob(1), kDataKeyPlace);
-  if (!key || key->text().size() != kKeyBytes) return corrupt("the wrapped data key is damaged");
-  return Key::from(key->text());
-}
-
-Result<OpenDatabase> open_checked(const std::string& path, const Key& master) {
+Result<std::unique_ptr<Database>> open_unread(const std::string& path) {
   auto database = Database::open(path);
   if (!database) return database.error();
   CREDSYNC_TRY(check_ours(**database));
+  return database;
+}
+
+// By the master key, or by the one to come: then this is it.
+Result<Key> unwrap_data_key(Database& database, const Key& master) {
+  for (const Wrapper wrapper : {Wrapper::kMaster, Wrapper::kNext}) {
+    auto key = unwrap(database, wrapper, master);
+    if (key) return key;
+    const ErrorCode code = key.error().code();
+    if (code != ErrorCode::kNotFound && code != ErrorCode::kDenied) return key;
+  }
+  const auto id = wrapped_by(database, Wrapper::kMaster);
+  if (!id) return id.error();
+  if (!*id) return corrupt("holds no data key");
+  return corrupt("the master key (id " + master.id() +
+                 ") does not open this database, it was made with the key of id " + **id + "; " +
+                 ways_to_open(database));
+}
+
+// The first start with a new master key ends the time of the one before. A full disk must not keep us from starting.
+Result<void> end_key_change(Database& database, const Key& master) {
+  const auto next = wrapped_by(database, Wrapper::kNext);
+  if (!next) return next.error();
+  if (*next != master.id()) return {};
+  const auto ended = change_wrappings(database, [&] { return promote_next(database); });
+  if (ended) {
+    log::notice("the master key was changed: the one before opens nothing any more", {{"KEY", master.id()}});
+  } else {
+    log::error("the wrapping by the master key of before could not be erased; it is tried at the next start",
+               {{"WHY", ended.error().message()}});
+  }
+  return {};
+}
+
+Result<OpenDatabase> open_checked(const std::string& path, const Key& master) {
+  auto database = open_unread(path);
+  if (!database) return database.error();
   auto key = unwrap_data_key(**database, master);
   if (!key) return key.error();
-  const auto mode = (*database)->text("PRAGMA journal_mode = WAL");
-  if (!mode) return mode.error();
-  if (*mode != "wal") return Error(ErrorCode::kIo, "no write-ahead log is possible here (journal mode " + *mode + ")");
-  CREDSYNC_TRY(migrate(**database, migrations()));
-  (*database)->allow_checkpoints();
+  CREDSYNC_TRY(make_writable(**database));
+  CREDSYNC_TRY(end_key_change(**database, master));
   return OpenDatabase{std::move(*database), Sealer(std::move(*key))};
 }
 
@@ -84,31 +96,65 @@ Error explain(const Error& error, const std::string& path) {
   }
 }
 
+Result<void> check_file(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return from_errno(path, errno);
+  if (status.st_uid != ::geteuid()) return denied(path + " belongs to another user than the daemon's");
+  if (status.st_size == 0) {
+    return corrupt(path +
+                   " is empty, it was cut to nothing: put a backup back, or begin anew (credsyncd --start-over)" +
+                   std::string(kNothingChanged));
+  }
+  if ((status.st_mode & 077) != 0 && ::chmod(path.c_str(), 0600) != 0) return from_errno("chmod 600 " + path, errno);
+  return {};
+}
+
 }  // namespace
+
+Result<void> make_writable(Database& database) {
+  const auto mode = database.text("PRAGMA journal_mode = WAL");
+  if (!mode) return mode.error();
+  if (*mode != "wal") return Error(ErrorCode::kIo, "no write-ahead log is possible here (journal mode " + *mode + ")");
+  CREDSYNC_TRY(migrate(database, migrations()));
+  database.allow_checkpoints();
+  return {};
+}
+
+std::string ways_to_open(Database& database) {
+  const auto recovery = wrapped_by(database, Wrapper::kRecovery);
+  std::string words = "put the right key back";
+  if (recovery && *recovery) words += ", or open it with the recovery key (credsyncd --recover)";
+  return words + ", or begin anew with every account signed out (credsyncd --start-over)";
+}
+
+Result<void> write_database(const std::string& path, const Key& master, const FillDatabase& fill) {
+  for (const char* rest : {"", "-journal", "-wal"})
+    ::unlink((path + rest).c_str());
+  CREDSYNC_TRY(create_file(path, "", 0600));
+  if (const auto written = write_schema(path, master, fill); !written) {
+    ::unlink(path.c_str());
+    return written.error().within("make " + path);
+  }
+  return {};
+}
 
 Result<void> make_database(const std::string& path, const Key& master) {
   const std::string fresh = path + ".new";
-  for (const char* rest : {"", "-journal", "-wal"})
-    ::unlink((fresh + rest).c_str());
-  CREDSYNC_TRY(create_file(fresh, "", 0600));
-  if (const auto written = write_schema(fresh, master); !written) {
-    ::unlink(fresh.c_str());
-    return written.error().within("make " + path);
-  }
+  CREDSYNC_TRY(write_database(fresh, master, {}));
   if (::rename(fresh.c_str(), path.c_str()) != 0) return from_errno("create " + path, errno);
   return sync_folder_of(path);
 }
 
 Result<OpenDatabase> open_database(const std::string& path, const Key& master) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return from_errno(path, errno);
-  if (status.st_uid != ::geteuid()) return denied(path + " belongs to another user than the daemon's");
-  if (status.st_size == 0) {
-    return corrupt(path + " is empty, it was cut to nothing: put a backup back, or move it away to begin anew" +
-                   std::string(kNothingChanged));
-  }
-  if ((status.st_mode & 077) != 0 && ::chmod(path.c_str(), 0600) != 0) return from_errno("chmod 600 " + path, errno);
+  CREDSYNC_TRY(check_file(path));
   auto opened = open_checked(path, master);
+  if (!opened) return explain(opened.error(), path);
+  return opened;
+}
+
+Result<std::unique_ptr<Database>> open_without_key(const std::string& path) {
+  CREDSYNC_TRY(check_file(path));
+  auto opened = open_unread(path);
   if (!opened) return explain(opened.error(), path);
   return opened;
 }

@@ -2,7 +2,9 @@
 // name is always damage, never a first start; opened only with the right key. Nothing is written before that is known.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "base/result.h"
 #include "daemon/store/sealer.h"
@@ -18,7 +20,20 @@ struct OpenDatabase {
 // Makes a database with a new data key, wrapped by `master`. `path` must not exist.
 Result<void> make_database(const std::string& path, const Key& master);
 
+// The same under a name that nobody opens, with more in it; a leftover of that name goes. The caller renames it.
+using FillDatabase = std::function<Result<void>(Database&)>;
+Result<void> write_database(const std::string& path, const Key& master, const FillDatabase& fill);
+
 // kCorrupt: damaged, cut to nothing, no credsyncd database, or another key's. kTooNew: left for the newer version.
+// A master key that was prepared by a change of keys (key_change.h) is the master key from here on.
 Result<OpenDatabase> open_database(const std::string& path, const Key& master);
+
+// For those who have no master key: what is not sealed can be read. The same errors, but for the key.
+Result<std::unique_ptr<Database>> open_without_key(const std::string& path);
+// Write-ahead log and schema, for who has found the data key of a database opened without one.
+Result<void> make_writable(Database& database);
+
+// What an admin can do who lost the master key, as words.
+std::string ways_to_open(Database& database);
 
 }  // namespace credsync::store

@@ -1,12 +1,13 @@
 // The master key: 32 random bytes, kept as base64 text in a systemd credential or in a file of mode 0600. It never seals
 // tokens itself: it wraps the data key (data_key.h), so that it can be changed without touching every row.
-// Blocking; at start only.
+// Blocking; at start and for a change of keys only.
 #pragma once
 
 #include <string>
 
 #include "base/result.h"
-#include "daemon/store/sealer.h"
+#include "base/secret.h"
+#include "daemon/store/key.h"
 
 namespace credsync::store {
 
@@ -21,9 +22,26 @@ struct KeySource {
   std::string path;
 };
 
+struct MasterKey {
+  Key key;
+  std::string file;  // where it was read; empty: a credential, whose place only its admin knows
+};
+
+// Where the key is, or would be made: a file's path; empty: in a credential. kNotFound: that credential was not passed.
+Result<std::string> key_file_of(const KeySource& source, const std::string& default_file);
+
 // Reads the key. With `may_make` a missing key file is made (a credential never is). Refused: a file of another owner or
 // readable by others (kDenied), a text that is no key (kInvalid), none at all (kNotFound). `database` is for the words.
-Result<Key> read_master_key(const KeySource& source, const std::string& default_file, const std::string& database,
-                            bool may_make);
+Result<MasterKey> read_master_key(const KeySource& source, const std::string& default_file, const std::string& database,
+                                  bool may_make);
+
+// A key as text: 32 bytes in base64. `from` is for the words.
+Result<Key> decode_key(WipedString text, const std::string& from);
+
+// Changing a key file: the new key is made whole beside it, under fresh_key_file()'s name, and later takes its place,
+// at once and durably. The bytes of the one it replaces are overwritten, as far as the file system writes in place.
+std::string fresh_key_file(const std::string& path);
+Result<void> write_fresh_key(const std::string& path, const Key& key);
+Result<void> use_fresh_key(const std::string& path);
 
 }  // namespace credsync::store

@@ -33,6 +33,7 @@ class Recovery {
 
   // All in one transaction: on a full disk it is read from, then rolled back, and the answers stay in their slots.
   Result<Recovered> run() {
+    const auto open = sealer_.hold_open();  // over all rows
     CREDSYNC_TRY(database_.execute("BEGIN IMMEDIATE"));
     auto done = inside();
     if (!done) {

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "daemon/store/database_file.h"
+#include "daemon/store/key_change.h"
 #include "daemon/store/recovery.h"
 #include "daemon/store/state_directory.h"
 #include "daemon/store/write_queue.h"
@@ -17,15 +18,22 @@ namespace {
 // Changes in one transaction: enough to make a sync cheap, few enough that the first does not wait long for the last.
 constexpr std::size_t kBatch = 256;
 
-Result<Key> prepare_files(const StateDirectory& directory, const KeySource& source) {
+// A lost key is for a person to mend, who must know how.
+Error with_ways_out(const Error& error, const std::string& database) {
+  auto opened = open_without_key(database);
+  if (!opened) return error;
+  return Error(error.code(), error.message() + "; " + ways_to_open(**opened) + "; nothing was changed");
+}
+
+Result<MasterKey> prepare_files(const StateDirectory& directory, const KeySource& source) {
   const bool exists = file_exists(directory.database());
   if (!exists && file_exists(directory.slots())) {
     return corrupt(directory.slots() + " is there, but " + directory.database() +
                    " is missing: put the database back, or move both away to begin anew; nothing was changed");
   }
   auto master = read_master_key(source, directory.key(), directory.database(), !exists);
-  if (!master) return master.error();
-  if (!exists) CREDSYNC_TRY(make_database(directory.database(), *master));
+  if (!master) return exists ? with_ways_out(master.error(), directory.database()) : master.error();
+  if (!exists) CREDSYNC_TRY(make_database(directory.database(), master->key));
   return master;
 }
 
@@ -56,8 +64,9 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const SqliteStoreOptions&
   if (!directory) return directory.error();
   const auto master = prepare_files(*directory, options.key);
   if (!master) return master.error();
-  auto file = open_database(directory->database(), *master);
+  auto file = open_database(directory->database(), master->key);
   if (!file) return file.error();
+  abandon_key_change(*file->database, *master);
   auto slots = AnswerSlots::open(directory->slots(), options.slots);
   if (!slots) return slots.error();
   std::unique_ptr<Parts> parts(new Parts{std::move(*directory), std::move(*file), std::move(*slots), {}, {}, {}});

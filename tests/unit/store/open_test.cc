@@ -100,6 +100,11 @@ TEST_F(Opening, ACredentialIsTheKey) {
   const std::string credentials = folder_.path() + "/credentials";
   fs::create_directory(credentials);
   write_all(credentials + "/credsyncd.key", encode_base64(std::string(32, 'k')) + "\n");
+  // As systemd 252 shows it on a tmpfs: root's, and the mask of its ACL looks like a right of the group.
+  ASSERT_EQ(::chmod((credentials + "/credsyncd.key").c_str(), 0440), 0);
+  if (::geteuid() == 0) {
+    EXPECT_EQ(::chown((credentials + "/credsyncd.key").c_str(), 0, 12345), 0);
+  }
   ::setenv("CREDENTIALS_DIRECTORY", credentials.c_str(), 1);
   options_.key = {};
   make();
@@ -108,6 +113,19 @@ TEST_F(Opening, ACredentialIsTheKey) {
   EXPECT_TRUE(still_there());
   options_.key = {KeySource::Kind::kCredential, "other"};
   expect_refused(ErrorCode::kNotFound, "\"other\" was not passed");
+}
+
+TEST_F(Opening, ACredentialThatAllCanReadIsNone) {
+  const std::string credentials = folder_.path() + "/credentials";
+  fs::create_directory(credentials);
+  write_all(credentials + "/credsyncd.key", encode_base64(std::string(32, 'k')) + "\n");
+  ASSERT_EQ(::chmod((credentials + "/credsyncd.key").c_str(), 0444), 0);
+  ::setenv("CREDENTIALS_DIRECTORY", credentials.c_str(), 1);
+  options_.key = {};
+  const auto store = open();
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().code(), ErrorCode::kDenied);
+  EXPECT_FALSE(fs::exists(in_state("state.db")));
 }
 
 TEST_F(Opening, AMissingCredentialIsNeverMade) {
@@ -121,7 +139,7 @@ TEST_F(Opening, AMissingCredentialIsNeverMade) {
 TEST_F(Opening, NoKeyIsMadeWhileThereIsADatabase) {
   make();
   fs::rename(key_, key_ + ".away");
-  expect_refused(ErrorCode::kNotFound, "put the key back");
+  expect_refused(ErrorCode::kNotFound, "is missing, and");
   EXPECT_FALSE(fs::exists(key_));
   fs::rename(key_ + ".away", key_);
   EXPECT_TRUE(still_there());

@@ -1,6 +1,14 @@
 #include "daemon/store/sealer.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <fstream>
+#include <future>
+#include <vector>
 
 namespace credsync::store {
 namespace {
@@ -55,6 +63,72 @@ TEST_F(Seals, KeysAreNamedWithoutBeingTold) {
   EXPECT_EQ(key.id(), Key::from(bytes_).id());
   EXPECT_NE(key.id(), Key::random().id());
   EXPECT_EQ(key.id().size(), 16u);
+}
+
+// What /proc/self/smaps says of the mapping that holds this address.
+std::string mapping_flags(const void* address) {
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  std::ifstream maps("/proc/self/smaps");
+  bool inside = false;
+  std::string mode;
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t from = 0;
+    std::uintptr_t to = 0;
+    char rights[5] = "";
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %4s", &from, &to, rights) == 3) {
+      inside = from <= at && at < to;
+      if (inside) mode = rights;
+    }
+    if (inside && line.rfind("VmFlags:", 0) == 0) return mode + line.substr(8) + " ";
+  }
+  return "";
+}
+
+TEST_F(Seals, AKeyIsReachableOnlyWhileItIsRead) {
+  const Key key = Key::from(bytes_);
+  const void* page = nullptr;
+  {
+    const Key::Reading reading = key.read();
+    page = reading.bytes();
+    EXPECT_EQ(mapping_flags(page).substr(0, 4), "r--p");
+    EXPECT_EQ(reading.expose(), bytes_);
+    const Key::Reading inside = key.read();
+    EXPECT_EQ(inside.bytes(), page);
+  }
+  const std::string flags = mapping_flags(page);
+  EXPECT_EQ(flags.substr(0, 4), "---p");
+  EXPECT_NE(flags.find(" dd "), std::string::npos) << "not in a core dump: " << flags;
+  rlimit locked{};
+  ASSERT_EQ(::getrlimit(RLIMIT_MEMLOCK, &locked), 0);
+  if (locked.rlim_cur >= 65536 || ::geteuid() == 0) {
+    EXPECT_NE(flags.find(" lo "), std::string::npos) << "not in swap: " << flags;
+  }
+  EXPECT_EQ(Sealer(Key::from(bytes_)).open(store::seal(key, "secret", place_), place_)->text(), "secret");
+  EXPECT_EQ(mapping_flags(page).substr(0, 4), "---p");
+}
+
+TEST_F(Seals, ManyThreadsReadOneKey) {
+  const Key key = Key::from(bytes_);
+  const auto work = [&] {
+    for (int i = 0; i < 2000; ++i) {
+      const std::string sealed = store::seal(key, "secret", place_);
+      if (!store::open(key, sealed, place_)) return false;
+    }
+    return true;
+  };
+  std::vector<std::future<bool>> others;
+  for (int i = 0; i < 3; ++i)
+    others.push_back(std::async(std::launch::async, work));
+  EXPECT_TRUE(work());
+  for (auto& other : others)
+    EXPECT_TRUE(other.get());
+}
+
+using SealsDeathTest = Seals;
+TEST_F(SealsDeathTest, AReadElsewhereMeetsAFault) {
+  const Key key = Key::from(bytes_);
+  const unsigned char* page = key.read().bytes();
+  EXPECT_DEATH(std::printf("%d\n", *static_cast<const volatile unsigned char*>(page)), "");
 }
 
 }  // namespace
