@@ -87,6 +87,10 @@ struct WhoAmI {
   std::int64_t gid = 0;
   std::vector<std::string> groups;  // "name (gid)" or "gid"
   std::int64_t pid = 0;
+  std::string unit;      // of systemd; empty: none, or not established
+  std::string unit_why;  // then: why not
+  std::string exe;
+  std::string exe_why;
   std::vector<AccountRights> accounts;
 };
 
@@ -134,9 +138,12 @@ struct AuditRecord {
   std::string decision;
   std::string account;
   std::optional<std::int64_t> generation;
-  std::optional<std::int64_t> uid;
+  std::optional<std::int64_t> uid;  // absent: the daemon by itself
   std::optional<std::int64_t> pid;
+  std::string unit;
+  std::string exe;
   std::string rule;
+  std::int64_t count = 1;  // how often since the last such record
   std::string detail;
 };
 

@@ -351,6 +351,11 @@ void Parser::log(CLI::App& sub) {
   auto& log = begin<LogCommand>();
   log.since = moment_of("24h");
   account(sub, log.account, false);
+  // The first records that come then are those from now on, unless --since says otherwise.
+  sub.parse_complete_callback([&log, &sub] {
+    if (log.follow && sub.count("--since") == 0) log.since = moment_of("0");
+  });
+  sub.add_flag("--follow", log.follow, "stay and show records as they come");
   const auto set = [&log](const std::string& text) { log.since = moment_of(text); };
   sub.add_option_function<std::string>("--since", set, "from when on: 12h (ago), 2026-01-31T12:00:00Z (default 24h)")
       ->check(check_since)

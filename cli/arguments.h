@@ -100,6 +100,7 @@ struct ProvidersCommand {
 struct LogCommand {
   std::string account;
   std::string since;  // RFC 3339
+  bool follow = false;
   bool json = false;
 };
 struct ReloadCommand {};

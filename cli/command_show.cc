@@ -1,11 +1,10 @@
-// Commands that only look: whoami, providers, log, completion.
+// Commands that only look: whoami, providers, completion.
 #include "cli/commands.h"
 #include "cli/completion.h"
 #include "cli/json.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "cli/text.h"
-#include "cli/when.h"
 
 namespace credsync::cli {
 namespace {
@@ -28,12 +27,20 @@ Outcome<ExitCode> show(Context& context, std::string target, bool json, Parse pa
   return ExitCode::kDone;
 }
 
+// What was established, else why it was not.
+std::string or_why(const std::string& known, const std::string& why) {
+  if (!known.empty()) return known;
+  return why.empty() ? std::string() : "none: " + why;
+}
+
 std::string show_whoami(const WhoAmI& who, const View& view) {
   std::string out =
       render_pairs({{"user", (who.user.empty() ? "" : who.user + " ") + "(uid " + std::to_string(who.uid) + ")"},
                     {"group", "gid " + std::to_string(who.gid)},
                     {"groups", join(who.groups, ", ")},
-                    {"process", std::to_string(who.pid)}},
+                    {"process", std::to_string(who.pid)},
+                    {"unit", or_why(who.unit, who.unit_why)},
+                    {"executable", or_why(who.exe, who.exe_why)}},
                    view);
   std::vector<Row> rows;
   for (const AccountRights& rights : who.accounts) {
@@ -68,31 +75,6 @@ std::string show_provider(const ProviderDetails& provider, const View& view) {
   return out + render_table({{"FACT"}, {"VALUE"}, {"WHERE", 1}}, rows, view);
 }
 
-std::string number_text(const std::optional<std::int64_t>& number) {
-  return number ? std::to_string(*number) : "-";
-}
-
-std::string show_log(const std::vector<AuditRecord>& records, const std::string& account, const View& view) {
-  std::vector<Row> rows;
-  for (const AuditRecord& r : records) {
-    if (!account.empty() && r.account != account) continue;
-    rows.push_back({{{r.at ? local_text(*r.at) : "-"},
-                     {r.account},
-                     {r.action},
-                     {r.decision, r.decision.starts_with("den") ? Style::kRed : Style::kPlain},
-                     {number_text(r.generation)},
-                     {number_text(r.uid)},
-                     {number_text(r.pid)},
-                     {r.rule},
-                     {r.detail}},
-                    {}});
-  }
-  if (rows.empty()) return {};
-  return render_table(
-      {{"WHEN"}, {"ACCOUNT"}, {"ACTION"}, {"DECISION"}, {"GEN", 3}, {"UID", 1}, {"PID", 2}, {"RULE", 4}, {"DETAIL"}},
-      rows, view);
-}
-
 }  // namespace
 
 Outcome<ExitCode> run(const WhoAmICommand& command, Context& context) {
@@ -105,14 +87,6 @@ Outcome<ExitCode> run(const ProvidersCommand& command, Context& context) {
   std::string target(ipc::kProvidersPath);
   if (command.name.empty()) return show(context, std::move(target), command.json, parse_providers, show_providers);
   return show(context, target + "/" + command.name, command.json, parse_provider, show_provider);
-}
-
-Outcome<ExitCode> run(const LogCommand& command, Context& context) {
-  const std::string target = std::string(ipc::kAuditPath) + "?since=" + percent_encode(command.since);
-  const auto render = [&](const std::vector<AuditRecord>& records, const View& view) {
-    return show_log(records, command.account, view);
-  };
-  return show(context, target, command.json, parse_audit, render);
 }
 
 Outcome<ExitCode> run(const CompletionCommand& command, Context&) {

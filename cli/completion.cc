@@ -73,7 +73,7 @@ _credsync() {
       esac ;;
     whoami) options+=" --pid --json" ;;
     providers) options+=" --json"; names=$(credsync providers 2>/dev/null | awk 'NR > 1 { print $1 }') ;;
-    log) options+=" --since --json"; names=$(_credsync_accounts) ;;
+    log) options+=" --since --follow --json"; names=$(_credsync_accounts) ;;
     completion) names="bash zsh fish" ;;
   esac
   if [[ $word == -* ]]; then
@@ -154,7 +154,7 @@ _credsync() {
           esac ;;
         whoami) _arguments $common '--pid[of that process]:process:_pids' '--json[as JSON]' ;;
         providers) _arguments $common '--json[as JSON]' '1:provider:_credsync_providers' ;;
-        log) _arguments $common '--since[from when on]:when:(1h 12h 24h 7d)' '--json[as JSON]' '1:account:_credsync_accounts' ;;
+        log) _arguments $common '--since[from when on]:when:(1h 12h 24h 7d)' '--follow[stay and show them as they come]' '--json[as JSON]' '1:account:_credsync_accounts' ;;
         completion) _arguments $common '1:shell:(bash zsh fish)' ;;
         *) _arguments $common ;;
       esac ;;
@@ -230,6 +230,7 @@ complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_su
 complete -c credsync -n '__fish_seen_subcommand_from account; and __fish_seen_subcommand_from remove' -l yes -d 'do not ask'
 complete -c credsync -n '__fish_seen_subcommand_from whoami' -l pid -x -d 'of that process'
 complete -c credsync -n '__fish_seen_subcommand_from providers' -a '(__credsync_providers)'
+complete -c credsync -n '__fish_seen_subcommand_from log' -l follow -d 'stay and show them as they come'
 complete -c credsync -n '__fish_seen_subcommand_from log' -l since -x -a '1h 12h 24h 7d' -d 'from when on'
 complete -c credsync -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'
 )fish";

@@ -217,9 +217,20 @@ DoctorCheck read_check(const Json& json) {
 }
 
 AuditRecord read_audit(const Json& json) {
-  return {time_of(json, "at"),      text_of(json, "action"),       text_of(json, "decision"),
-          text_of(json, "account"), number_of(json, "generation"), number_of(json, "uid"),
-          number_of(json, "pid"),   text_of(json, "rule"),         text_of(json, "detail")};
+  AuditRecord record;
+  record.at = time_of(json, "at");
+  record.action = text_of(json, "action");
+  record.decision = text_of(json, "decision");
+  record.account = text_of(json, "account");
+  record.generation = number_of(json, "generation");
+  record.uid = number_of(json, "uid");
+  record.pid = number_of(json, "pid");
+  record.unit = text_of(json, "unit");
+  record.exe = text_of(json, "exe");
+  record.rule = text_of(json, "rule");
+  record.count = number_of(json, "count").value_or(1);
+  record.detail = text_of(json, "detail");
+  return record;
 }
 
 LoginError read_login_error(const Json& json) {
@@ -260,9 +271,13 @@ bool is_login_id(std::string_view id) {
   return !id.empty() && id.size() <= kLongestId && id.find_first_not_of("0123456789abcdefABCDEF") == id.npos;
 }
 
+std::string dumped(const Json& json, int indent) {
+  return json.dump(indent, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
+}
+
 Outcome<std::string> layout(std::string_view text, int indent) {
   CREDSYNC_LET(json, parse_any(text));
-  return json.dump(indent, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
+  return dumped(json, indent);
 }
 
 }  // namespace
@@ -302,6 +317,10 @@ Outcome<WhoAmI> parse_whoami(std::string_view text) {
                 number_of(json, "gid").value_or(-1),
                 list_of(json, "groups", read_group),
                 number_of(json, "pid").value_or(0),
+                text_of(json, "unit"),
+                text_of(json, "unit_why"),
+                text_of(json, "exe"),
+                text_of(json, "exe_why"),
                 list_of(json, "accounts", read_rights)};
 }
 
@@ -329,6 +348,15 @@ Outcome<std::vector<DoctorCheck>> parse_doctor(std::string_view text) {
 
 Outcome<std::vector<AuditRecord>> parse_audit(std::string_view text) {
   return required_list(text, "records", read_audit);
+}
+
+Outcome<std::vector<std::string>> audit_lines(std::string_view text) {
+  return required_list(text, "records", [](const Json& record) { return dumped(record, -1); });
+}
+
+Outcome<AuditRecord> parse_audit_line(std::string_view line) {
+  CREDSYNC_LET(json, parse_object(line));
+  return read_audit(json);
 }
 
 Outcome<LoginView> parse_login(std::string_view text) {

@@ -21,6 +21,9 @@ Outcome<ProviderDetails> parse_provider(std::string_view text);
 Outcome<ReloadReport> parse_reload(std::string_view text);
 Outcome<std::vector<DoctorCheck>> parse_doctor(std::string_view text);
 Outcome<std::vector<AuditRecord>> parse_audit(std::string_view text);
+// Each record of it as JSON in one line, and one such line.
+Outcome<std::vector<std::string>> audit_lines(std::string_view text);
+Outcome<AuditRecord> parse_audit_line(std::string_view line);
 Outcome<LoginView> parse_login(std::string_view text);
 Outcome<SignedOut> parse_signed_out(std::string_view text);
 Outcome<Rejected> parse_rejected(std::string_view text);

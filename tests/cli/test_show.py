@@ -1,7 +1,9 @@
 import json
+import signal
+import subprocess
 
 from fake_daemon import ok, problem
-from harness import CliTest, at
+from harness import CREDSYNC, CliTest, at
 
 
 class WhoAmITest(CliTest):
@@ -36,6 +38,18 @@ class WhoAmITest(CliTest):
         self.assertEqual(json.loads(self.credsync("whoami", "--json").out), self.VALUE)
 
 
+    def test_unit_and_executable_or_why_they_are_not_known(self):
+        self.daemon.routes[("GET", "/v1/whoami")] = ok({**self.VALUE, "unit": "score-sync.service", "unit_why": None, "exe": None,
+                                                        "exe_why": "the process belongs to another mount namespace"})
+        out = self.credsync("whoami").out
+        self.assertRegex(out, r"unit +score-sync\.service\n")
+        self.assertRegex(out, r"executable +none: the process belongs to another mount namespace\n")
+
+    def test_a_process_of_somebody_else(self):
+        self.daemon.routes[("GET", "/v1/whoami")] = problem("not-allowed", 403, "Only admins may ask for others' processes.")
+        self.assert_done(self.credsync("whoami", "--pid", "1"), 4)
+
+
 class ProvidersTest(CliTest):
     def test_list(self):
         self.daemon.routes[("GET", "/v1/providers")] = ok({"providers": [
@@ -67,16 +81,71 @@ class LogTest(CliTest):
 
     def setUp(self):
         super().setUp()
-        record = {"at": "2026-01-31T12:00:00Z", "action": "get", "decision": "allowed", "account": "flat-me", "generation": 7,
-                  "uid": 1000, "pid": 4242, "rule": "account.flat-me.allow[0]", "detail": "min_valid 60"}
-        denied = {**record, "account": "flume", "decision": "denied", "generation": None, "rule": None, "detail": None}
-        self.daemon.routes[self.ROUTE] = ok({"records": [record, denied]})
+        self.record = {"at": "2026-01-31T12:00:00Z", "action": "get", "decision": "allowed", "account": "flat-me", "generation": 7,
+                       "uid": 987654, "pid": 4242, "unit": "score-sync.service", "exe": None, "rule": "account.flat-me.allow[0]",
+                       "count": 1, "detail": "min_valid 60"}
+        denied = {**self.record, "account": "flume", "decision": "denied", "generation": None, "rule": None, "detail": None}
+        self.daemon.routes[self.ROUTE] = ok({"records": [self.record, denied]})
 
     def test_shows_records(self):
         lines = self.credsync("log").out.splitlines()
-        self.assertEqual(lines[0].split(), ["WHEN", "ACCOUNT", "ACTION", "DECISION", "GEN", "UID", "PID", "RULE", "DETAIL"])
-        self.assertEqual(lines[1].split(), ["2026-01-31", "12:00:00", "flat-me", "get", "allowed", "7", "1000", "4242", "account.flat-me.allow[0]", "min_valid", "60"])
+        self.assertEqual(lines[0].split(), ["WHEN", "ACCOUNT", "ACTION", "DECISION", "GEN", "WHO", "UNIT", "PID", "RULE", "DETAIL"])
+        self.assertEqual(lines[1].split(), ["2026-01-31", "12:00:00", "flat-me", "get", "allowed", "7", "987654", "score-sync.service", "4242",
+                                            "account.flat-me.allow[0]", "min_valid", "60"])
         self.assertIn("denied", lines[2])
+
+    def test_users_have_names_and_the_daemon_acts_by_itself(self):
+        records = [{**self.record, "uid": 0, "count": 12, "exe": "/usr/bin/curl"}, {**self.record, "action": "refresh", "uid": None, "pid": None, "unit": None}]
+        self.daemon.routes[self.ROUTE] = ok({"records": records})
+        first, second, third = self.credsync("log").out.splitlines()
+        for word in ("TIMES", "EXECUTABLE"):
+            self.assertIn(word, first)
+        for word in (" root ", " 12 ", "/usr/bin/curl"):
+            self.assertIn(word, second)
+        self.assertRegex(third, r"refresh +allowed +7 +credsyncd +- +-")
+
+    def follow(self, *arguments):
+        """`log --follow`, and what it prints as it comes."""
+        process = subprocess.Popen([CREDSYNC, "log", "--follow", *arguments], env=self.environment(), stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_follows_without_saying_anything_twice(self):
+        alike = {**self.record, "at": "2026-01-31T12:00:01Z"}
+        later = {**self.record, "at": "2026-01-31T12:00:02Z", "decision": "denied", "generation": 8}
+        records = [self.record]
+        self.daemon.routes[self.ROUTE] = lambda request: ok({"records": [r for r in records if r["at"] >= request.query["since"]]})
+        process = self.follow("--since", "2026-01-31T12:00:00Z")
+        expected = "  flat-me  get allowed  by 987654, score-sync.service, process 4242: min_valid 60\n"
+        self.assertEqual(process.stdout.readline(), "2026-01-31 12:00:00" + expected)
+        records += [alike, dict(alike)]
+        self.assertEqual(process.stdout.readline(), "2026-01-31 12:00:01" + expected)
+        self.assertEqual(process.stdout.readline(), "2026-01-31 12:00:01" + expected)
+        records.append(later)
+        self.assertIn("12:00:02  flat-me  get denied", process.stdout.readline())
+        self.assertEqual(self.daemon.requests[-1].query["since"][:17], "2026-01-31T12:00:")
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(60), -signal.SIGINT)
+
+    def test_follows_from_now_on_as_json_and_through_a_restart(self):
+        self.daemon.routes[self.ROUTE] = ok({"records": []})
+        process = self.follow("--json", "flat-me")
+        self.daemon.wait_for(lambda: self.daemon.requests)
+        self.assertAlmostEqual(self.seconds(self.daemon.requests[0].query["since"]), self.seconds(at(0)), delta=60)
+        self.daemon.stop()
+        self.assertIn("trying again", process.stderr.readline())
+        other = {**self.record, "account": "flume"}
+        self.daemon.routes[self.ROUTE] = ok({"records": [other, self.record]})
+        self.daemon.start()
+        self.assertEqual(json.loads(process.stdout.readline()), self.record)
+
+    def test_following_ends_when_it_is_not_allowed(self):
+        self.daemon.routes[self.ROUTE] = problem("not-allowed", 403, "Only admins.")
+        self.assert_done(self.credsync("log", "--follow"), 4)
 
     def test_of_one_account(self):
         out = self.credsync("log", "flume").out
