@@ -137,6 +137,10 @@ void Link::perform(Request& request) {
     case Method::kGetAccount: return get_account(request);
     case Method::kRefresh: return refresh(request);
     case Method::kReject: return reject(request);
+    case Method::kBeginLogin: return begin_login(request);
+    case Method::kWaitLogin: return wait_login(request);
+    case Method::kAnswerLogin: return answer_login(request);
+    case Method::kCancelLogin: return cancel_login(request);
     case Method::kSignOut: return sign_out(request);
     case Method::kWhoAmI: return who_am_i(request);
     case Method::kReload: return reload(request);

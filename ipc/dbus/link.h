@@ -75,6 +75,10 @@ class Link {
   void get_account(Request& request);
   void refresh(Request& request);
   void reject(Request& request);
+  void begin_login(Request& request);
+  void wait_login(Request& request);
+  void answer_login(Request& request);
+  void cancel_login(Request& request);
   void sign_out(Request& request);
   void who_am_i(Request& request);
   void reload(Request& request);

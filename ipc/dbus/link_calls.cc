@@ -91,6 +91,56 @@ void Link::reject(Request& request) {
       kNothing);
 }
 
+void Link::begin_login(Request& request) {
+  Reader arguments = request.call.arguments();
+  const auto account = arguments.text();
+  std::vector<Option> options;
+  if (!account || !arguments.options(options, "secret")) return refuse_arguments(request, "the options cannot be read");
+  auto login = read_login_options(options);
+  if (!login) return refuse_arguments(request, login.error().message());
+  if (!is_account_name(*account)) return refuse(request, no_such_account());
+  ask<LoginAnswer>(
+      request, true,
+      [&](auto reply) { return around_.service.login(request.caller, *account, std::move(*login), std::move(reply)); },
+      write_login_answer);
+}
+
+void Link::wait_login(Request& request) {
+  Reader arguments = request.call.arguments();
+  const auto id = arguments.text();
+  std::vector<Option> options;
+  if (!id || !arguments.options(options)) return refuse_arguments(request, "the options cannot be read");
+  const auto wait = read_wait_option(options);
+  if (!wait) return refuse_arguments(request, wait.error().message());
+  ask<LoginView>(
+      request, false,
+      [&](auto reply) {
+        return around_.service.wait_login(request.caller, *id, std::min(*wait, time_left(request)), std::move(reply));
+      },
+      write_login);
+}
+
+void Link::answer_login(Request& request) {
+  Reader arguments = request.call.arguments();
+  const auto id = arguments.text();
+  auto address = arguments.secret();
+  if (!id || !address) return refuse_arguments(request, "the address cannot be read");
+  ask<LoginView>(
+      request, true,
+      [&](auto reply) {
+        return around_.service.answer_login(request.caller, *id, std::move(*address), std::move(reply));
+      },
+      write_login);
+}
+
+void Link::cancel_login(Request& request) {
+  const auto id = request.call.arguments().text();
+  if (!id) return refuse_arguments(request, "the id cannot be read");
+  const auto view = around_.service.cancel_login(request.caller, *id);
+  if (const Problem* problem = std::get_if<Problem>(&view)) return refuse(request, *problem);
+  answer(request, [&](Writer& writer) { write_login(writer, std::get<LoginView>(view)); });
+}
+
 void Link::sign_out(Request& request) {
   const auto account = read_account(request);
   if (!account) return;

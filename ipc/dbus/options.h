@@ -15,4 +15,11 @@ struct TokenOptions {
 // min_valid: seconds, at most a year; wait: seconds, at most 20, 10 unless given. Every kind of integer will do.
 Result<TokenOptions> read_token_options(const std::vector<Option>& options);
 
+// wait: seconds, at most 20, 10 unless given.
+Result<Duration> read_wait_option(const std::vector<Option>& options);
+
+// method: one of names.h, auto unless given; secret: a string that is not empty; username; browser_uid; replace_identity.
+// The secret is moved out of `options`.
+Result<LoginRequest> read_login_options(std::vector<Option>& options);
+
 }  // namespace credsync::ipc::dbus

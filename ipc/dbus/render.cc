@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "ipc/dbus/problems.h"
+#include "ipc/names.h"
+
 namespace credsync::ipc::dbus {
 namespace {
 
@@ -15,6 +18,21 @@ void entry_u32(Writer& writer, std::string_view key, std::uint32_t value) {
   writer.entry(key, "u", [&] { writer.u32(value); });
 }
 
+void entry_if_any(Writer& writer, std::string_view key, const std::string& value) {
+  if (!value.empty()) writer.entry(key, value);
+}
+
+std::string_view word(LoginPhase phase) {
+  switch (phase) {
+    case LoginPhase::kWaiting: return kPhaseWaiting;
+    case LoginPhase::kFinishing: return kPhaseFinishing;
+    case LoginPhase::kDone: return kPhaseDone;
+    case LoginPhase::kFailed: return kPhaseFailed;
+    case LoginPhase::kCancelled: return kPhaseCancelled;
+  }
+  return kPhaseFailed;
+}
+
 void write_trouble(Writer& writer, const AccountStatus& status) {
   if (status.error) {
     entry_dictionary(writer, "error", [&] {
@@ -26,7 +44,7 @@ void write_trouble(Writer& writer, const AccountStatus& status) {
   if (status.next_step) {
     entry_dictionary(writer, "next_step", [&] {
       writer.entry("text", status.next_step->text);
-      if (!status.next_step->command.empty()) writer.entry("command", status.next_step->command);
+      entry_if_any(writer, "command", status.next_step->command);
     });
   }
 }
@@ -111,10 +129,54 @@ void write_list(Writer& writer, const std::vector<AccountStatus>& accounts) {
   });
 }
 
+void write_login(Writer& writer, const LoginView& view) {
+  writer.array("{sv}", [&] {
+    writer.entry("id", view.id);
+    writer.entry("account", view.account);
+    writer.entry("provider", view.provider);
+    writer.entry("provider_title", view.provider_title);
+    writer.entry("client_id", view.client_id);
+    writer.entry("grant", view.grant);
+    writer.entry("method", view.method);
+    writer.entry("phase", word(view.phase));
+    writer.entry("scopes", view.scopes);
+    entry_if_any(writer, "url", view.url);
+    entry_if_any(writer, "redirect_uri", view.redirect_uri);
+    writer.entry("listening", view.listening);
+    entry_if_any(writer, "user_code", view.user_code);
+    entry_if_any(writer, "verification_uri", view.verification_uri);
+    entry_if_any(writer, "verification_uri_complete", view.verification_uri_complete);
+    writer.entry("expires_at", to_usec(view.expires_at));
+    writer.entry("expires_in", std::optional<Duration>(view.expires_in));
+    writer.entry("generation", view.generation);
+    writer.entry("granted", view.granted);
+    writer.entry("missing", view.missing);
+    entry_if_any(writer, "identity", view.identity);
+    if (view.problem) {
+      entry_dictionary(writer, "error", [&] {
+        writer.entry("name", error_name(view.problem->kind));
+        writer.entry("class", view.error_class);
+        writer.entry("detail", view.problem->detail);
+        entry_if_any(writer, "next_step", view.problem->next_step);
+      });
+    }
+  });
+}
+
+// A sign-in that needs nobody has no id: it is over, and this is the account's status.
+void write_login_answer(Writer& writer, const LoginAnswer& answer) {
+  if (const auto* view = std::get_if<LoginView>(&answer)) {
+    writer.text(view->id);
+    return write_login(writer, *view);
+  }
+  writer.text("");
+  write_status(writer, std::get<AccountStatus>(answer));
+}
+
 void write_who_am_i(Writer& writer, const WhoAmI& who) {
   writer.array("{sv}", [&] {
     entry_u32(writer, "uid", who.caller.uid);
-    if (!who.user.empty()) writer.entry("user", who.user);
+    entry_if_any(writer, "user", who.user);
     writer.entry("groups", "a(us)", [&] {
       writer.array("(us)", [&] {
         for (const auto& [gid, name] : who.groups) {
@@ -126,8 +188,8 @@ void write_who_am_i(Writer& writer, const WhoAmI& who) {
       });
     });
     entry_u32(writer, "pid", static_cast<std::uint32_t>(std::max<pid_t>(0, who.caller.pid)));
-    if (!who.caller.unit.empty()) writer.entry("unit", who.caller.unit);
-    if (!who.caller.exe.empty()) writer.entry("exe", who.caller.exe);
+    entry_if_any(writer, "unit", who.caller.unit);
+    entry_if_any(writer, "exe", who.caller.exe);
     writer.entry("accounts", "aa{sv}", [&] {
       writer.array("a{sv}", [&] {
         for (const WhoAmI::Account& account : who.accounts)

@@ -13,6 +13,8 @@ std::uint64_t to_usec(const std::optional<WallTime>& moment);
 void write_token(Writer& writer, const TokenView& view);                      // (s, t, a{sv})
 void write_status(Writer& writer, const AccountStatus& status);               // a{sv}
 void write_list(Writer& writer, const std::vector<AccountStatus>& accounts);  // aa{sv}
+void write_login(Writer& writer, const LoginView& view);                      // a{sv}
+void write_login_answer(Writer& writer, const LoginAnswer& answer);           // (s, a{sv})
 void write_who_am_i(Writer& writer, const WhoAmI& who);                       // a{sv}
 
 }  // namespace credsync::ipc::dbus

@@ -1,7 +1,7 @@
 #include "ipc/dbus/senders.h"
 
-#include "base/log.h"
 #include "ipc/dbus/limits.h"
+#include "ipc/process.h"
 
 namespace credsync::ipc::dbus {
 namespace {
@@ -9,6 +9,25 @@ namespace {
 // The broker is a process beside us; what takes longer than this has hung.
 constexpr Duration kBrokerDeadline = 10s;
 constexpr gid_t kNoGroup = static_cast<gid_t>(-1);  // never a real one (chown(2))
+
+// A process that could not be held: every rule that asks for its unit or executable learns why it does not match.
+class LostProcess final : public Process {
+ public:
+  explicit LostProcess(Error why) : why_(std::move(why)) {}
+  Result<std::string> unit() const override { return why_; }
+  Result<std::string> exe() const override { return why_; }
+
+ private:
+  Error why_;
+};
+
+// Held from now on: by the descriptor that the broker took when the caller connected, or else by the id that the kernel
+// told the broker then. That id may have come to mean another process meanwhile, but only one of the same user counts.
+std::shared_ptr<const Process> hold(const Caller& caller, Descriptor pidfd) {
+  auto held = pidfd ? PinnedProcess::adopt(std::move(pidfd)) : PinnedProcess::open(caller.pid, caller.uid);
+  if (held) return *held;
+  return std::make_shared<LostProcess>(held.error());
+}
 
 }  // namespace
 
@@ -18,6 +37,7 @@ std::optional<Caller> read_credentials(Reader& body) {
   Caller caller;
   caller.gid = kNoGroup;
   bool has_user = false;
+  Descriptor process;
   const bool sound = body.entries([&](std::string_view key, std::string_view signature) {
     if (key == "UnixUserID" && signature == "u") {
       const auto uid = body.u32();
@@ -29,6 +49,10 @@ std::optional<Caller> read_credentials(Reader& body) {
       if (pid) caller.pid = static_cast<pid_t>(*pid);
       return true;
     }
+    if (key == "ProcessFD" && signature == "h") {
+      if (auto held = body.descriptor()) process = std::move(*held);
+      return true;
+    }
     if (key == "UnixGroupIDs" && signature == "au") {
       const auto groups = body.u32s();
       if (groups) caller.groups.assign(groups->begin(), groups->end());
@@ -38,6 +62,7 @@ std::optional<Caller> read_credentials(Reader& body) {
     return false;
   });
   if (!sound || !has_user) return std::nullopt;
+  caller.process = hold(caller, std::move(process));
   return caller;
 }
 

@@ -25,7 +25,7 @@ std::string config_of(const std::string& address, bool allow_names) {
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>session</type><auth>EXTERNAL</auth><listen>)" +
          address + R"(</listen><policy context="default"><allow user="*"/>)" + names +
-         R"(<allow send_type="method_call"/><allow send_destination="*"/><allow receive_type="*"/></policy></busconfig>)";
+         R"(<allow send_type="method_call"/><allow send_destination="*"/><allow receive_type="*"/></policy><limit name="max_replies_per_connection">4096</limit></busconfig>)";
 }
 
 bool answers(const std::string& address) {

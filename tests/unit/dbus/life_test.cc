@@ -1,0 +1,111 @@
+// A bus that is not there, goes away, comes back, or gives our name to another; and an orderly end.
+#include <systemd/sd-bus.h>
+
+#include "tests/unit/dbus/bus_harness.h"
+
+namespace credsync::ipc::dbus {
+namespace {
+
+class BusLifeTest : public BusTest {
+ protected:
+  BusLifeTest() { service_.add("a"); }
+  void stop(Duration at_most = 10s) {
+    server_->stop(at_most, [this] { stopped_ = true; });
+  }
+  bool stopped_ = false;
+};
+
+TEST_F(BusLifeTest, WaitsForABusThatIsNotThere) {
+  bus_.stop();
+  start();
+  ASSERT_TRUE(until([&] { return server_->trouble()->words.find("connect to the system bus") == 0; }));
+  bus_.start();
+  auto client = connect();
+  EXPECT_TRUE(token(*client, "a").ok());
+}
+
+TEST_F(BusLifeTest, ComesBackWithTheBusAndNothingIsRemembered) {
+  service_.add("slow").waits = true;
+  {
+    auto client = connect();
+    std::optional<Outcome> waiting;
+    client->call("GetAccessToken", no_options("slow"), waiting);
+    ASSERT_TRUE(call(*client, "Subscribe").ok());
+    ASSERT_TRUE(until([&] { return service_.waiting() == 1; }));
+    bus_.stop();
+    ASSERT_TRUE(until([&] { return server_->trouble().has_value(); }));
+    EXPECT_NE(server_->trouble()->words.find("has ended"), std::string::npos);
+    EXPECT_EQ(service_.waiting(), 0U) << "nobody can be answered any more";
+    EXPECT_EQ(service_.streams(), 0U);
+  }
+  for (int round = 0; round < 3; ++round) {
+    bus_.start();
+    auto client = connect();
+    EXPECT_TRUE(token(*client, "a").ok());
+    bus_.stop();
+    ASSERT_TRUE(until([&] { return server_->trouble().has_value(); }));
+  }
+}
+
+TEST_F(BusLifeTest, StandsInLineForItsName) {
+  BusClient other(*loop_, bus_.address());
+  ASSERT_GE(::sd_bus_request_name(other.bus(), "org.credsync.CredSync1", 0), 0);
+  start();
+  ASSERT_TRUE(until([&] { return server_->trouble()->words.find("another process has the name") == 0; }));
+  EXPECT_EQ(server_->trouble()->next_step, "busctl status org.credsync.CredSync1");
+  ASSERT_GE(::sd_bus_release_name(other.bus(), "org.credsync.CredSync1"), 0);
+  auto client = connect();
+  EXPECT_TRUE(token(*client, "a").ok());
+}
+
+TEST_F(BusLifeTest, SaysThatThePolicyIsMissing) {
+  bus_.stop();
+  bus_.allow_names = false;
+  bus_.start();
+  start();
+  ASSERT_TRUE(until([&] { return server_->trouble()->words.find("the bus refuses the name") == 0; }));
+  EXPECT_NE(server_->trouble()->next_step.find("org.credsync.CredSync1.conf"), std::string::npos);
+  bus_.stop();
+  bus_.allow_names = true;
+  bus_.start();
+  EXPECT_TRUE(on_the_bus()) << server_->trouble()->words;
+}
+
+TEST_F(BusLifeTest, AnswersEverybodyWhenItStops) {
+  service_.add("slow").waits = true;
+  auto client = connect();
+  std::vector<std::optional<Outcome>> waiting(20);
+  for (auto& one : waiting)
+    client->call("GetAccessToken", no_options("slow"), one);
+  ASSERT_TRUE(until([&] { return service_.waiting() == 20; }));
+  auto stranger = connect();  // its credentials are not known yet when the stop begins
+  std::optional<Outcome> unknown;
+  stranger->call("GetAccessToken", no_options("a"), unknown);
+  stop();
+  EXPECT_FALSE(stopped_) << "never within the call";
+  ASSERT_TRUE(
+      until([&] { return std::all_of(waiting.begin(), waiting.end(), [](auto& o) { return o.has_value(); }); }));
+  for (const auto& one : waiting)
+    EXPECT_EQ(one->error(), "Unavailable");
+  ASSERT_TRUE(until([&] { return stopped_ && unknown; }));
+  EXPECT_FALSE(unknown->ok());
+  EXPECT_EQ(service_.waiting(), 0U);
+}
+
+TEST_F(BusLifeTest, StopsAtOnceWithoutABus) {
+  bus_.stop();
+  start();
+  stop();
+  EXPECT_TRUE(until([&] { return stopped_; }, std::chrono::seconds(2)));
+}
+
+TEST_F(BusLifeTest, CanBeDestroyedWhileItConnects) {
+  for (int round = 0; round < 20; ++round) {
+    start();
+    server_.reset();
+  }
+  settle();
+}
+
+}  // namespace
+}  // namespace credsync::ipc::dbus

@@ -1,0 +1,126 @@
+// What one user may hold, that everybody is answered in the end, and that a caller who leaves leaves nothing behind.
+#include <systemd/sd-bus.h>
+#include <unistd.h>
+
+#include "tests/unit/dbus/bus_harness.h"
+
+namespace credsync::ipc::dbus {
+namespace {
+
+class BusLimitsTest : public BusTest {
+ protected:
+  BusLimitsTest() { service_.add("a"); }
+};
+
+TEST_F(BusLimitsTest, RequestsThatWaitAreCountedPerUser) {
+  start({2, 16, 1'000'000});
+  service_.add("slow").waits = true;
+  auto client = connect();
+  std::optional<Outcome> waiting[2];
+  for (auto& one : waiting)
+    client->call("GetAccessToken", no_options("slow"), one);
+  ASSERT_TRUE(until([&] { return service_.waiting() == 2; }));
+  auto other = connect();  // another connection of the same user
+  const Outcome over = token(*other, "slow");
+  EXPECT_EQ(over.error(), "Busy");
+  ASSERT_EQ(service_.refusals.size(), 1U);
+  EXPECT_EQ(service_.refusals[0].first, ::getuid());
+  EXPECT_TRUE(token(*other, "a").ok()) << "what needs no wait is served";
+  EXPECT_EQ(call(*other, "Refresh", [](auto* m) { ::sd_bus_message_append(m, "s", "a"); }).error(), "Busy")
+      << "what changes something is refused before it begins";
+  service_.answer_waiting();
+  ASSERT_TRUE(until([&] { return waiting[0] && waiting[1]; }));
+  EXPECT_TRUE(waiting[0]->ok() && waiting[1]->ok());
+  EXPECT_EQ(token(*other, "slow").error(), "");
+}
+
+TEST_F(BusLimitsTest, RequestsInASecondAreCountedPerUser) {
+  start({64, 16, 50});
+  auto client = connect();
+  std::vector<std::optional<Outcome>> outcomes(200);
+  for (auto& one : outcomes)
+    client->call("GetAccessToken", no_options("a"), one);
+  ASSERT_TRUE(
+      until([&] { return std::all_of(outcomes.begin(), outcomes.end(), [](auto& o) { return o.has_value(); }); }));
+  const auto busy = std::count_if(outcomes.begin(), outcomes.end(), [](auto& o) { return o->error() == "Busy"; });
+  EXPECT_GT(busy, 0);
+  EXPECT_LE(busy, 150) << "a second's worth was served";
+  // A new connection brings no new allowance; time does.
+  auto other = connect();
+  EXPECT_TRUE(until([&] { return token(*other, "a").ok(); }));
+}
+
+TEST_F(BusLimitsTest, SubscriptionsAreCountedPerUserAndComeBack) {
+  start({64, 2, 1'000'000});
+  std::unique_ptr<BusClient> clients[3] = {connect(), connect(), connect()};
+  EXPECT_TRUE(call(*clients[0], "Subscribe").ok());
+  EXPECT_TRUE(call(*clients[0], "Subscribe").ok()) << "twice is once";
+  EXPECT_TRUE(call(*clients[1], "Subscribe").ok());
+  EXPECT_EQ(call(*clients[2], "Subscribe").error(), "Busy");
+  EXPECT_EQ(service_.streams(), 2U);
+  EXPECT_TRUE(call(*clients[0], "Unsubscribe").ok());
+  EXPECT_TRUE(call(*clients[0], "Unsubscribe").ok());
+  EXPECT_TRUE(call(*clients[2], "Subscribe").ok());
+  clients[1].reset();
+  ASSERT_TRUE(until([&] { return service_.streams() == 1; })) << "a subscription ends with its connection";
+  EXPECT_TRUE(call(*clients[0], "Subscribe").ok());
+}
+
+TEST_F(BusLimitsTest, SignalsGoToSubscribersAlone) {
+  auto subscriber = connect(), other = connect();
+  ASSERT_TRUE(call(*subscriber, "Subscribe").ok());
+  ASSERT_TRUE(token(*other, "a").ok());
+  settle();
+  EXPECT_TRUE(subscriber->signals.empty()) << "the present state is no change";
+  service_.emit({Event::Kind::kToken, "a", "ok", {}, 8, wall_from_seconds(1'900'000'000)});
+  service_.emit({Event::Kind::kState, "a", "retrying", {}, 8, {}});
+  ASSERT_TRUE(until([&] { return subscriber->signals.size() == 2; }));
+  EXPECT_EQ(subscriber->signals, (std::vector<std::string>{"TokenChanged a", "StateChanged a"}));
+  settle();
+  EXPECT_TRUE(other->signals.empty());
+  ASSERT_TRUE(call(*subscriber, "Unsubscribe").ok());
+  service_.emit({Event::Kind::kToken, "a", "ok", {}, 9, {}});
+  settle();
+  EXPECT_EQ(subscriber->signals.size(), 2U);
+}
+
+TEST_F(BusLimitsTest, ACallerWhoLeavesLeavesNothing) {
+  service_.add("slow").waits = true;
+  auto client = connect();
+  std::optional<Outcome> waiting;
+  client->call("GetAccessToken", no_options("slow"), waiting);
+  ASSERT_TRUE(call(*client, "Subscribe").ok());
+  ASSERT_TRUE(until([&] { return service_.waiting() == 1; }));
+  EXPECT_EQ(server_->counts().senders, 1U);
+  client.reset();
+  EXPECT_TRUE(until([&] { return service_.waiting() == 0 && server_->counts().senders == 0; }));
+  EXPECT_EQ(service_.streams(), 0U);
+  EXPECT_EQ(server_->counts().waiting, 0U);
+}
+
+TEST_F(BusLimitsTest, CallersThatComeAndGoAreForgotten) {
+  for (int i = 0; i < 50; ++i) {
+    auto client = connect();
+    std::optional<Outcome> ignored;
+    client->call("GetAccessToken", no_options("a"), ignored);
+    if (i % 2 == 0) settle();
+  }
+  auto last = connect();
+  EXPECT_TRUE(token(*last, "a").ok());
+  EXPECT_TRUE(until([&] { return server_->counts().senders == 1; }));
+}
+
+TEST_F(BusLimitsTest, ManyRequestsBeforeTheCallerIsKnownAreAllAnswered) {
+  auto client = connect();
+  std::vector<std::optional<Outcome>> outcomes(kMaxUnknownRequests + 50);
+  for (auto& one : outcomes)
+    client->call("GetAccessToken", no_options("a"), one);
+  ASSERT_TRUE(
+      until([&] { return std::all_of(outcomes.begin(), outcomes.end(), [](auto& o) { return o.has_value(); }); }));
+  for (const auto& one : outcomes)
+    EXPECT_TRUE(one->ok() || one->error() == "Busy") << one->error();
+  EXPECT_TRUE(outcomes.front()->ok());
+}
+
+}  // namespace
+}  // namespace credsync::ipc::dbus
