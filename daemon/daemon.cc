@@ -187,7 +187,7 @@ void Daemon::Parts::assemble() {
 handout::Administration Daemon::Parts::administration() {
   handout::Administration administration;
   administration.reload = [this] { return reload(); };
-  administration.doctor = [this] { return examine({paths, config, *accounts, *store, clock}); };
+  administration.doctor = [this] { return examine({paths, config, *accounts, *store, clock, bus.get()}); };
   administration.metrics = [this] { return metrics(); };
   administration.config = [this]() -> const config::Config& { return config; };
   return administration;

@@ -44,6 +44,13 @@ Check check_log() {
   return {"log", "ok", "no record was lost", ""};
 }
 
+Check check_bus(const ipc::dbus::Server* bus) {
+  if (bus == nullptr) return {"bus", "ok", "listen.dbus is off", ""};
+  const auto& trouble = bus->trouble();
+  if (trouble) return {"bus", "warning", trouble->words, trouble->next_step};
+  return {"bus", "ok", "org.credsync.CredSync1 is on the " + std::string(to_string(bus->kind())) + " bus", ""};
+}
+
 Check check_account(const account::Account& account, const Clock& clock) {
   using account::State;
   const State state = account.standing().state;
@@ -60,7 +67,7 @@ Check check_account(const account::Account& account, const Clock& clock) {
 
 std::vector<Check> examine(const Patient& patient) {
   std::vector<Check> checks{check_config(patient.paths), check_clock(patient.clock),
-                            check_store(patient.store, patient.clock), check_log()};
+                            check_store(patient.store, patient.clock), check_log(), check_bus(patient.bus)};
   for (const auto& [name, account] : patient.accounts.all())
     checks.push_back(check_account(*account, patient.clock));
   return checks;

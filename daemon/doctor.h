@@ -7,6 +7,7 @@
 #include "daemon/account/accounts.h"
 #include "daemon/config/config.h"
 #include "daemon/store/sqlite_store.h"
+#include "ipc/dbus/server.h"
 #include "ipc/service.h"
 
 namespace credsync {
@@ -17,6 +18,7 @@ struct Patient {
   const account::Accounts& accounts;
   const store::SqliteStore& store;
   const Clock& clock;
+  const ipc::dbus::Server* bus;  // null: listen.dbus is off
 };
 std::vector<ipc::Check> examine(const Patient& patient);
 

@@ -38,6 +38,7 @@ class Server {
   // runs on the loop.
   void stop(Duration at_most, UniqueFunction<void()> done);
 
+  BusKind kind() const { return kind_; }
   // For the doctor: what keeps callers from reaching us, in plain words; nothing when all is well.
   struct Trouble {
     std::string words, next_step;

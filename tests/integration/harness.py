@@ -174,6 +174,7 @@ class Daemon:
         self.log_path = self.place("log")
         self.log_level = log_level
         self.process = None
+        self.bus = None   # of bus.py, for a daemon that is on one
         for folder in ("accounts.d", "conf.d", "providers.d", "run"):
             os.mkdir(self.place(folder), 0o755)
         self.secret("client.secret", SECRET)
@@ -200,7 +201,7 @@ class Daemon:
         """credsyncd.toml and the profiles that point at `provider`. rules: dicts of [[defaults.allow]]; None: this user, all."""
         if rules is None:
             rules = [{"user": pwd.getpwuid(os.getuid()).pw_name, "actions": EVERY_ACTION}]
-        lines = ["[listen]", f"http = {profiles.toml(self.socket)}", 'dbus = "off"',
+        lines = ["[listen]", f"http = {profiles.toml(self.socket)}", f'dbus = "{"system" if self.bus else "off"}"',
                  "[callers]", f"max_connections_per_user = {callers}",
                  "[defaults]", f"ca_file = {profiles.toml(provider.ca_file)}"]
         for rule in rules:
@@ -234,7 +235,8 @@ class Daemon:
         """Starts it and does not wait."""
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.arguments("--log-level", self.log_level), stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, cwd="/")
+                                            stdout=log, stderr=log, cwd="/",
+                                            env=self.bus.environment() if self.bus else None)
         return self
 
     def start(self):
