@@ -1,10 +1,10 @@
 // How an account stands besides its tokens: what people see in `credsync status`.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/boxed.h"
 #include "base/time.h"
 
 namespace credsync::account {
@@ -32,7 +32,7 @@ struct Trouble {
 struct Standing {
   State state = State::kNeedsLogin;
   WallTime since;
-  std::optional<Trouble> trouble;
+  Boxed<Trouble> trouble;  // most accounts have none
 };
 
 }  // namespace credsync::account
