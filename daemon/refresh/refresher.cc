@@ -380,7 +380,7 @@ void Refresher::changed(Account& account, account::What what) {
   }
   auto& plan_slot = plans_[account.name()];
   if (!plan_slot) {
-    plan_slot = std::make_unique<Plan>(agenda_, [this, name = account.name()] { on_due(name); });
+    plan_slot = std::make_unique<Plan>(agenda_, [this, &account] { on_due(account); });
   }
   detach_foreign_flight(account, *plan_slot);
   plan(account);
@@ -411,13 +411,11 @@ bool Refresher::attach_own_flight(const Account& account) {
   return false;
 }
 
-void Refresher::on_due(const std::string& name) {
-  Account* account = accounts_.find(name);
-  if (account == nullptr) return;
+void Refresher::on_due(Account& account) {
   // Promises made since it was planned may have put it off.
-  const auto when = due(*account, clock_.wall(), clock_.boot());
+  const auto when = due(account, clock_.wall(), clock_.boot());
   const bool still_due = when && *when <= clock_.boot();
-  if (!still_due || !start(*account, Reason::kPlanned)) plan(*account);
+  if (!still_due || !start(account, Reason::kPlanned)) plan(account);
 }
 
 void Refresher::plan(Account& account) {

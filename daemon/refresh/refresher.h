@@ -93,7 +93,7 @@ class Refresher {
   void detach_foreign_flight(const account::Account& account, Plan& plan);
   bool attach_own_flight(const account::Account& account);
   void plan(account::Account& account);
-  void on_due(const std::string& name);
+  void on_due(account::Account& account);
   void exchanged(std::uint64_t flight_id, Exchanged exchanged);
   void complete(Flight& flight, account::TokenSet& tokens) const;
   void failed(Flight& flight, const oauth::Failure& failure, std::optional<store::SlotId> slot);
