@@ -161,6 +161,10 @@ Result<Statement> Database::prepare(std::string_view sql) {
   return Statement(db_, statement);
 }
 
+void Database::release_memory() {
+  ::sqlite3_db_release_memory(db_);
+}
+
 Result<void> Database::execute(const std::string& sql) {
   const int result = ::sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr);
   if (result != SQLITE_OK) return error_of(db_, result);

@@ -87,6 +87,8 @@ class Database {
 
   Result<Statement> prepare(std::string_view sql);
   Result<void> execute(const std::string& sql);
+  // Gives back what the page cache holds: after reading everything once, nobody reads it again.
+  void release_memory();
   // The first column of the first row, for pragmas and counts.
   Result<std::int64_t> integer(std::string_view sql);
   Result<std::string> text(std::string_view sql);

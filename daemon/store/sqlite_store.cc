@@ -97,6 +97,7 @@ Result<Snapshot> SqliteStore::load() {
     parts.committer->adopt(std::move(change));
   free_slots_ = parts.slots.free();
   late_ = parts.committer->waiting();
+  parts.file.database->release_memory();
   thread_ = std::thread([this] { work(); });
   ::pthread_setname_np(thread_.native_handle(), "store");
   return std::move(recovered->state);
