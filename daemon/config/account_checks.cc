@@ -154,6 +154,22 @@ bool fill_variables(Account& account, TableReader& table) {
   return false;
 }
 
+// The admin may order it, but should know: the first renewal would end the grant (design section 5, invariant 7).
+void check_order_to_revoke(const Account& account, TableReader& table) {
+  const provider::Revoke& revoke = account.profile->revoke;
+  const bool ends_the_grant = (revoke.access_tokens && revoke.access_cascade == provider::Cascade::kGrant) ||
+                              (revoke.refresh_tokens && revoke.refresh_cascade == provider::Cascade::kGrant);
+  const bool is_renewed_by_what_it_ends = account.grant != Grant::kClientCredentials && account.grant != Grant::kStatic;
+  if (account.revoke_superseded != RevokeSuperseded::kAlways || revoke.how == provider::RevokeHow::kNone ||
+      !ends_the_grant || !is_renewed_by_what_it_ends)
+    return;
+  table.problems().warn(
+      table.spot_of("revoke_superseded"), table.path_of("revoke_superseded"),
+      "provider " + account.provider +
+          " ends the whole grant when one of its tokens is revoked: each renewal would sign this account out; "
+          "\"auto\" revokes only where that is safe");
+}
+
 }  // namespace
 
 void check_account(Account& account, TableReader& table, FileChecks& files) {
@@ -161,6 +177,7 @@ void check_account(Account& account, TableReader& table, FileChecks& files) {
   check_client(account, table);
   check_files(account, table, files);
   if (fill_variables(account, table)) check_urls(account, table);
+  check_order_to_revoke(account, table);
 }
 
 }  // namespace credsync::config

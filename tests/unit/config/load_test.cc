@@ -293,6 +293,24 @@ TEST_F(Load, ASourceOfNothingIsAWarning) {
                             "profile has no such key"});
 }
 
+TEST_F(Load, AnOrderThatWouldEndTheGrantIsAWarning) {
+  write("etc/providers.d/a.toml",
+        "[provider.acme]\nendpoints.revoke = \"https://acme.example/revoke\"\nrevoke.refresh_cascade = \"grant\"\n");
+  const std::string order = "revoke_superseded = \"always\"\n";
+  account(kAccount + order);
+  const std::vector<std::string> found = problems();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_NE(found[0].find("warning: account.a.revoke_superseded: provider acme ends the whole grant"),
+            std::string::npos)
+      << found[0];
+  EXPECT_TRUE(load().usable());
+  account(kAccount + "revoke_superseded = \"auto\"\n");
+  EXPECT_EQ(problems(), std::vector<std::string>{});
+  account(kAccount + order);
+  write("etc/providers.d/b.toml", "[provider.acme]\nrevoke.refresh_cascade = \"unknown\"\n");
+  EXPECT_EQ(problems(), std::vector<std::string>{});  // unknown: the admin's order stands (Flat)
+}
+
 TEST_F(Load, RelativeFoldersAreTakenFromWhereTheDaemonStands) {
   account(kAccount);
   paths_.config = std::filesystem::relative(paths_.config);
