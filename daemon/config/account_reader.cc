@@ -132,6 +132,14 @@ bool AccountReader::find_profile(TableReader& table, Account& account) {
   return false;
 }
 
+// Accounts come file by file, so that the last name is nearly always the one.
+std::shared_ptr<const std::string> AccountReader::file_of(const Spot& spot) {
+  if (file_ == nullptr || spot.file == nullptr || *file_ != *spot.file) {
+    file_ = std::make_shared<const std::string>(spot.place().file);
+  }
+  return file_;
+}
+
 std::shared_ptr<const Account> AccountReader::read(const std::string& name, const Node& node) {
   const std::string path = "account." + toml_key(name);
   if (!is_account_name(name)) {
@@ -146,7 +154,7 @@ std::shared_ptr<const Account> AccountReader::read(const std::string& name, cons
   const std::size_t before = problems_.fatal_count();
   auto account = std::make_shared<Account>(defaults_);
   account->name = name;
-  account->place = node.spot.place();
+  account->origin = {file_of(node.spot), node.spot.line};
   TableReader table(node, path, problems_);
   const bool known = find_profile(table, *account);
   table.boolean("enabled", account->enabled);

@@ -26,6 +26,7 @@ class AccountReader {
   void read_sign_in(TableReader& table, Account& account);
   void read_margin(TableReader& table, Account& account);
   bool find_profile(TableReader& table, Account& account);
+  std::shared_ptr<const std::string> file_of(const Spot& spot);
 
   const ReadProfiles& profiles_;
   Problems& problems_;
@@ -33,6 +34,7 @@ class AccountReader {
   RuleReader rules_;
   FileChecks files_;
   Fingerprints fingerprints_;
+  std::shared_ptr<const std::string> file_;  // of the account read last
 };
 
 }  // namespace credsync::config

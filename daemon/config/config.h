@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,6 +21,15 @@ struct Place {
   unsigned line = 0;
   unsigned column = 0;
 };
+
+// Where an account was written. The name is shared by all that came from the file.
+struct Origin {
+  std::shared_ptr<const std::string> file;
+  unsigned line = 0;
+};
+
+// Of a keyless 128-bit hash: long enough that two configurations of one account never meet by chance.
+using Fingerprint = std::array<unsigned char, 16>;
 
 // Where a secret is read from, each time it is needed. config/secret_source.h reads it.
 struct SecretSource {
@@ -79,8 +89,8 @@ struct Account {
   std::vector<AllowRule> allow;                                 // its own; those of [defaults] hold as well
   std::shared_ptr<const std::vector<AllowRule>> default_allow;  // shared by all accounts; null: none
   std::string identity;     // identity of the grant: 64 hex digits, see identity_of()
-  std::string fingerprint;  // of everything that matters at run time: equal = unchanged by a reload
-  Place place;
+  Fingerprint fingerprint;  // of everything that matters at run time: equal = unchanged by a reload
+  Origin origin;
 };
 
 struct Listen {

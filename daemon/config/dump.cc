@@ -53,7 +53,7 @@ std::string dump(const Config& config) {
   for (const auto& [id, profile] : config.profiles)
     put_table(out, "provider." + toml_key(id), deviations(*profile));
   for (const auto& [name, account] : config.accounts) {
-    out += "\n# " + clean_foreign_text(account->place.file) + ":" + std::to_string(account->place.line);
+    out += "\n# " + clean_foreign_text(*account->origin.file) + ":" + std::to_string(account->origin.line);
     put_table(out, "account." + toml_key(name), lines_of(*account));
   }
   return out;

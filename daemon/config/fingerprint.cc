@@ -56,10 +56,22 @@ FieldHash& FieldHash::add(std::string_view field) {
   return *this;
 }
 
+std::array<unsigned char, 32> FieldHash::finish() {
+  std::array<unsigned char, kHashBytes> out;
+  crypto_generichash_final(&state_->hash, out.data(), out.size());
+  return out;
+}
+
 std::string FieldHash::hex() {
-  unsigned char out[kHashBytes];
-  crypto_generichash_final(&state_->hash, out, sizeof out);
-  return encode_hex(std::string_view(reinterpret_cast<const char*>(out), sizeof out));
+  const auto hash = finish();
+  return encode_hex(std::string_view(reinterpret_cast<const char*>(hash.data()), hash.size()));
+}
+
+Fingerprint FieldHash::fingerprint() {
+  const auto hash = finish();
+  Fingerprint half;
+  std::copy_n(hash.begin(), half.size(), half.begin());
+  return half;
 }
 
 const std::string& Fingerprints::of(const std::shared_ptr<const provider::Profile>& profile) {
@@ -75,7 +87,7 @@ const std::string& Fingerprints::of(const std::shared_ptr<const provider::Profil
   return found->second;
 }
 
-std::string Fingerprints::of(const Account& account) {
+Fingerprint Fingerprints::of(const Account& account) {
   FieldHash hash("account 1");
   hash.add(account.name).add(account.identity).add(of(account.profile));
   add_lines(hash, lines_of(account));
@@ -90,7 +102,7 @@ std::string Fingerprints::of(const Account& account) {
     hash.add(toml_rules(*account.default_allow));
     add_ids(*account.default_allow);
   }
-  return hash.hex();
+  return hash.fingerprint();
 }
 
 std::string identity_of(const Account& account) {

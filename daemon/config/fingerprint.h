@@ -1,4 +1,4 @@
-// Hashes that tell whether two configurations mean the same. BLAKE2b-256 of length-prefixed fields, in hex.
+// Hashes that tell whether two configurations mean the same. BLAKE2b-256 of length-prefixed fields.
 #pragma once
 
 #include <map>
@@ -18,8 +18,10 @@ class FieldHash {
   FieldHash& operator=(const FieldHash&) = delete;
   FieldHash& add(std::string_view field);
   std::string hex();
+  Fingerprint fingerprint();  // the first half
 
  private:
+  std::array<unsigned char, 32> finish();
   struct State;
   std::unique_ptr<State> state_;
 };
@@ -27,7 +29,7 @@ class FieldHash {
 // Fingerprints of accounts; a profile's own is computed once, many accounts share it.
 class Fingerprints {
  public:
-  std::string of(const Account& account);
+  Fingerprint of(const Account& account);
 
  private:
   const std::string& of(const std::shared_ptr<const provider::Profile>& profile);

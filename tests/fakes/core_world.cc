@@ -1,5 +1,7 @@
 #include "tests/fakes/core_world.h"
 
+#include "daemon/config/fingerprint.h"
+
 namespace credsync::fakes {
 
 std::shared_ptr<provider::Profile> make_profile() {
@@ -23,7 +25,7 @@ std::shared_ptr<config::Account> make_account(const std::string& name, std::shar
   account->grant = grant;
   account->client_id = "client";
   account->identity = "identity of " + name;
-  account->fingerprint = "fingerprint of " + name;
+  account->fingerprint = config::FieldHash(name).fingerprint();
   return account;
 }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "daemon/config/fingerprint.h"
 #include "tests/fakes/core_world.h"
 
 namespace credsync {
@@ -27,7 +28,7 @@ class ReconcileTest : public testing::Test {
   AccountConfig account(const std::string& identity = "identity one") {
     auto made = make_account("flat", profile);
     made->identity = identity;
-    made->fingerprint = "of " + identity;
+    made->fingerprint = config::FieldHash(identity).fingerprint();
     made->refresh = config::RefreshMode::kOnDemand;
     return made;
   }
