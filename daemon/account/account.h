@@ -46,7 +46,7 @@ struct Live {
 
 class Account {
  public:
-  const std::string& name() const { return name_; }
+  const std::string& name() const { return *name_; }
   const config::Account& config() const { return *config_; }
   const std::shared_ptr<const config::Account>& shared_config() const { return config_; }
   Generation generation() const { return generation_; }
@@ -70,7 +70,7 @@ class Account {
 
  private:
   friend class Accounts;
-  std::string name_;
+  const std::string* name_ = nullptr;  // the key under which Accounts keeps it
   std::shared_ptr<const config::Account> config_;
   Generation generation_ = 0;
   std::optional<Live> live_;

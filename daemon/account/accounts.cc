@@ -37,7 +37,7 @@ Account* Accounts::find(std::string_view name) const {
 
 Account& Accounts::add(std::shared_ptr<const config::Account> config, Known known) {
   auto account = std::make_unique<Account>();
-  account->name_ = config->name;
+  const std::string& name = config->name;
   account->config_ = std::move(config);
   account->generation_ = known.generation;
   if (known.tokens) account->live_ = make_live(std::move(*known.tokens), clock_);
@@ -45,8 +45,9 @@ Account& Accounts::add(std::shared_ptr<const config::Account> config, Known know
   account->password_used_ = known.password_used;
   account->kept_password_ = std::move(known.kept_password);
   account->last_used_ = known.last_used;
-  const auto [at, added] = all_.emplace(account->name_, std::move(account));
+  const auto [at, added] = all_.emplace(name, std::move(account));
   CHECK(added);
+  at->second->name_ = &at->first;
   tell(*at->second, What::kConfig);
   return *at->second;
 }

@@ -116,7 +116,7 @@ group = "root"
   EXPECT_EQ(a.allow[0].label, "account.a.allow[0]");
   EXPECT_EQ(a.allow[1].user, uid_t{12}) << "a number is an id, whether it has a name or not";
   EXPECT_EQ(a.allow[1].group, gid_t{0});
-  EXPECT_EQ(a.place.line, 1u);
+  EXPECT_EQ(a.origin.line, 1u);
 }
 
 TEST_F(Load, DefaultsHoldUntilAnAccountSaysOtherwiseAndRulesAddUp) {
