@@ -44,6 +44,9 @@ constexpr std::string_view kUnwell =
 constexpr std::string_view kClock =
     "Look at this machine's clock (timedatectl): when it is wrong, certificates and ID tokens look expired or not yet valid.";
 
+constexpr std::string_view kDocuments =
+    "What the provider publishes about itself could not be read or believed: compare the issuer with its documents.";
+
 constexpr std::array kHints{
     Hint{"access_denied", kDenied},
     Hint{"consent_required", kDenied},
@@ -66,7 +69,14 @@ constexpr std::array kHints{
          "The provider's certificate could not be verified: a captive portal, a missing ca_file, or a wrong clock."},
     Hint{"untrusted", kClock},
     Hint{"clock", kClock},
-    Hint{"id_token", kClock},
+    Hint{"id-token", kClock},
+    Hint{"discovery", kDocuments},
+    Hint{"jwks", kDocuments},
+    Hint{"storage",
+         "The daemon could not store the new tokens, and keeps the old ones: is its disk full? `credsync doctor` and "
+         "its journal tell."},
+    Hint{"changed", "The account's configuration changed meanwhile. Begin again."},
+    Hint{"not_allowed", "The rules changed meanwhile: `credsync whoami` tells what you may do."},
     Hint{"invalid_scope",
          "The provider does not offer one of the scopes: compare them with its documents, mend the account's "
          "file, then `credsync reload`."},
@@ -85,13 +95,13 @@ bool is_one_of(std::string_view word, std::initializer_list<std::string_view> wo
 std::vector<std::string> own_hints(const LoginView& login) {
   const std::string client = login.client_id.empty() ? "this client" : "client " + login.client_id;
   const std::string& kind = login.error->error_class;
-  if (is_one_of(kind, {"redirect_uri", "redirect_uri_mismatch", "invalid_redirect_uri"}) &&
+  if (is_one_of(kind, {"redirect_uri", "redirect_uri_mismatch", "invalid_redirect_uri", "invalid_request"}) &&
       !login.redirect_uri.empty()) {
     return {"Register this redirect URI at " + provider_name(login) + " for " + client + ", exactly as it stands here:",
             "  " + login.redirect_uri,
             "Or put the registered one into the account's file as redirect_uri, then `credsync reload`."};
   }
-  if (is_one_of(kind, {"client", "invalid_client", "unauthorized_client"})) {
+  if (is_one_of(kind, {"client", "invalid_client", "unauthorized_client", "unsupported_response_type"})) {
     return {provider_name(login) + " does not take " + client +
             ": compare client_id and client_secret of the account's file with what the provider shows, and whether the "
             "client may use this grant; then `credsync reload`."};
@@ -99,7 +109,9 @@ std::vector<std::string> own_hints(const LoginView& login) {
   return {};
 }
 
+// That the account needs a login is no news here: the sign-in failed.
 ExitCode exit_of(const std::string& problem) {
+  if (problem == ipc::kNeedsLogin.name) return ExitCode::kFailed;
   for (const ipc::ProblemName& known : ipc::kProblems) {
     if (problem == known.name) return known.exit_code;
   }
