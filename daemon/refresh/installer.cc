@@ -36,6 +36,7 @@ bool Installer::current(const Candidate& candidate) const {
 
 void Installer::place(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
   candidate.tokens.jitter = jitter_of(random_.unit());
+  if (candidate.stranger) return give_up(std::move(candidate), std::move(done));
   current(candidate) ? install(std::move(candidate), std::move(done))
                      : place_late(std::move(candidate), std::move(done));
 }
@@ -138,15 +139,25 @@ void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std:
     });
     return;
   }
-  // Signed out: all of it may die. Replaced by a newer sign-in at the same provider: only what cannot harm that one.
+  give_up(std::move(candidate), std::move(done));
+}
+
+// Signed out: all of it may die. Replaced by a newer sign-in at the same provider, or somebody else's: only what harms no
+// living grant, theirs included.
+void Installer::give_up(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
+  const std::string& name = candidate.config->name;
   const Account* account = accounts_.find(name);
   const bool replaced =
       account != nullptr && account->live() != nullptr && account->config().identity == candidate.config->identity;
   const retire::Leaving late{
       name, candidate.config->identity, candidate.replaces + 1, &candidate.tokens, clock_.wall(), &candidate.order};
-  auto plan = replaced ? retire::plan_superseded(*candidate.config, late, account->live()->tokens, clock_.wall())
-                       : retire::plan_sign_out(*candidate.config->profile, late, clock_.wall());
-  log::notice("a late answer is retired: its grant was signed out or replaced", {{"ACCOUNT", name}});
+  const account::TokenSet none;
+  const account::TokenSet& living = replaced ? account->live()->tokens : none;
+  auto plan = replaced || candidate.stranger ? retire::plan_superseded(*candidate.config, late, living, clock_.wall())
+                                             : retire::plan_sign_out(*candidate.config->profile, late, clock_.wall());
+  log::notice(candidate.stranger ? "an answer for somebody else is retired"
+                                 : "a late answer is retired: its grant was signed out or replaced",
+              {{"ACCOUNT", name}});
   store::QueueRetirements change{clone(plan), candidate.slot};
   auto held = std::make_shared<std::vector<store::Retirement>>(std::move(plan));
   store_.apply(std::move(change), [this, held, done = std::move(done)](Result<store::Ids> ids) mutable {

@@ -23,7 +23,8 @@ struct Candidate {
   unsigned sign_in = 0;                           // account::Account::sign_in() then
   account::Generation replaces = 0;               // the generation that was refreshed
   bool new_sign_in = false;                       // replaces whatever grant the account has
-  account::TokenSet tokens;                       // complete: a refresh token that was not answered is carried over
+  bool stranger = false;     // the tokens are somebody else's: never installed, whatever is current
+  account::TokenSet tokens;  // complete: a refresh token that was not answered is carried over
   Secret order;
   std::optional<store::SlotId> slot;
   bool password_used = false;
@@ -65,6 +66,7 @@ class Installer {
   void installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids);
   void settled(const std::string& account);
   void place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
+  void give_up(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
   void queue(std::vector<store::Retirement> retire, const store::Ids& ids);
   void keep_promises(const account::Live& old, std::vector<store::Retirement>& retire, const store::Ids& ids);
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "daemon/config/config.h"
+#include "daemon/oauth/id_token.h"
 #include "daemon/refresh/due.h"
 #include "daemon/refresh/policy.h"
 
@@ -26,6 +27,9 @@ struct Refresher::Flight {
   Secret refresh_token;                        // that was sent: carried over when the answer has none
   std::optional<WallTime> refresh_expires_at;  // of that one
   std::vector<std::string> scope;              // of the token it replaces
+  Secret id_token;                             // that came with it, or before
+  std::map<std::string, std::string> extra;    // fields kept from its answer and callback
+  std::string subject;                         // whose that is
 };
 
 struct Refresher::Plan {
@@ -114,6 +118,11 @@ bool Refresher::start(Account& account, Reason reason) {
     flight->refresh_expires_at = live->tokens.refresh_expires_at;
     flight->scope = live->tokens.scope;
   }
+  if (const account::Live* live = account.live(); live != nullptr) {  // whose it is: that holds for every way to renew
+    flight->id_token = live->tokens.id_token.clone();
+    flight->extra = live->tokens.extra;
+    flight->subject = live->tokens.subject;
+  }
   const std::uint64_t id = flight->id;
   plans_.at(account.name())->flight = id;
   plans_.at(account.name())->due.cancel();
@@ -134,7 +143,12 @@ void Refresher::exchanged(std::uint64_t id, Exchanged exchanged) {
   }
   Candidate candidate;
   candidate.tokens = std::move(std::get<account::TokenSet>(exchanged.outcome));
-  complete(flight, candidate.tokens);
+  candidate.stranger = !oauth::same_subject(flight.id_token.expose(), candidate.tokens.id_token.expose());
+  if (candidate.stranger) {
+    refuse_stranger(flight);
+  } else {
+    complete(flight, candidate.tokens);
+  }
   candidate.config = flight.config;
   candidate.sign_in = flight.sign_in;
   candidate.replaces = flight.generation;
@@ -162,7 +176,25 @@ void Refresher::exchanged(std::uint64_t id, Exchanged exchanged) {
   });
 }
 
-// What the answer left out stays as it was (RFC 6749, 5.1 and 6).
+// The ID token of the answer speaks of somebody else (OpenID Connect Core, 12.2). Served under this account's name their
+// access token would let programs act as the wrong person, so nothing of the answer is used. What was there is kept: an
+// access token that is still good, and a refresh token that the provider may or may not have replaced; a person decides.
+void Refresher::refuse_stranger(Flight& flight) {
+  oauth::Failure failure;
+  failure.failure_class = oauth::FailureClass::kNeedsLogin;
+  failure.code = "other-subject";
+  failure.words = "the provider answered a refresh with the tokens of somebody else; they were not used";
+  failure.sent = true;
+  ++counters_.failed;
+  Account* account = accounts_.find(flight.config->name);
+  const bool ours = account != nullptr && account->config().identity == flight.config->identity &&
+                    account->sign_in() == flight.sign_in;
+  if (ours) accounts_.set_unknown(*account, std::nullopt);  // the slot goes with the strange tokens
+  failed(flight, failure, std::nullopt);
+}
+
+// What the answer left out stays as it was (RFC 6749, 5.1 and 6), and so does whose the grant is: the answer to a refresh
+// may name them otherwise than userinfo or the ID token did at the sign-in.
 void Refresher::complete(Flight& flight, account::TokenSet& tokens) const {
   const provider::Refresh& rules = flight.config->profile->refresh;
   const bool carried = tokens.refresh_token.empty() && !flight.refresh_token.empty();
@@ -170,6 +202,9 @@ void Refresher::complete(Flight& flight, account::TokenSet& tokens) const {
     tokens.refresh_token = flight.refresh_token.clone();
     if (!tokens.refresh_expires_at && !rules.idle_life) tokens.refresh_expires_at = flight.refresh_expires_at;
   }
+  if (tokens.id_token.empty()) tokens.id_token = flight.id_token.clone();
+  if (!flight.subject.empty()) tokens.subject = flight.subject;
+  tokens.extra.insert(flight.extra.begin(), flight.extra.end());  // realmId and its like come once, in the callback
   if (tokens.scope.empty()) tokens.scope = flight.scope.empty() ? flight.config->scopes : flight.scope;
   if (tokens.refresh_token.empty() || tokens.refresh_expires_at) return;
   if (rules.idle_life) tokens.refresh_expires_at = saturating_add(tokens.obtained_at, *rules.idle_life);
