@@ -66,6 +66,8 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
       {&w.update_parked_, "UPDATE parked SET generation = ?2, tokens = ?3, revocation = ?4 WHERE id = ?1"},
       {&w.parked_order_, "UPDATE parked SET revocation = ?2 WHERE id = ?1"},
       {&w.select_account_, "SELECT generation, tokens NOTNULL FROM accounts WHERE name = ?1"},
+      {&w.select_tokens_,
+       "SELECT generation, tokens FROM accounts WHERE name = ?1 AND generation > ?2 AND tokens NOTNULL"},
       {&w.restore_, "UPDATE accounts SET identity = ?2, generation = ?3, tokens = ?4 WHERE name = ?1"},
       {&w.insert_retirement_,
        "INSERT INTO retirements (id, account, identity, generation, kind, secrets, not_before, give_up_at, attempts,"
@@ -187,18 +189,36 @@ Result<void> StateWriter::change(const SignOut& sign_out, Applied& applied) {
 Result<void> StateWriter::change(const Park& park, Applied& applied) {
   const ParkedGrant& grant = park.grant;
   if (!fits_an_integer(grant.generation)) return invalid("generation out of range");
-  CREDSYNC_TRY(must_touch(park_.with(grant.account, grant.generation), "tokens to park"));
+  const auto newer = newer_tokens(grant.account, grant.generation);
+  if (!newer) return newer.error();
+  const bool is_newer = newer->generation > grant.generation;
+  const Generation generation = is_newer ? newer->generation : grant.generation;
+  CREDSYNC_TRY(must_touch(park_.with(grant.account, generation), "tokens to park"));
   const std::int64_t id = grant.id;
   applied.ids = {id};
+  const Place place{kParkedTokensColumn, grant.account, generation, id};
   const std::string tokens =
-      seal(*sealer_, encode_tokens(grant.tokens), {kParkedTokensColumn, grant.account, grant.generation, id});
+      is_newer ? seal(*sealer_, newer->tokens, place) : seal(*sealer_, encode_tokens(grant.tokens), place);
   std::string order;
   if (!grant.order.empty()) {
-    order = sealer_->seal(grant.order.expose(), {kParkedOrderColumn, grant.account, grant.generation, id});
+    order = sealer_->seal(grant.order.expose(), {kParkedOrderColumn, grant.account, generation, id});
   }
-  return insert_parked_
-      .with(id, grant.account, grant.identity, grant.generation, Blob{tokens}, Blob{order}, grant.retire_at)
+  return insert_parked_.with(id, grant.account, grant.identity, generation, Blob{tokens}, Blob{order}, grant.retire_at)
       .run();
+}
+
+Result<StateWriter::Parked> StateWriter::newer_tokens(const std::string& account, Generation generation) {
+  Parked found{account, {}, 0, {}, {}};
+  const Result<bool> row = select_tokens_.with(account, generation).next();
+  if (!row) return row.error();
+  if (!*row) return found;
+  const auto stored = static_cast<Generation>(select_tokens_.integer(0));
+  auto plain = sealer_->open(select_tokens_.blob(1), {kTokensColumn, account, stored, 0});
+  select_tokens_.reset();
+  if (!plain) return found;  // damaged: what the caller has is all there is
+  found.generation = stored;
+  found.tokens = std::move(*plain);
+  return found;
 }
 
 Result<StateWriter::Parked> StateWriter::parked(std::int64_t id) {

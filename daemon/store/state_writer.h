@@ -70,6 +70,8 @@ class StateWriter {
   Result<void> keep_password(const Install& install, Generation generation);
   Result<void> queue(const std::vector<Retirement>& list, Applied& applied);
   Result<Parked> parked(std::int64_t id);
+  // The account's tokens, if they are newer than `generation` and open.
+  Result<Parked> newer_tokens(const std::string& account, Generation generation);
   Result<void> delete_parked(std::int64_t id);
   Result<void> free_slot(const std::optional<SlotId>& slot, Applied& applied);
   Result<void> free_slots(Statement& deleting, Applied& applied);
@@ -80,7 +82,7 @@ class StateWriter {
   const Sealer* sealer_;
   Statement generation_, install_, keep_password_, standing_, forget_, sign_out_;
   Statement park_, insert_parked_, select_parked_, delete_parked_, update_parked_, parked_order_;
-  Statement select_account_, restore_;
+  Statement select_account_, select_tokens_, restore_;
   Statement insert_retirement_, retirement_tried_, retirement_over_;
   Statement insert_intent_, drop_slot_, drop_intents_, count_resend_, last_used_;
 };

@@ -44,7 +44,8 @@ struct SignOut {
   Standing standing;
   Generation up_to = 0;
 };
-// The current tokens leave the account and are kept aside; the account has none after.
+// The current tokens leave the account and are kept aside; the account has none after. Newer ones than `grant` knows of
+// are kept in its place: an answer came to the disk meanwhile.
 struct Park {
   ParkedGrant grant;
 };

@@ -92,9 +92,14 @@ class Rows {
   Result<Ids> operator()(const Park& c) {
     const auto it = disk_.accounts.find(c.grant.account);
     if (it == disk_.accounts.end() || !it->second.tokens) return not_found("no such tokens to park");
+    ParkedGrant grant = c.grant.clone();
+    if (it->second.generation > grant.generation) {
+      grant.generation = it->second.generation;
+      grant.tokens = std::move(*it->second.tokens);
+    }
     it->second.tokens.reset();
     it->second.generation = std::max(it->second.generation, c.grant.generation);
-    disk_.parked[c.grant.id] = c.grant.clone();
+    disk_.parked[grant.id] = std::move(grant);
     return Ids{c.grant.id};
   }
   Result<Ids> operator()(const SetParkedOrder& c) {

@@ -223,6 +223,20 @@ TEST_P(Contract, SignOutErasesNoTokensThatItsPlanDidNotKnow) {
   EXPECT_FALSE(find(reopened(), "flat-me")->tokens);
 }
 
+// An answer came to the disk between the decision to park and the change.
+TEST_P(Contract, ParkingKeepsTheNewestTokens) {
+  ASSERT_TRUE(apply(install("flat-me", 4)));
+  ParkedGrant grant = parked("flat-me", 3);
+  grant.order = Secret("order");
+  ASSERT_TRUE(apply(Park{std::move(grant)}));
+  const Snapshot snapshot = reopened();
+  ASSERT_EQ(snapshot.parked.size(), 1u);
+  EXPECT_EQ(snapshot.parked[0].generation, 4u);
+  EXPECT_EQ(describe(snapshot.parked[0].tokens), describe(tokens("flat-me-4")));
+  EXPECT_EQ(snapshot.parked[0].order.expose(), "order");
+  EXPECT_TRUE(snapshot.damage.empty());
+}
+
 TEST_P(Contract, ParkedTokensComeBackWithTheirGeneration) {
   ASSERT_TRUE(apply(install("flat-me", 3)));
   const auto ids = apply(Park{parked("flat-me", 3)});
