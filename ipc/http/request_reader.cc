@@ -52,9 +52,9 @@ constexpr Meaning kMeanings[] = {
     {HttpError::bad_line_ending, "a line does not end in CR LF"},
 };
 
-Problem translate(const ErrorCode& error) {
-  if (error == HttpError::header_limit) return too_large("the header", kHeaderLimit);
-  if (error == HttpError::body_limit || error == HttpError::buffer_overflow) return too_large("the body", kBodyLimit);
+Problem translate(const ErrorCode& error, const ReaderLimits& limits) {
+  if (error == HttpError::header_limit) return too_large("the header", limits.header);
+  if (error == HttpError::body_limit || error == HttpError::buffer_overflow) return too_large("the body", limits.body);
   for (const Meaning& meaning : kMeanings) {
     if (error == meaning.error) return bad_request(std::string(meaning.text));
   }
@@ -70,9 +70,10 @@ std::string_view to_std(beast::string_view text) {
 // here.
 class Parser final : public beast::http::basic_parser<true> {
  public:
-  Parser(std::string& method, std::string& target) : method_(method), target_(target) {
-    header_limit(static_cast<std::uint32_t>(kHeaderLimit));
-    body_limit(kBodyLimit);
+  Parser(const ReaderLimits& limits, std::string& method, std::string& target, std::string& host, std::string& origin)
+      : limits_(limits), method_(method), target_(target), host_(host), origin_(origin) {
+    header_limit(static_cast<std::uint32_t>(limits.header));
+    body_limit(limits.body);
     eager(true);
   }
 
@@ -84,8 +85,8 @@ class Parser final : public beast::http::basic_parser<true> {
     const std::size_t left = bytes.size() - used;
     if (error == HttpError::need_more) error = {};
     if (error || is_done()) return used;
-    if (!is_header_done() && used_ + left > kHeaderLimit) refuse(too_large("the header", kHeaderLimit), error);
-    if (used_ + left > kRequestLimit) refuse(too_large("the request", kRequestLimit), error);
+    if (!is_header_done() && used_ + left > limits_.header) refuse(too_large("the header", limits_.header), error);
+    if (used_ + left > limits_.request) refuse(too_large("the request", limits_.request), error);
     return used;
   }
 
@@ -107,14 +108,16 @@ class Parser final : public beast::http::basic_parser<true> {
     if (is_header_done()) return refuse(bad_request("trailer fields are not taken"), error);
     if (is_folded(to_std(name_text), to_std(value))) return refuse(bad_request("a header field is folded"), error);
     header_bytes_ += name_text.size() + value.size();
-    if (header_bytes_ > kHeaderLimit) return refuse(too_large("the header", kHeaderLimit), error);
+    if (header_bytes_ > limits_.header) return refuse(too_large("the header", limits_.header), error);
     switch (name) {
       case field::transfer_encoding: return check_transfer_encoding(value, error);
       case field::content_length: return check_content_length(to_std(value), error);
       case field::expect: return check_expect(value, error);
       case field::host:
-        if (std::exchange(has_host_, true)) refuse(bad_request("there is more than one Host"), error);
+        if (std::exchange(has_host_, true)) return refuse(bad_request("there is more than one Host"), error);
+        host_.assign(value.data(), value.size());
         return;
+      case field::origin: origin_.assign(value.data(), value.size()); return;
       default: return;
     }
   }
@@ -129,7 +132,7 @@ class Parser final : public beast::http::basic_parser<true> {
   }
 
   void on_body_init_impl(const boost::optional<std::uint64_t>& length, ErrorCode&) override {
-    if (length) body.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(*length, kBodyLimit)));
+    if (length) body.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(*length, limits_.body)));
   }
 
   std::size_t on_body_impl(beast::string_view bytes, ErrorCode&) override {
@@ -178,8 +181,11 @@ class Parser final : public beast::http::basic_parser<true> {
     expects = true;
   }
 
+  const ReaderLimits& limits_;
   std::string& method_;
   std::string& target_;
+  std::string& host_;
+  std::string& origin_;
   std::string_view input_;
   std::size_t used_ = 0;
   std::size_t header_bytes_ = 0;
@@ -190,7 +196,9 @@ class Parser final : public beast::http::basic_parser<true> {
 }  // namespace
 
 struct RequestReader::Message {
-  std::string method, target;  // outlive the parser, so that their memory serves the next request too
+  explicit Message(const ReaderLimits& l) : limits(l) {}
+  const ReaderLimits limits;
+  std::string method, target, host, origin;  // outlive the parser, so that their memory serves the next request too
   std::optional<Parser> parser;
   Request request;
   Problem refusal;
@@ -209,21 +217,23 @@ std::size_t RequestReader::Message::feed(std::string_view bytes) {
     blank_line_skipped = blank_line_skipped || skipped != 0;
     bytes.remove_prefix(skipped);
     if (bytes.empty()) return skipped;
-    parser.emplace(method, target);
+    host.clear();
+    origin.clear();
+    parser.emplace(limits, method, target, host, origin);
   }
   ErrorCode error;
   const std::size_t used = parser->take(bytes, error);
   if (error) {
-    refusal = parser->refusal ? std::move(*parser->refusal) : translate(error);
+    refusal = parser->refusal ? std::move(*parser->refusal) : translate(error, limits);
     state = State::kRefused;
   } else if (parser->is_done()) {
-    request = Request{method, target, parser->body.view(), parser->http_1_1, parser->keep_alive()};
+    request = Request{method, target, parser->body.view(), host, origin, parser->http_1_1, parser->keep_alive()};
     state = State::kWhole;
   }
   return skipped + used;
 }
 
-RequestReader::RequestReader() : message_(std::make_unique<Message>()) {}
+RequestReader::RequestReader(const ReaderLimits& limits) : message_(std::make_unique<Message>(limits)) {}
 RequestReader::~RequestReader() = default;
 
 std::size_t RequestReader::feed(std::string_view bytes) {

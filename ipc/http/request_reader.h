@@ -19,11 +19,17 @@ inline constexpr std::size_t kBodyLimit = 64 * 1024;
 // All bytes of a request, so that chunk headers and trailers are bounded too.
 inline constexpr std::size_t kRequestLimit = kHeaderLimit + 2 * kBodyLimit;
 
+struct ReaderLimits {
+  std::size_t header = kHeaderLimit;
+  std::size_t body = kBodyLimit;
+  std::size_t request = kRequestLimit;
+};
+
 class RequestReader {
  public:
   enum class State { kPartial, kWhole, kRefused };
 
-  RequestReader();
+  explicit RequestReader(const ReaderLimits& limits = {});
   ~RequestReader();
 
   // Takes bytes of the current request and returns how many it used; the caller gives the others again, with
