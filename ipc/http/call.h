@@ -17,6 +17,9 @@ enum class Operation {
   kReject,
   kRefresh,
   kLogin,
+  kWaitLogin,
+  kAnswerLogin,
+  kCancelLogin,
   kSignOut,
   kEvents,
   kWhoAmI,
@@ -31,12 +34,13 @@ enum class Operation {
 
 struct Call {
   Operation operation = Operation::kHealth;
-  std::string name;  // the account or the provider; empty when there is none
+  std::string name;  // the account, the provider or the sign-in; empty when there is none
   Duration min_valid{0};
   Duration wait{0};
   std::optional<WallTime> since;
   Rejected rejected;
   LoginRequest login;
+  Secret redirect_url;
 };
 
 // Why a request gets no further than the front door.

@@ -89,6 +89,7 @@ class Connection final : public Source, public Timed {
   void perform(Call call);
   void answer_now(const Call& call);
   void answer_status(std::string_view account);
+  void answer_cancel(std::string_view login);
   void answer_metrics();
   void wait_for(Call& call);
   void open_stream(const Call& call);

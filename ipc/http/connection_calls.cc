@@ -45,6 +45,10 @@ void write_login_answer(WipedBuffer& out, const Framing& framing, const LoginAns
   write_response(out, framing, {201, kJsonType, {}, {}, location}, render(view));
 }
 
+void write_login(WipedBuffer& out, const Framing& framing, const LoginView& view) {
+  write_json(out, framing, render(view));
+}
+
 Problem busy(std::string detail) {
   return Problem{ProblemKind::kBusy, std::move(detail), {}, kBusyRetryAfter, {}};
 }
@@ -75,6 +79,8 @@ void Connection::perform(Call call) {
     case Operation::kReject:
     case Operation::kRefresh:
     case Operation::kLogin:
+    case Operation::kWaitLogin:
+    case Operation::kAnswerLogin:
     case Operation::kSignOut: wait_for(call); break;
     case Operation::kEvents: open_stream(call); break;
     default: answer_now(call);
@@ -104,6 +110,7 @@ void Connection::answer_now(const Call& call) {
     case Operation::kDoctor: return either(service.doctor(caller_));
     case Operation::kAudit: return either(service.audit(caller_, call.since));
     case Operation::kStatus: return answer_status(call.name);
+    case Operation::kCancelLogin: return answer_cancel(call.name);
     case Operation::kMetrics: return answer_metrics();
     default: CHECK(!"an operation without an answer");
   }
@@ -113,6 +120,12 @@ void Connection::answer_status(std::string_view account) {
   const auto reply = hub_.service().status(caller_, account);
   if (const Problem* problem = std::get_if<Problem>(&reply)) return answer(*problem);
   write_json(hub_.out(), framing_, render(std::get<AccountStatus>(reply)));
+}
+
+void Connection::answer_cancel(std::string_view login) {
+  const auto reply = hub_.service().cancel_login(caller_, login);
+  if (const Problem* problem = std::get_if<Problem>(&reply)) return answer(*problem);
+  write_json(hub_.out(), framing_, render(std::get<LoginView>(reply)));
 }
 
 void Connection::answer_metrics() {
@@ -167,6 +180,17 @@ void Connection::wait_for(Call& call) {
       return ask<LoginAnswer>(
           true, [&](auto reply) { return service.login(caller_, call.name, std::move(call.login), std::move(reply)); },
           write_login_answer);
+    case Operation::kWaitLogin:
+      return ask<LoginView>(
+          false, [&](auto reply) { return service.wait_login(caller_, call.name, call.wait, std::move(reply)); },
+          write_login);
+    case Operation::kAnswerLogin:
+      return ask<LoginView>(
+          true,
+          [&](auto reply) {
+            return service.answer_login(caller_, call.name, std::move(call.redirect_url), std::move(reply));
+          },
+          write_login);
     case Operation::kReject:
       return ask<RejectAnswer>(
           true,

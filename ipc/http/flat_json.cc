@@ -68,6 +68,8 @@ class Reader {
 
   Result<WipedString> string();
   Result<std::string_view> number();
+  // "true" or "false", if that is what comes next.
+  std::optional<std::string_view> flag();
 
  private:
   std::string_view rest() const { return text_.substr(at_); }
@@ -140,8 +142,17 @@ bool Reader::digits() {
   return at_ != start;
 }
 
+std::optional<std::string_view> Reader::flag() {
+  for (const std::string_view word : {"true", "false"}) {
+    if (!rest().starts_with(word)) continue;
+    at_ += word.size();
+    return word;
+  }
+  return std::nullopt;
+}
+
 Result<std::string_view> Reader::number() {
-  const Error bad = invalid("only strings and numbers may be members");
+  const Error bad = invalid("only strings, numbers, true and false may be members");
   const std::size_t start = at_;
   if (peek() == '-') ++at_;
   if (peek() == '0') {
@@ -171,9 +182,14 @@ Result<FlatObject::Member> read_member(Reader& reader) {
     member.text = Secret(value->text());
     return member;
   }
+  if (const auto word = reader.flag()) {
+    member.kind = FlatObject::Kind::kFlag;
+    member.text = Secret(*word);
+    return member;
+  }
   const auto spelling = reader.number();
   if (!spelling) return spelling.error();
-  member.is_number = true;
+  member.kind = FlatObject::Kind::kNumber;
   member.text = Secret(*spelling);
   return member;
 }
@@ -205,18 +221,24 @@ const FlatObject::Member* FlatObject::find(std::string_view key) const {
 
 std::optional<Secret> FlatObject::take_string(std::string_view key) {
   const auto at = std::find_if(members_.begin(), members_.end(), [&](const Member& m) { return m.key == key; });
-  if (at == members_.end() || at->is_number) return std::nullopt;
+  if (at == members_.end() || at->kind != Kind::kString) return std::nullopt;
   return std::move(at->text);
 }
 
 std::optional<std::uint64_t> FlatObject::whole_number(std::string_view key) const {
   const Member* member = find(key);
-  if (member == nullptr || !member->is_number) return std::nullopt;
+  if (member == nullptr || member->kind != Kind::kNumber) return std::nullopt;
   const std::string_view text = member->text.expose();
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return value;
+}
+
+std::optional<bool> FlatObject::flag(std::string_view key) const {
+  const Member* member = find(key);
+  if (member == nullptr || member->kind != Kind::kFlag) return std::nullopt;
+  return member->text.expose() == "true";
 }
 
 }  // namespace credsync::ipc::http

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <string>
 
 #include "base/text.h"
@@ -25,6 +26,9 @@ constexpr std::array kRoutes{
     Route{"/v1/accounts/{}/grant", kDelete, Operation::kSignOut},
     Route{"/v1/accounts/{}", kGet, Operation::kStatus},
     Route{kAccountsPath, kGet, Operation::kListAccounts},
+    Route{"/v1/logins/{}", kGet, Operation::kWaitLogin},
+    Route{"/v1/logins/{}", kDelete, Operation::kCancelLogin},
+    Route{"/v1/logins/{}/answer", kPost, Operation::kAnswerLogin},
     Route{kEventsPath, kGet, Operation::kEvents},
     Route{kWhoAmIPath, kGet, Operation::kWhoAmI},
     Route{kAuditPath, kGet, Operation::kAudit},
@@ -92,7 +96,8 @@ std::optional<Refusal> read_parameter(std::string_view name, std::string_view va
   if (operation == Operation::kToken && name == "min_valid") {
     return read_seconds(name, value, kLongestMinValid, call.min_valid);
   }
-  if (operation == Operation::kToken && name == "wait") return read_seconds(name, value, kLongestWait, call.wait);
+  const bool waits = operation == Operation::kToken || operation == Operation::kWaitLogin;
+  if (waits && name == "wait") return read_seconds(name, value, kLongestWait, call.wait);
   if (operation == Operation::kEvents && name == "account") {
     if (value.empty()) return Refusal{no_such_account(), {}, false};  // not "all accounts"
     call.name = value;
@@ -136,15 +141,33 @@ std::optional<LoginMethod> login_method(std::string_view name) {
   if (name == kLoginRefreshToken) return LoginMethod::kRefreshToken;
   if (name == kLoginToken) return LoginMethod::kToken;
   if (name == kLoginPassword) return LoginMethod::kPassword;
+  if (name == kLoginBrowser) return LoginMethod::kBrowser;
+  if (name == kLoginDevice) return LoginMethod::kDevice;
+  return std::nullopt;
+}
+
+std::optional<Refusal> read_session_wishes(FlatObject& body, LoginRequest& login) {
+  if (body.has("browser_uid")) {
+    const auto user = body.whole_number("browser_uid");
+    // The highest number means "none" to the kernel.
+    if (!user || *user >= std::numeric_limits<uid_t>::max()) return bad_request("browser_uid must be a user's number");
+    login.browser_user = static_cast<uid_t>(*user);
+  }
+  if (body.has("replace_identity")) {
+    const auto replace = body.flag("replace_identity");
+    if (!replace) return bad_request("replace_identity must be true or false");
+    login.replace_identity = *replace;
+  }
   return std::nullopt;
 }
 
 std::optional<Refusal> read_login(FlatObject& body, LoginRequest& login) {
-  if (auto refusal = unknown_members(body, {"method", "secret", "username"})) return refusal;
+  if (auto refusal = unknown_members(body, {"method", "secret", "username", "browser_uid", "replace_identity"}))
+    return refusal;
   if (body.has("method")) {
     const auto name = body.take_string("method");
     const auto method = name ? login_method(name->expose()) : std::nullopt;
-    if (!method) return bad_request("method must be auto, refresh_token, token or password");
+    if (!method) return bad_request("method must be auto, browser, device, refresh_token, token or password");
     login.method = *method;
   }
   if (body.has("secret")) {
@@ -157,11 +180,19 @@ std::optional<Refusal> read_login(FlatObject& body, LoginRequest& login) {
     if (!username) return bad_request("username must be a string");
     login.username = username->expose();
   }
+  return read_session_wishes(body, login);
+}
+
+std::optional<Refusal> read_answer(FlatObject& body, Secret& redirect_url) {
+  if (auto refusal = unknown_members(body, {"redirect_url"})) return refusal;
+  auto url = body.take_string("redirect_url");
+  if (!url || url->empty()) return bad_request("redirect_url must be a string that is not empty");
+  redirect_url = std::move(*url);
   return std::nullopt;
 }
 
 bool takes_body(Operation operation) {
-  return operation == Operation::kReject || operation == Operation::kLogin;
+  return operation == Operation::kReject || operation == Operation::kLogin || operation == Operation::kAnswerLogin;
 }
 
 std::optional<Refusal> read_body(std::string_view method, std::string_view text, Call& call) {
@@ -171,6 +202,7 @@ std::optional<Refusal> read_body(std::string_view method, std::string_view text,
   if (!body) return bad_request(body.error().message());
   if (call.operation == Operation::kReject) return read_rejected(*body, call.rejected);
   if (call.operation == Operation::kLogin) return read_login(*body, call.login);
+  if (call.operation == Operation::kAnswerLogin) return read_answer(*body, call.redirect_url);
   return unknown_members(*body, {});
 }
 
@@ -205,7 +237,8 @@ std::variant<Call, Refusal> understand(const Request& request) {
   const auto route = find_route(request.method, target->path, call.name);
   if (const Refusal* refusal = std::get_if<Refusal>(&route)) return *refusal;
   call.operation = std::get<const Route*>(route)->operation;
-  if (call.operation == Operation::kToken) call.wait = std::chrono::seconds(kDefaultWait);
+  if (call.operation == Operation::kToken || call.operation == Operation::kWaitLogin)
+    call.wait = std::chrono::seconds(kDefaultWait);
   for (const auto& [name, value] : target->query) {
     if (auto refusal = read_parameter(name, value, call)) return std::move(*refusal);
   }

@@ -71,7 +71,18 @@ TEST(FlatJsonTest, ReadsWholeNumbers) {
   EXPECT_EQ(string_of(R"({"a":7})"), "no string");
 }
 
-TEST(FlatJsonTest, RefusesWhatIsNoObjectOfStringsAndNumbers) {
+TEST(FlatJsonTest, ReadsTrueAndFalse) {
+  auto object = FlatObject::parse(R"({"yes": true, "no":false,"text":"true"})");
+  ASSERT_TRUE(object);
+  EXPECT_EQ(object->flag("yes"), true);
+  EXPECT_EQ(object->flag("no"), false);
+  EXPECT_EQ(object->flag("text"), std::nullopt);
+  EXPECT_EQ(object->flag("none"), std::nullopt);
+  EXPECT_FALSE(object->take_string("yes"));
+  EXPECT_FALSE(object->whole_number("yes"));
+}
+
+TEST(FlatJsonTest, RefusesWhatIsNoFlatObject) {
   for (const std::string_view body : {"",
                                       " ",
                                       "null",
@@ -98,7 +109,7 @@ TEST(FlatJsonTest, RefusesWhatIsNoObjectOfStringsAndNumbers) {
                                       "{\"a\":-}",
                                       "{\"a\":0x1}",
                                       "{\"a\":NaN}",
-                                      "{\"a\":true}",
+                                      "{\"a\":truer}",
                                       "{\"a\":null}",
                                       "{\"a\":[]}",
                                       "{\"a\":{}}",

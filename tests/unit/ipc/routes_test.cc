@@ -133,10 +133,9 @@ TEST_F(RoutesTest, TakesASecretToSignInWith) {
   const struct {
     std::string_view name;
     LoginMethod method;
-  } methods[] = {{"auto", LoginMethod::kAuto},
-                 {"refresh_token", LoginMethod::kRefreshToken},
-                 {"token", LoginMethod::kToken},
-                 {"password", LoginMethod::kPassword}};
+  } methods[] = {{"auto", LoginMethod::kAuto},       {"refresh_token", LoginMethod::kRefreshToken},
+                 {"token", LoginMethod::kToken},     {"password", LoginMethod::kPassword},
+                 {"browser", LoginMethod::kBrowser}, {"device", LoginMethod::kDevice}};
   for (const auto& [name, method] : methods) {
     const std::string body = R"({"method":")" + std::string(name) + R"(","secret":"s3cret","username":"u"})";
     EXPECT_EQ(post("/v1/accounts/flat-me/login", body).status, 200);
@@ -146,6 +145,53 @@ TEST_F(RoutesTest, TakesASecretToSignInWith) {
   }
   EXPECT_EQ(post("/v1/accounts/flat-me/login", "{}").status, 200);
   EXPECT_EQ(last().method, LoginMethod::kAuto);
+}
+
+TEST_F(RoutesTest, BeginsWaitsForAnswersAndCancelsASignIn) {
+  LoginView view;
+  view.id = "00112233445566778899aabbccddeeff";
+  view.account = "flat-me";
+  view.method = "browser";
+  view.url = "https://flat.example/authorize";
+  service_.account("flat-me").begins = view;
+  const Response begun =
+      post("/v1/accounts/flat-me/login", R"({"method":"browser","browser_uid":1234,"replace_identity":true})");
+  EXPECT_EQ(begun.status, 201);
+  EXPECT_EQ(begun.headers.at("location"), "/v1/logins/" + view.id);
+  EXPECT_EQ(last().browser_user, uid_t{1234});
+  EXPECT_TRUE(last().replace_identity);
+  EXPECT_EQ(Json::parse(begun.body).at("url"), view.url);
+
+  EXPECT_EQ(get("/v1/logins/" + view.id + "?wait=7").status, 200);
+  EXPECT_EQ(last().operation, "wait_login");
+  EXPECT_EQ(last().wait, Duration(7s));
+  EXPECT_EQ(get("/v1/logins/" + view.id).status, 200);
+  EXPECT_EQ(last().wait, Duration(10s));
+  EXPECT_EQ(get("/v1/logins/" + view.id + "?wait=61").status, 400);
+  EXPECT_EQ(post("/v1/logins/" + view.id + "/answer", R"({"redirect_url":"http://127.0.0.1/?code=c"})").status, 200);
+  EXPECT_EQ(last().secret, "http://127.0.0.1/?code=c");
+  for (const char* wrong : {"", "{}", R"({"redirect_url":""})", R"({"redirect_url":1})", R"({"code":"c"})"})
+    EXPECT_EQ(post("/v1/logins/" + view.id + "/answer", wrong).status, 400) << wrong;
+  const Response cancelled = ask(request("DELETE", "/v1/logins/" + view.id));
+  EXPECT_EQ(cancelled.status, 200);
+  EXPECT_EQ(Json::parse(cancelled.body).at("phase"), "cancelled");
+}
+
+TEST_F(RoutesTest, ASignInThatIsNotTheCallersIsLikeAMissingAccount) {
+  const std::string missing = get("/v1/accounts/none").body;
+  const std::string target = "/v1/logins/00112233445566778899aabbccddeeff";
+  service_.logins["00112233445566778899aabbccddeeff"] = fakes::FakeLogin{::geteuid() + 1, {}, {}, false};
+  for (const Response& response : {get(target), ask(request("DELETE", target)), get("/v1/logins/x"),
+                                   post(target + "/answer", R"({"redirect_url":"u"})")}) {
+    EXPECT_EQ(response.status, 404);
+    EXPECT_EQ(response.body, missing);
+  }
+}
+
+TEST_F(RoutesTest, RefusesSessionWishesThatAreNone) {
+  for (const char* wrong : {R"({"browser_uid":"1000"})", R"({"browser_uid":-1})", R"({"browser_uid":4294967295})",
+                            R"({"replace_identity":1})", R"({"replace_identity":"true"})"})
+    EXPECT_EQ(post("/v1/accounts/flat-me/login", wrong).status, 400) << wrong;
 }
 
 TEST_F(RoutesTest, SignsOutAtOnceOrWithRevocationsPending) {
