@@ -150,6 +150,9 @@ Loop::Watch::~Watch() {
   ::sd_event_source_disable_unref(state_->source);
 }
 
+void Loop::Watch::set(std::uint32_t events) {
+  ::sd_event_source_set_io_events(state_->source, events);
+}
 Result<std::unique_ptr<Loop::Watch>> Loop::watch(int descriptor, std::uint32_t events,
                                                  std::function<void(std::uint32_t)> on_ready) {
   auto state = std::make_unique<Watch::State>();

@@ -48,6 +48,7 @@ class Loop final : public Executor {
   class Watch {
    public:
     ~Watch();
+    void set(std::uint32_t events);  // also from within its own call
 
    private:
     friend class Loop;
