@@ -82,6 +82,7 @@ struct Snapshot {
   std::vector<ParkedGrant> parked;
   std::vector<Intent> intents;  // without an answer: the outcome is unknown
   std::vector<Retirement> retirements;
+  WallTime forewarned_until;        // up to when people were told of grants that will end; 1970: never
   std::vector<std::string> damage;  // what did not open, a line each, for people; already logged
 };
 

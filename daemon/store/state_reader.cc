@@ -27,6 +27,8 @@ class Reader {
         each("SELECT id, account, identity, generation, kind, secrets, not_before, give_up_at, attempts, by_sign_out"
              " FROM retirements ORDER BY id",
              [this](const Statement& row) { retirement(row); }));
+    CREDSYNC_TRY(each("SELECT value FROM numbers WHERE name = 'forewarned until'",
+                      [this](const Statement& row) { found_.forewarned_until = row.time(0); }));
     auto intents = read_intents(database_);
     if (!intents) return intents.error();
     found_.intents = std::move(*intents);

@@ -80,6 +80,7 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
       {&w.drop_intents_, "DELETE FROM intents WHERE account = ?1 RETURNING slot"},
       {&w.count_resend_, "UPDATE intents SET resends = resends + 1, sent_at = ?3 WHERE slot = ?1 AND account = ?2"},
       {&w.last_used_, "UPDATE accounts SET last_used = ?2 WHERE name = ?1"},
+      {&w.forewarned_, "INSERT OR REPLACE INTO numbers (name, value) VALUES ('forewarned until', ?1)"},
   };
   for (const auto& [statement, sql] : statements) {
     auto prepared = database.prepare(sql);
@@ -345,6 +346,10 @@ Result<void> StateWriter::change(const CountResend& count, Applied&) {
 
 Result<void> StateWriter::change(const SetLastUsed& set, Applied&) {
   return last_used_.with(set.account, set.at).run();
+}
+
+Result<void> StateWriter::change(const SetForewarned& set, Applied&) {
+  return forewarned_.with(set.until).run();
 }
 
 Result<void> StateWriter::free_slot(const std::optional<SlotId>& slot, Applied& applied) {

@@ -58,6 +58,7 @@ class StateWriter {
   Result<void> change(const DropIntent& drop, Applied& applied);
   Result<void> change(const CountResend& count, Applied& applied);
   Result<void> change(const SetLastUsed& set, Applied& applied);
+  Result<void> change(const SetForewarned& set, Applied& applied);
 
   struct Parked {
     std::string account;
@@ -84,7 +85,7 @@ class StateWriter {
   Statement park_, insert_parked_, select_parked_, delete_parked_, update_parked_, parked_order_;
   Statement select_account_, select_tokens_, restore_;
   Statement insert_retirement_, retirement_tried_, retirement_over_;
-  Statement insert_intent_, drop_slot_, drop_intents_, count_resend_, last_used_;
+  Statement insert_intent_, drop_slot_, drop_intents_, count_resend_, last_used_, forewarned_;
 };
 
 // The names that seals are bound to.

@@ -103,10 +103,14 @@ struct SetLastUsed {
   std::string account;
   WallTime at;
 };
+// Warnings that grants will end were given up to this moment.
+struct SetForewarned {
+  WallTime until;
+};
 
-using Change =
-    std::variant<Install, SetStanding, Forget, SignOut, Park, SetParkedOrder, Restore, RetireParked, UpdateParked,
-                 QueueRetirements, RetirementTried, RetirementOver, DropIntent, CountResend, SetLastUsed>;
+using Change = std::variant<Install, SetStanding, Forget, SignOut, Park, SetParkedOrder, Restore, RetireParked,
+                            UpdateParked, QueueRetirements, RetirementTried, RetirementOver, DropIntent, CountResend,
+                            SetLastUsed, SetForewarned>;
 
 // What the store gives rows that it makes: ids of retirements in the order of Change's `retire`, or of the parked grant.
 using Ids = std::vector<std::int64_t>;

@@ -163,6 +163,10 @@ class Rows {
     if (const auto it = disk_.accounts.find(c.account); it != disk_.accounts.end()) it->second.last_used = c.at;
     return Ids{};
   }
+  Result<Ids> operator()(const SetForewarned& c) {
+    disk_.forewarned_until = c.until;
+    return Ids{};
+  }
 
  private:
   StoredAccount& account(const std::string& name) {
@@ -209,7 +213,7 @@ Result<Ids> apply_to(MemoryDisk& disk, const Change& change) {
 constexpr const char* kNames[] = {"Install",      "SetStanding",      "Forget",          "SignOut",
                                   "Park",         "SetParkedOrder",   "Restore",         "RetireParked",
                                   "UpdateParked", "QueueRetirements", "RetirementTried", "RetirementOver",
-                                  "DropIntent",   "CountResend",      "SetLastUsed"};
+                                  "DropIntent",   "CountResend",      "SetLastUsed",     "SetForewarned"};
 static_assert(std::size(kNames) == std::variant_size_v<Change>);
 
 std::string words_of(const Change& change) {
@@ -238,6 +242,7 @@ Snapshot MemoryDisk::rows() const {
     out.intents.push_back(intent);
   for (const auto& [id, retirement] : retirements)
     out.retirements.push_back(retirement.clone());
+  out.forewarned_until = forewarned_until;
   return out;
 }
 

@@ -23,6 +23,7 @@ struct MemoryDisk {
   std::map<std::int64_t, store::Retirement> retirements;
   std::vector<store::Change> answers;  // in slots, synced, not committed yet; in the order they came
   std::int64_t next_id = 1;
+  WallTime forewarned_until;
   store::SlotId next_slot = 1;
 
   // A copy of all rows, as a restart without the answers in slots would find them.

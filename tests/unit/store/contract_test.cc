@@ -419,6 +419,13 @@ TEST_P(Contract, LastUseIsKept) {
   EXPECT_EQ(find(reopened(), "flat-me")->last_used, wall_from_seconds(1'700'000'040));
 }
 
+TEST_P(Contract, HowFarPeopleWereForewarnedIsKept) {
+  EXPECT_EQ(reopened().forewarned_until, WallTime{}) << "never";
+  ASSERT_TRUE(apply(SetForewarned{wall_from_seconds(1'700'000'000)}));
+  ASSERT_TRUE(apply(SetForewarned{wall_from_seconds(1'700'000'060)}));
+  EXPECT_EQ(reopened().forewarned_until, wall_from_seconds(1'700'000'060));
+}
+
 TEST_P(Contract, IdsAreNeverGivenTwice) {
   std::set<std::int64_t> seen;
   for (int run = 0; run < 3; ++run) {
