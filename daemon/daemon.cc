@@ -14,8 +14,12 @@
 #include "daemon/handout/metrics.h"
 #include "daemon/handout/service.h"
 #include "daemon/key_commands.h"
+#include "daemon/login/loopback_listener.h"
+#include "daemon/login/peer_user.h"
+#include "daemon/login/sessions.h"
 #include "daemon/login/sign_in.h"
 #include "daemon/login/sign_out.h"
+#include "daemon/oauth/https_authorization_server.h"
 #include "daemon/oauth/https_token_endpoint.h"
 #include "daemon/reconcile.h"
 #include "daemon/refresh/refresher.h"
@@ -70,6 +74,7 @@ struct Daemon::Parts {
   std::unique_ptr<WorkerPool> workers;
   std::unique_ptr<oauth::Discovery> discovery;
   std::unique_ptr<oauth::HttpsTokenEndpoint> endpoint;
+  std::unique_ptr<oauth::HttpsAuthorizationServer> authorization_server;
   std::unique_ptr<account::Accounts> accounts;
   std::unique_ptr<refresh::Exchanger> exchanger;
   std::unique_ptr<refresh::Installer> installer;
@@ -78,6 +83,10 @@ struct Daemon::Parts {
   std::unique_ptr<retire::Parking> parking;
   std::unique_ptr<login::SignIn> sign_in;
   std::unique_ptr<login::SignOut> sign_out;
+  std::unique_ptr<login::Completion> completion;
+  std::unique_ptr<login::DevicePolls> polls;
+  std::unique_ptr<login::LoopbackListeners> listeners;
+  std::unique_ptr<login::Sessions> sessions;
   std::unique_ptr<Reconciler> reconciler;
   std::unique_ptr<handout::Audit> audit;
   std::unique_ptr<handout::Desk> desk;
@@ -92,6 +101,7 @@ struct Daemon::Parts {
 
   Result<void> make_loop();
   void assemble();
+  void assemble_sessions();
   Result<void> open_front_door();
   void go_on_the_bus();
   Result<void> catch_signals();
@@ -176,12 +186,24 @@ void Daemon::Parts::assemble() {
       [this](std::vector<store::Retirement> queued) { retirer->add(std::move(queued)); });
   sign_in = std::make_unique<login::SignIn>(*accounts, *exchanger, *installer, *refresher, *store, *parking, clock);
   sign_out = std::make_unique<login::SignOut>(*accounts, *store, *endpoint, *retirer, *installer, clock);
+  assemble_sessions();
   reconciler = std::make_unique<Reconciler>(*accounts, *refresher, *parking, *retirer, *store, clock);
   audit = std::make_unique<handout::Audit>(clock);
   desk = std::make_unique<handout::Desk>(*accounts, *refresher, *retirer, *store, *agenda, clock);
   service =
-      std::make_unique<handout::Service>(*accounts, *desk, *refresher, *sign_in, *sign_out, *audit, administration(),
-                                         handout::Owner{::geteuid(), paths.user_instance}, clock);
+      std::make_unique<handout::Service>(*accounts, *desk, *refresher, *sign_in, *sign_out, *sessions, *audit,
+                                         administration(), handout::Owner{::geteuid(), paths.user_instance}, clock);
+}
+
+void Daemon::Parts::assemble_sessions() {
+  authorization_server =
+      std::make_unique<oauth::HttpsAuthorizationServer>(*transport, *discovery, *workers, *loop, clock);
+  completion = std::make_unique<login::Completion>(login::Completion::Parts{
+      *accounts, *endpoint, *authorization_server, *exchanger, *installer, *store, *parking, *retirer, clock});
+  polls = std::make_unique<login::DevicePolls>(*exchanger, *store, *completion, *agenda, clock);
+  listeners = std::make_unique<login::LoopbackListeners>(*loop, *agenda, clock, login::peer_user);
+  sessions = std::make_unique<login::Sessions>(login::Sessions::Parts{*accounts, *authorization_server, *completion,
+                                                                      *polls, *listeners, *agenda, clock, random});
 }
 
 handout::Administration Daemon::Parts::administration() {
@@ -285,6 +307,7 @@ void Daemon::Parts::begin_stop() {
   exchanger->stop();
   transport->stop_new();
   desk->stop();
+  sessions->stop();
   server->stop(kFrontDoorPatience, [this] { front_door_closed = true; });
   if (bus) {
     bus_closed = false;
@@ -298,7 +321,7 @@ void Daemon::Parts::begin_stop() {
 void Daemon::Parts::check_stopped() {
   constexpr Duration kLookAgain = 20ms;
   const bool idle = front_door_closed && bus_closed && exchanger->under_way() == 0 && refresher->under_way() == 0 &&
-                    sign_in->under_way() == 0 && retirer->under_way() == 0;
+                    sign_in->under_way() == 0 && completion->under_way() == 0 && retirer->under_way() == 0;
   if (!idle && clock.boot() < stop_deadline) return stop_check->set(clock.boot() + kLookAgain);
   store->drain();
   loop->quit(0);

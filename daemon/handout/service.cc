@@ -74,17 +74,27 @@ std::optional<Problem> Service::admit_admin(const ipc::Caller& caller, std::stri
 }
 
 Service::Service(account::Accounts& accounts, Desk& desk, refresh::Refresher& refresher, login::SignIn& sign_in,
-                 login::SignOut& sign_out, Audit& audit, Administration administration, Owner owner, const Clock& clock)
+                 login::SignOut& sign_out, login::Sessions& sessions, Audit& audit, Administration administration,
+                 Owner owner, const Clock& clock)
     : accounts_(accounts),
       desk_(desk),
       refresher_(refresher),
       sign_in_(sign_in),
       sign_out_(sign_out),
+      sessions_(sessions),
       audit_(audit),
       administration_(std::move(administration)),
       owner_(owner),
       clock_(clock) {
   accounts_.watch([this](Account& account, account::What what) { publish(account, what); });
+  sessions_.connect(
+      [this](const ipc::Caller& caller, const Account& account) {
+        return allows(decide(caller, account.config(), owner_).actions, Action::kLogin);
+      },
+      [this](const ipc::Caller& caller, const std::string& name, std::string_view how, const std::string& words) {
+        const Account* account = accounts_.find(name);
+        audit_.record({caller, "login", how, name, account != nullptr ? account->generation() : 0, "", words});
+      });
 }
 
 // --- tokens -------------------------------------------------------------------------------------------------------
@@ -210,6 +220,9 @@ std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::str
     return nullptr;
   }
   auto& [account, decision] = std::get<Granted>(admitted);
+  if (const auto way = login::way_of(account->config(), request.method)) {
+    return begin_session(caller, std::get<Granted>(admitted), *way, request, std::move(reply));
+  }
   auto present = std::make_shared<bool>(true);
   auto done = [this, present, caller, n = account->name(), rule = decision.rule,
                reply = std::move(reply)](login::Outcome outcome) mutable {
@@ -225,9 +238,12 @@ std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::str
                        : reply(ipc::LoginAnswer(std::get<ipc::AccountStatus>(std::move(now))));
   };
   switch (request.method) {
-    case ipc::LoginMethod::kAuto:
+    case ipc::LoginMethod::kAuto: sign_in_.with_configured(*account, std::move(done)); break;
     case ipc::LoginMethod::kBrowser:
-    case ipc::LoginMethod::kDevice: sign_in_.with_configured(*account, std::move(done)); break;
+    case ipc::LoginMethod::kDevice:
+      done(login::Refused{login::Refusal::kNotThisWay, "this account's grant is not signed in to like this",
+                          login_command(account->config())});
+      break;
     case ipc::LoginMethod::kRefreshToken:
       sign_in_.with_refresh_token(*account, std::move(request.secret), std::move(done));
       break;
@@ -242,20 +258,52 @@ std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::str
   return std::make_unique<Call>(std::move(present));
 }
 
-std::unique_ptr<ipc::Pending> Service::wait_login(const ipc::Caller&, std::string_view, Duration,
+std::unique_ptr<ipc::Pending> Service::begin_session(const ipc::Caller& caller, const Granted& granted, login::Way way,
+                                                     const ipc::LoginRequest& request,
+                                                     ipc::Reply<ipc::LoginAnswer> reply) {
+  if (request.browser_user && *request.browser_user != caller.uid && caller.uid != 0) {
+    reply(Problem{ProblemKind::kBadRequest, "only root may name another user's browser", "", std::nullopt, {}});
+    return nullptr;
+  }
+  const Account& account = *granted.account;
+  audit_.record({caller, "login", "begun", account.name(), account.generation(), granted.decision.rule, ""});
+  return sessions_.begin(caller, *granted.account, way, request,
+                         [reply = std::move(reply)](ipc::Answer<ipc::LoginView> answer) mutable {
+                           if (auto* problem = std::get_if<Problem>(&answer)) return reply(std::move(*problem));
+                           reply(ipc::LoginAnswer(std::move(std::get<ipc::LoginView>(answer))));
+                         });
+}
+
+// A session is its user's, and only while that user may sign in to its account; for everybody else there is none.
+bool Service::knows_login(const ipc::Caller& caller, std::string_view id) {
+  const auto name = sessions_.account_of(caller.uid, id);
+  const Account* account = name ? accounts_.find(*name) : nullptr;
+  if (account != nullptr && allows(decide(caller, account->config(), owner_).actions, Action::kLogin)) return true;
+  ++counters_.denied;
+  audit_.record_repeating({caller, word(Action::kLogin), "denied", name.value_or(""), 0, "", "no such sign-in"});
+  return false;
+}
+
+std::unique_ptr<ipc::Pending> Service::wait_login(const ipc::Caller& caller, std::string_view id, Duration wait,
                                                   ipc::Reply<ipc::LoginView> reply) {
+  if (knows_login(caller, id)) return sessions_.wait(id, wait, std::move(reply));
   reply(no_such_account());
   return nullptr;
 }
 
-std::unique_ptr<ipc::Pending> Service::answer_login(const ipc::Caller&, std::string_view, Secret,
+std::unique_ptr<ipc::Pending> Service::answer_login(const ipc::Caller& caller, std::string_view id, Secret redirect_url,
                                                     ipc::Reply<ipc::LoginView> reply) {
-  reply(no_such_account());
+  if (knows_login(caller, id)) {
+    reply(sessions_.answer(id, redirect_url));
+  } else {
+    reply(no_such_account());
+  }
   return nullptr;
 }
 
-ipc::Answer<ipc::LoginView> Service::cancel_login(const ipc::Caller&, std::string_view) {
-  return no_such_account();
+ipc::Answer<ipc::LoginView> Service::cancel_login(const ipc::Caller& caller, std::string_view id) {
+  if (!knows_login(caller, id)) return no_such_account();
+  return sessions_.cancel(id);
 }
 
 std::unique_ptr<ipc::Pending> Service::sign_out(const ipc::Caller& caller, std::string_view name,

@@ -10,6 +10,7 @@
 #include "daemon/handout/access.h"
 #include "daemon/handout/audit.h"
 #include "daemon/handout/desk.h"
+#include "daemon/login/sessions.h"
 #include "daemon/login/sign_in.h"
 #include "daemon/login/sign_out.h"
 #include "ipc/service.h"
@@ -27,7 +28,8 @@ struct Administration {
 class Service final : public ipc::Service {
  public:
   Service(account::Accounts& accounts, Desk& desk, refresh::Refresher& refresher, login::SignIn& sign_in,
-          login::SignOut& sign_out, Audit& audit, Administration administration, Owner owner, const Clock& clock);
+          login::SignOut& sign_out, login::Sessions& sessions, Audit& audit, Administration administration, Owner owner,
+          const Clock& clock);
   ~Service() override;
 
   std::unique_ptr<ipc::Pending> token(const ipc::Caller&, const ipc::TokenQuery&, ipc::Reply<ipc::TokenView>) override;
@@ -71,6 +73,9 @@ class Service final : public ipc::Service {
     Decision decision;
   };
   std::variant<Granted, ipc::Problem> admit(const ipc::Caller& caller, std::string_view account, config::Action action);
+  std::unique_ptr<ipc::Pending> begin_session(const ipc::Caller& caller, const Granted& granted, login::Way way,
+                                              const ipc::LoginRequest& request, ipc::Reply<ipc::LoginAnswer> reply);
+  bool knows_login(const ipc::Caller& caller, std::string_view id);
   std::optional<ipc::Problem> admit_admin(const ipc::Caller& caller, std::string_view action);
   void publish(const account::Account& account, account::What what);
   std::unique_ptr<ipc::Pending> status_after(const ipc::Caller& caller, account::Account& account,
@@ -81,6 +86,7 @@ class Service final : public ipc::Service {
   refresh::Refresher& refresher_;
   login::SignIn& sign_in_;
   login::SignOut& sign_out_;
+  login::Sessions& sessions_;
   Audit& audit_;
   const Administration administration_;
   const Owner owner_;

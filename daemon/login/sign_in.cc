@@ -88,14 +88,9 @@ void SignIn::with_configured(Account& account, Done done) {
       break;
     case Grant::kStatic:
       return done(not_this_way(account, "this account needs a token from its provider", " --token-stdin"));
-    case Grant::kImplicit:
-      return done(not_this_way(account,
-                               "signing in to this account needs a browser; a token from elsewhere can be imported",
-                               " --token-stdin"));
-    default:
-      return done(not_this_way(
-          account, "signing in to this account needs a browser; a refresh token from elsewhere can be imported",
-          " --refresh-token-stdin"));
+    case Grant::kRefreshToken:
+      return done(not_this_way(account, "this account needs a refresh token from elsewhere", " --refresh-token-stdin"));
+    default: return done(not_this_way(account, "signing in to this account needs a person", ""));
   }
   exchange(account, std::move(order), {}, {}, config.grant == Grant::kPassword, std::move(done));
 }

@@ -1,4 +1,4 @@
-// Signing in without a browser: an imported refresh token, an imported access token, a password, or credentials that the
+// Signing in without a person at a browser: an imported refresh token, an imported access token, a password, or credentials that the
 // configuration already has. The old grant stays untouched until the new one is complete and durable. Loop only.
 #pragma once
 

@@ -21,8 +21,10 @@ ALLOWED = {
                       "daemon/store/records.h", "daemon/store/token_store.h", "base"],
     "daemon/refresh": ["daemon/refresh", "daemon/retire", "daemon/account", "daemon/config", "daemon/oauth",
                        "daemon/provider", "daemon/store/records.h", "daemon/store/token_store.h", "base"],
+    # The listener that a browser comes back to reads requests with the parser of the front door.
     "daemon/login": ["daemon/login", "daemon/refresh", "daemon/retire", "daemon/account", "daemon/config",
-                     "daemon/oauth", "daemon/provider", "daemon/store/records.h", "daemon/store/token_store.h", "base"],
+                     "daemon/oauth", "daemon/provider", "daemon/store/records.h", "daemon/store/token_store.h",
+                     "ipc/names.h", "ipc/service.h", "ipc/http/request_reader.h", "ipc/http/wiped_buffer.h", "base"],
     "daemon/handout": ["daemon/handout", "daemon/login", "daemon/refresh", "daemon/retire", "daemon/account",
                        "daemon/config", "daemon/provider", "daemon/store/token_store.h", "ipc/service.h", "base"],
     "daemon": ["daemon", "ipc", "base"],

@@ -1,0 +1,40 @@
+// One sign-in session's own state; see sessions.h for its life. Not for others than Sessions.
+#pragma once
+
+#include <map>
+
+#include "daemon/login/session_words.h"
+#include "daemon/login/sessions.h"
+
+namespace credsync::login {
+
+struct Sessions::Session {
+  Session(Agenda& agenda, std::function<void()> on_end) : end(agenda, std::move(on_end)) {}
+
+  ipc::LoginView view;  // what does not change with time
+  ipc::Caller caller;
+  std::shared_ptr<const config::Account> config;
+  Way way = Way::kBrowser;
+  bool replace_identity = false;
+  ipc::Reply<ipc::LoginView> begun;  // the caller of begin() still waits for it
+
+  // Of a browser's session.
+  oauth::AuthorizeSecrets secrets;
+  std::shared_ptr<const provider::Profile> profile;  // completed by discovery
+  oauth::CallbackExpectation expected;
+  std::unique_ptr<CallbackDoor> door;
+  bool answered_at_door = false;
+
+  std::optional<DevicePolls::Number> poll;
+  std::optional<Completion::Number> completion;
+  BootTime until;  // the view's expires_at on the clock that nobody can set
+  Agenda::Entry end;
+  std::map<std::uint64_t, Waiter*> waiters;
+
+  bool over() const {
+    return view.phase == ipc::LoginPhase::kDone || view.phase == ipc::LoginPhase::kFailed ||
+           view.phase == ipc::LoginPhase::kCancelled;
+  }
+};
+
+}  // namespace credsync::login
