@@ -22,6 +22,7 @@
 #include "daemon/oauth/https_authorization_server.h"
 #include "daemon/oauth/https_token_endpoint.h"
 #include "daemon/reconcile.h"
+#include "daemon/refresh/forewarner.h"
 #include "daemon/refresh/refresher.h"
 #include "daemon/retire/parking.h"
 #include "daemon/retire/retirer.h"
@@ -87,6 +88,7 @@ struct Daemon::Parts {
   std::unique_ptr<login::DevicePolls> polls;
   std::unique_ptr<login::LoopbackListeners> listeners;
   std::unique_ptr<login::Sessions> sessions;
+  std::unique_ptr<refresh::Forewarner> forewarner;
   std::unique_ptr<Reconciler> reconciler;
   std::unique_ptr<handout::Audit> audit;
   std::unique_ptr<handout::Desk> desk;
@@ -145,7 +147,9 @@ std::unique_ptr<StartFailure> Daemon::start() {
   auto snapshot = p.store->load();
   if (!snapshot) return failure(snapshot.error(), "state in " + p.paths.state);
   p.assemble();
+  const WallTime forewarned_until = snapshot->forewarned_until;
   p.reconciler->begin(std::move(*snapshot), p.config);
+  p.forewarner->begin(forewarned_until);
   if (auto open = p.open_front_door(); !open) return failure(open.error(), "socket " + p.config.listen.http);
   p.go_on_the_bus();
   ::malloc_trim(0);  // reading configuration and database leaves several times their size in free pieces
@@ -187,6 +191,7 @@ void Daemon::Parts::assemble() {
   sign_in = std::make_unique<login::SignIn>(*accounts, *exchanger, *installer, *refresher, *store, *parking, clock);
   sign_out = std::make_unique<login::SignOut>(*accounts, *store, *endpoint, *retirer, *installer, clock);
   assemble_sessions();
+  forewarner = std::make_unique<refresh::Forewarner>(*accounts, *refresher, *store, *agenda, clock);
   reconciler = std::make_unique<Reconciler>(*accounts, *refresher, *parking, *retirer, *store, clock);
   audit = std::make_unique<handout::Audit>(clock);
   desk = std::make_unique<handout::Desk>(*accounts, *refresher, *retirer, *store, *agenda, clock);
@@ -245,6 +250,7 @@ Result<void> Daemon::Parts::catch_signals() {
   return loop->on_clock_step([this] {
     log::notice("the wall clock was set; everything is planned anew");
     refresher->replan_all();
+    forewarner->replan_all();
     retirer->replan();
   });
 }

@@ -13,7 +13,7 @@
 
 namespace credsync::account {
 
-enum class What { kToken, kState, kConfig, kRemoved };
+enum class What { kToken, kState, kConfig, kRemoved, kForewarned };
 
 // What is known of an account before this run.
 struct Known {
@@ -62,6 +62,8 @@ class Accounts {
 
   // A caller was told the access token is good until then.
   void promise(Account& account, WallTime until);
+  // People are told that the account will need a sign-in before long.
+  void forewarn(Account& account) { tell(account, What::kForewarned); }
   void used(Account& account, WallTime at) { account.last_used_ = at; }
   Secret& memo(Account& account) { return account.live_->memo; }
 

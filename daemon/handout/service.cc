@@ -477,7 +477,7 @@ ipc::Answer<std::unique_ptr<ipc::Pending>> Service::subscribe(const ipc::Caller&
 }
 
 void Service::publish(const Account& account, account::What what) {
-  if (what != account::What::kToken && what != account::What::kState) return;
+  if (what == account::What::kConfig || what == account::What::kRemoved) return;
   const auto kind = what == account::What::kToken ? ipc::Event::Kind::kToken : ipc::Event::Kind::kState;
   const ipc::Event event = make_event(account, kind);
   const std::set<Subscription*> present = subscriptions_;

@@ -2,6 +2,7 @@
 
 #include "daemon/handout/access.h"
 #include "daemon/provider/names.h"
+#include "daemon/refresh/foresight.h"
 
 namespace credsync::handout {
 namespace {
@@ -12,6 +13,14 @@ using provider::Grant;
 
 WallTime to_wall(BootTime when, const Clock& clock) {
   return saturating_add(clock.wall(), std::max(Duration::zero(), when - clock.boot()));
+}
+
+// The moment before which a person is needed, if it is near enough to speak of.
+std::optional<WallTime> end_in_sight(const Account& account, const Sight& sight) {
+  const auto outlook = refresh::outlook_of(account, sight.refresher.can_refresh(account));
+  const WallTime now = sight.clock.wall();
+  if (!outlook || outlook->end <= now || !refresh::worth_a_note(*outlook, now)) return std::nullopt;
+  return outlook->end;
 }
 
 std::optional<ipc::AccountStatus::NextStep> next_step(const Account& account, const Sight& sight) {
@@ -32,6 +41,7 @@ std::optional<ipc::AccountStatus::NextStep> next_step(const Account& account, co
       !sight.refresher.can_refresh(account)) {
     return {{"its token has ended and cannot be refreshed; sign in again", login_command(config)}};
   }
+  if (end_in_sight(account, sight)) return {{"sign in again before it ends", login_command(config)}};
   return std::nullopt;
 }
 
@@ -39,6 +49,10 @@ std::vector<std::string> notes_of(const Account& account, const Sight& sight) {
   std::vector<std::string> notes;
   const account::Live* live = account.live();
   if (live == nullptr) return notes;
+  if (const auto end = end_in_sight(account, sight)) {
+    const std::string until = account.standing().state == State::kOk ? "works until " : "its grant ends ";
+    notes.push_back("a sign-in is needed soon: " + until + to_rfc3339(*end));
+  }
   if (!sight.refresher.can_refresh(account)) {
     notes.push_back(live->tokens.expires_at ? "cannot refresh; ends " + to_rfc3339(*live->tokens.expires_at)
                                             : "cannot refresh; its end is not known");

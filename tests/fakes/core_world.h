@@ -10,6 +10,7 @@
 #include "daemon/handout/desk.h"
 #include "daemon/login/sign_in.h"
 #include "daemon/login/sign_out.h"
+#include "daemon/refresh/forewarner.h"
 #include "daemon/refresh/refresher.h"
 #include "daemon/retire/parking.h"
 #include "daemon/retire/retirer.h"
@@ -64,6 +65,7 @@ struct CoreWorld {
   refresh::Refresher refresher{accounts, store, exchanger, installer, agenda, clock, random};
   retire::Retirer retirer{accounts, store, endpoint, agenda, clock, random};
   retire::Parking parking{accounts, store, endpoint, retirer, agenda, clock};
+  refresh::Forewarner forewarner{accounts, refresher, store, agenda, clock};
   login::SignIn sign_in{accounts, exchanger, installer, refresher, store, parking, clock};
   login::SignOut sign_out{accounts, store, endpoint, retirer, installer, clock};
   handout::Desk desk{accounts, refresher, retirer, store, agenda, clock};
