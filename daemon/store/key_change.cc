@@ -98,7 +98,7 @@ Result<Key> new_key_of(KeyTask& task, const Opened& opened) {
   if (task.new_key) return std::move(*task.new_key);
   if (!opened.key_file.empty()) return Key::random();
   return invalid(
-      "the master key is a credential: make a new one (head -c32 /dev/urandom | base64) and name its file with --new-key");
+      "the master key is a credential: make a new one, (umask 077; head -c32 /dev/urandom | base64 > FILE), and name that file with --new-key");
 }
 
 // Put there by somebody, and maybe another database's: not ours to overwrite.
