@@ -24,6 +24,9 @@ namespace {
 // One turn of the loop; what is left has its turn after the others.
 constexpr unsigned kMessagesPerTurn = 64;
 
+// Of an answer, to which nobody answers: any will do, and the smallest leaves sd-bus's own count alone.
+constexpr std::uint64_t kAnswersSerial = 1;
+
 constexpr const char* kBroker = "org.freedesktop.DBus";
 constexpr const char* kBrokerPath = "/org/freedesktop/DBus";
 
@@ -199,7 +202,7 @@ Reader Call::arguments() const {
   return Reader(state_->raw());
 }
 
-bool Call::reply(const std::function<void(Writer&)>& write) {
+bool Call::reply(const std::function<void(Writer&)>& write, const std::function<bool(Reader&)>& fill) {
   bool sent = false, too_large = false;
   guarded("reply", [&] {
     sdbus::MethodReply reply = state_->call.createReply();
@@ -208,6 +211,11 @@ bool Call::reply(const std::function<void(Writer&)>& write) {
     write(writer);
     too_large = writer.too_large();
     if (!writer.good()) return;
+    if (fill) {
+      ::sd_bus_message_seal(Opened::of(reply), kAnswersSerial, 0);  // now its body stays where it is
+      Reader reader(Opened::of(reply));
+      if (!fill(reader)) return;
+    }
     reply.send();
     sent = true;
   });

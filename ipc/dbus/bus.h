@@ -35,8 +35,9 @@ class Call {
   bool allows_interaction() const;  // the caller lets polkit ask a person
   Reader arguments() const;
 
-  // `write` appends the results. What does not fit or is no text is answered with an error: `false` then.
-  bool reply(const std::function<void(Writer&)>& write);
+  // `write` appends the results, `fill` puts secrets where room was left for them. What does not fit or is no text is
+  // answered with an error: `false` then.
+  bool reply(const std::function<void(Writer&)>& write, const std::function<bool(Reader&)>& fill = {});
   void fail(std::string_view error_name, std::string_view message);
   // The caller has left the bus, or the bus has ended: nobody is told.
   void drop();

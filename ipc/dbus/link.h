@@ -84,8 +84,8 @@ class Link {
   void reload(Request& request);
   void subscribe(Request& request);
   void unsubscribe(Request& request);
-  template <typename T, typename Start, typename Write>
-  void ask(Request& request, bool changes, Start start, Write write);
+  template <typename T, typename Start, typename Give>
+  void ask(Request& request, bool changes, Start start, Give give);
   std::optional<std::string> read_account(Request& request);
   void send_event(const std::string& destination, const Event& event);
 

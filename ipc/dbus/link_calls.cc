@@ -9,13 +9,14 @@
 
 namespace credsync::ipc::dbus {
 
-// `changes`: the call does something, so it is refused before it begins, or not at all.
-template <typename T, typename Start, typename Write>
-void Link::ask(Request& request, bool changes, Start start, Write write) {
+// `changes`: the call does something, so it is refused before it begins, or not at all. `give` answers.
+template <typename T, typename Start, typename Give>
+void Link::ask(Request& request, bool changes, Start start, Give give) {
   if (changes && !may_wait(request)) return refuse_as_busy(request, "too many requests of this user are waiting");
-  auto pending = start(Reply<T>([this, &request, write](Answer<T> reply) {
+  auto pending = start(Reply<T>([this, &request, give](Answer<T> reply) {
     if (const Problem* problem = std::get_if<Problem>(&reply)) return refuse(request, *problem);
-    answer(request, [&](Writer& writer) { write(writer, std::get<T>(reply)); });
+    give(request.call, std::get<T>(reply));
+    finish(request);
   }));
   if (pending == nullptr) return;  // answered already, and gone
   if (!changes && !may_wait(request)) {
@@ -28,7 +29,18 @@ void Link::ask(Request& request, bool changes, Start start, Write write) {
 
 namespace {
 
-constexpr auto kNothing = [](Writer&, const auto&) {};
+constexpr auto kGiveNothing = [](Call& call, const auto&) { call.reply([](Writer&) {}); };
+constexpr auto kGiveLogin = [](Call& call, const LoginView& view) {
+  call.reply([&](Writer& writer) { write_login(writer, view); });
+};
+constexpr auto kGiveLoginAnswer = [](Call& call, const LoginAnswer& answer) {
+  call.reply([&](Writer& writer) { write_login_answer(writer, answer); });
+};
+constexpr auto kGiveToken = [](Call& call, const TokenView& view) {
+  const TokenSecrets secrets(view);
+  call.reply([&](Writer& writer) { write_token(writer, view, secrets); },
+             [&](Reader& reader) { return fill_token(reader, secrets); });
+};
 
 }  // namespace
 
@@ -52,7 +64,7 @@ void Link::get_access_token(Request& request) {
   const TokenQuery query{*account, read->min_valid, std::min(read->wait, time_left(request))};
   ask<TokenView>(
       request, false, [&](auto reply) { return around_.service.token(request.caller, query, std::move(reply)); },
-      write_token);
+      kGiveToken);
 }
 
 void Link::list_accounts(Request& request) {
@@ -73,7 +85,7 @@ void Link::refresh(Request& request) {
   if (!account) return;
   ask<AccountStatus>(
       request, true, [&](auto reply) { return around_.service.refresh(request.caller, *account, std::move(reply)); },
-      kNothing);
+      kGiveNothing);
 }
 
 void Link::reject(Request& request) {
@@ -88,7 +100,7 @@ void Link::reject(Request& request) {
       [&](auto reply) {
         return around_.service.reject(request.caller, *account, std::move(rejected), std::move(reply));
       },
-      kNothing);
+      kGiveNothing);
 }
 
 void Link::begin_login(Request& request) {
@@ -102,7 +114,7 @@ void Link::begin_login(Request& request) {
   ask<LoginAnswer>(
       request, true,
       [&](auto reply) { return around_.service.login(request.caller, *account, std::move(*login), std::move(reply)); },
-      write_login_answer);
+      kGiveLoginAnswer);
 }
 
 void Link::wait_login(Request& request) {
@@ -117,7 +129,7 @@ void Link::wait_login(Request& request) {
       [&](auto reply) {
         return around_.service.wait_login(request.caller, *id, std::min(*wait, time_left(request)), std::move(reply));
       },
-      write_login);
+      kGiveLogin);
 }
 
 void Link::answer_login(Request& request) {
@@ -130,7 +142,7 @@ void Link::answer_login(Request& request) {
       [&](auto reply) {
         return around_.service.answer_login(request.caller, *id, std::move(*address), std::move(reply));
       },
-      write_login);
+      kGiveLogin);
 }
 
 void Link::cancel_login(Request& request) {
@@ -146,7 +158,7 @@ void Link::sign_out(Request& request) {
   if (!account) return;
   ask<SignOutAnswer>(
       request, true, [&](auto reply) { return around_.service.sign_out(request.caller, *account, std::move(reply)); },
-      kNothing);
+      kGiveNothing);
 }
 
 void Link::who_am_i(Request& request) {

@@ -33,8 +33,8 @@ void Writer::text(std::string_view value) {
   is_utf8_text(value) ? append(value) : append(to_utf8_text(value));
 }
 
-void Writer::exact_text(std::string_view value) {
-  is_utf8_text(value) ? append(value) : check(-EINVAL, 0);
+void Writer::room_for(const WipedString& secret) {
+  is_utf8_text(secret.text()) ? append(std::string(secret.text().size(), '-')) : check(-EINVAL, 0);
 }
 
 void Writer::u64(std::uint64_t value) {
@@ -155,6 +155,13 @@ std::optional<bool> Reader::flag() {
   const auto value = read_basic<int>(message_, 'b');
   if (!value) return std::nullopt;
   return *value != 0;
+}
+
+bool Reader::put(const WipedString& secret) {
+  const auto room = read_basic<char*>(message_, 's');
+  if (!room || std::strlen(*room) != secret.text().size()) return false;
+  std::memcpy(*room, secret.text().data(), secret.text().size());
+  return true;
 }
 
 std::optional<Secret> Reader::secret() {

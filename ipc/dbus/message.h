@@ -30,8 +30,9 @@ class Writer {
 
   // Broken UTF-8 becomes U+FFFD and NUL is dropped: a broker ends the connection of whoever sends either.
   void text(std::string_view value);
-  // A token must arrive as it is or not at all.
-  void exact_text(std::string_view value);
+  // Room for a text that Reader::put fills in when the message is composed: sd-bus moves a body that grows, and leaves what
+  // was there in memory. A secret that is no UTF-8 is a failure: it must arrive as it is or not at all.
+  void room_for(const WipedString& secret);
   void u64(std::uint64_t value);
   void u32(std::uint32_t value);
   void flag(bool value);
@@ -111,6 +112,8 @@ class Reader {
   std::optional<std::uint64_t> u64();
   std::optional<std::uint32_t> u32();
   std::optional<bool> flag();
+  // Into the room that is next in a composed message; of the same size.
+  bool put(const WipedString& secret);
   // Wipes the message's own copy of it.
   std::optional<Secret> secret();
   std::optional<std::vector<std::uint32_t>> u32s();

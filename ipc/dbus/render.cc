@@ -73,13 +73,18 @@ std::uint64_t to_usec(const std::optional<WallTime>& moment) {
   return moment ? static_cast<std::uint64_t>(std::max<std::int64_t>(0, moment->time_since_epoch().count())) : 0;
 }
 
-void write_token(Writer& writer, const TokenView& view) {
-  WipedString header;
+TokenSecrets::TokenSecrets(const TokenView& view) {
+  token.text().assign(view.access_token);
   header.text().reserve(view.header_prefix.size() + view.access_token.size());
   header.text().append(view.header_prefix).append(view.access_token);
-  writer.exact_text(view.access_token);
+}
+
+void write_token(Writer& writer, const TokenView& view, const TokenSecrets& secrets) {
+  writer.room_for(secrets.token);
   writer.u64(to_usec(view.expires_at));
   writer.array("{sv}", [&] {
+    writer.entry("header_value", "s", [&] { writer.room_for(secrets.header); });  // first, so that fill_token finds it
+    writer.entry("header_name", view.header_name);
     writer.entry("account", view.account);
     writer.entry("token_type", view.token_type);
     writer.entry("expires_in", view.expires_in);
@@ -87,10 +92,13 @@ void write_token(Writer& writer, const TokenView& view) {
     writer.entry("generation", view.generation);
     writer.entry("min_valid_met", view.min_valid_met);
     writer.entry("state", view.state);
-    writer.entry("header_name", view.header_name);
-    writer.entry("header_value", "s", [&] { writer.exact_text(header.text()); });
     if (view.extra != nullptr) writer.entry("extra", "a{ss}", [&] { writer.text_pairs(*view.extra); });
   });
+}
+
+bool fill_token(Reader& reader, const TokenSecrets& secrets) {
+  return reader.put(secrets.token) && reader.u64() && reader.enter('a', "{sv}") && reader.enter('e', "sv") &&
+         reader.text() && reader.enter('v', "s") && reader.put(secrets.header);
 }
 
 void write_status(Writer& writer, const AccountStatus& status) {

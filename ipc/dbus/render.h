@@ -10,7 +10,13 @@ namespace credsync::ipc::dbus {
 // Microseconds since 1970; 0 when it is not known.
 std::uint64_t to_usec(const std::optional<WallTime>& moment);
 
-void write_token(Writer& writer, const TokenView& view);                      // (s, t, a{sv})
+// What a hand-out holds that is secret.
+struct TokenSecrets {
+  explicit TokenSecrets(const TokenView& view);
+  WipedString token, header;
+};
+void write_token(Writer& writer, const TokenView& view, const TokenSecrets& secrets);  // (s, t, a{sv})
+bool fill_token(Reader& reader, const TokenSecrets& secrets);
 void write_status(Writer& writer, const AccountStatus& status);               // a{sv}
 void write_list(Writer& writer, const std::vector<AccountStatus>& accounts);  // aa{sv}
 void write_login(Writer& writer, const LoginView& view);                      // a{sv}

@@ -126,6 +126,31 @@ class Documented(BusTest):
         self.connect().token("flume")
         self.assertNotIn(self.token, self.daemon.log())
 
+    @unittest.skipUnless(os.geteuid() == 0, "NOT TESTED: looking into the daemon's memory needs root")
+    def test_no_copy_of_a_token_is_left_when_it_has_been_signed_out(self):
+        client = self.connect()
+        for _ in range(50):
+            client.token("flume")
+        needle = self.token[-60:].encode()
+        self.assertGreater(self.copies(needle), 0, "the one in use is seen")
+        client("SignOut", "s", "flume")
+        wait_for(lambda: self.copies(needle) == 0, 10, "the last copy to go")
+
+    def copies(self, needle):
+        """How often that is in the daemon's memory."""
+        found = 0
+        with open(f"/proc/{self.daemon.process.pid}/maps", encoding="utf-8") as maps, \
+                open(f"/proc/{self.daemon.process.pid}/mem", "rb", 0) as memory:
+            for line in maps:
+                span, rights, *_ = line.split()
+                if rights.startswith("rw"):
+                    start, end = (int(x, 16) for x in span.split("-"))
+                    try:
+                        found += os.pread(memory.fileno(), end - start, start).count(needle)
+                    except OSError:   # gone meanwhile, or of a device
+                        pass
+        return found
+
 
 class Signals(BusTest):
     def setUp(self):
