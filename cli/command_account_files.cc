@@ -64,7 +64,7 @@ Failure refused(Failure failure, const std::string& path) {
   const bool ours = std::any_of(failure.details.begin(), failure.details.end(), about_ours);
   if (!failure.details.empty() && !ours)
     failure.details.emplace_back("None of this is in the new account's file: mend the others, then add it again.");
-  failure.message += " Nothing was added.";
+  failure.details.emplace_back("Nothing was added.");
   return failure;
 }
 
@@ -139,7 +139,7 @@ Outcome<std::string> remove_and_reload(const std::string& path, const DaemonClie
   auto words = reload(client);
   if (!words) {
     if (::rename(aside.c_str(), path.c_str()) != 0) return file_failure("put back", path, errno);
-    words.error().message += " Nothing was removed.";
+    words.error().details.emplace_back("Nothing was removed.");
     return std::move(words).error();
   }
   ::unlink(aside.c_str());

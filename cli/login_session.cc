@@ -63,6 +63,12 @@ std::string signed_in_words(const AccountStatus& status, const std::string& endi
   return words;
 }
 
+// The daemon's words with a full stop, to be followed by ours.
+std::string sentence(std::string words) {
+  if (!words.ends_with('.')) words += '.';
+  return words;
+}
+
 WipedString answer_body(const std::string& address) {
   constexpr std::size_t kEscaped = 6;  // a byte becomes six at most
   WipedString body;
@@ -243,7 +249,8 @@ Outcome<void> Session::lose(Failure reason) {
                    "credsync login " + login_.account,
                    {"If the browser said that it is done, it is: `credsync status " + login_.account + "` tells."}};
   }
-  return reason;  // 410: expired or replaced, in the daemon's words
+  reason.message = "the sign-in of " + login_.account + " has ended: " + reason.message;
+  return reason;  // 410: expired, replaced or stopped, in the daemon's words
 }
 
 Outcome<void> Session::take_answer() {
@@ -306,7 +313,7 @@ void Session::send_typed() {
   request.body = answer_body(typed_.text());
   const auto response = context_.client.call(request);
   if (!response) {
-    say(response.error().message + " Still waiting: paste the address that the browser ends at.");
+    say(sentence(response.error().message) + " Still waiting: paste the address that the browser ends at.");
   } else if (const auto seen = see(response->body.text()); !seen) {
     say(seen.error().message);
   }

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "cli/text.h"
 
 namespace credsync::cli {
 namespace {
@@ -48,12 +49,24 @@ int say(const Words& words) {
   return static_cast<int>(written ? ExitCode::kDone : ExitCode::kFailed);
 }
 
+// In lines that fit a terminal; what has no blanks (an address) is for copying, and stays whole.
+std::string folded(const std::string& words, const std::string& indent, const View& view) {
+  const bool one_word = words.find(' ', words.find_first_not_of(' ')) == words.npos;
+  if (view.columns <= indent.size() || one_word) return indent + words + "\n";
+  std::string out;
+  for (const std::string& line : wrap(words, view.columns - indent.size()))
+    out += indent + line + "\n";
+  return out;
+}
+
 }  // namespace
 
 void print_failure(const Failure& failure) {
-  std::string text = "credsync: " + failure.message + "\n";
+  const View view = look_at_stderr();
+  std::string text = folded("credsync: " + failure.message, "", view);
   for (const std::string& detail : failure.details)
-    text += "  " + detail + "\n";
+    text += folded(detail, "  ", view);
+  // A command is for copying, and stays one line.
   if (!failure.command.empty()) text += "Try: " + failure.command + "\n";
   write_err(text);
 }

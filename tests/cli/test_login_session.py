@@ -167,7 +167,7 @@ class FailureTest(SessionTest):
         self.login.over(problem("login-over", 410, "A newer sign-in took its place.", "credsync login flat-me"))
         code, out, err = self.end_of(process)
         self.assertEqual((code, out), (1, ""))
-        self.assertIn("credsync: A newer sign-in took its place.\nTry: credsync login flat-me\n", err)
+        self.assertIn("credsync: the sign-in of flat-me has ended: A newer sign-in took its place.\nTry: credsync login flat-me\n", err)
 
     def test_cancelled_by_somebody_else(self):
         code, _, err = self.outcome(phase="cancelled")

@@ -6,7 +6,7 @@ import unittest
 
 import tmux
 from fake_daemon import ok
-from fake_login import DONE, URL, FakeLogin, device_view, login_view
+from fake_login import DONE, URL, FakeLogin, device_view, failed, login_view
 from harness import CREDSYNC, CliTest, status
 
 try:
@@ -160,6 +160,17 @@ class NarrowTest(TerminalTest):
         person.expect("Waiting, 10 min le…")
         person.key("C-c")
         self.assertTrue(self.login.cancelled.wait(60))
+
+    def test_what_went_wrong_is_folded_and_an_address_is_not(self):
+        person = self.person("--no-browser", columns=40)
+        self.login.move(**failed("redirect_uri_mismatch", "the redirect URI is not registered at the provider",
+                                 "needs-login"), redirect_uri="http://127.0.0.1:40123/a-callback-of-more-than-forty-columns")
+        person.expect("ended: 1")
+        lines = person.lines()
+        begin = lines.index("credsync: the sign-in of flat-me failed:")
+        self.assertEqual(lines[begin + 1:begin + 3], ["the redirect URI is not registered at", "the provider"])
+        self.assertIn("    http://127.0.0.1:40123/a-callback-of", "\n".join(lines))
+        self.assertIn("Try: credsync login flat-me", lines)
 
     def test_resized(self):
         person = self.person("--no-browser")

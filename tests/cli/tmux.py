@@ -8,6 +8,15 @@ import time
 TIMEOUT = 60
 
 
+def runs(pid):
+    """Also where nobody collects the dead, as in some containers."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class Tmux:
     """One pane of its own server. Every command of `environment` is set inside it."""
 
@@ -16,10 +25,19 @@ class Tmux:
         self.socket = os.path.join(case.directory, f"tmux-{id(self)}")
         self.environment = environment
         shell = "env -i " + " ".join(f"'{k}={v}'" for k, v in environment.items() if k != "TERM") + \
-            " TERM=$TERM PS1='ready> ' bash --norc --noprofile"
+            " TERM=$TERM HISTFILE= PS1='ready> ' bash --norc --noprofile"
         self.run("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), shell)
-        case.addCleanup(self.run, "kill-server", check=False)
+        self.processes = []
+        case.addCleanup(self.close)
+        self.processes = self.run("display-message", "-p", "#{pid} #{pane_pid}").stdout.decode().split()
         self.expect("ready>")
+
+    def close(self):
+        """To the end of the server and of the shell: their files are in the test's directory."""
+        self.run("kill-server", check=False)
+        end = time.monotonic() + TIMEOUT
+        while any(map(runs, self.processes)) and time.monotonic() < end:
+            time.sleep(0.02)
 
     def run(self, *arguments, check=True, **options):
         # LC_ALL: tmux itself draws UTF-8 whatever the pane's programs think.
