@@ -18,11 +18,12 @@ def writable_regions(pid):
 
 
 def pieces(secret):
-    """What tells that a copy, or a good part of one, is there: pieces from its middle and its end."""
+    """What tells that a copy, or a good part of one, is there: pieces before its middle and at its end. How it begins is no
+    secret: all tokens of a kind begin alike."""
     raw = secret.encode() if isinstance(secret, str) else secret
-    if len(raw) <= HALF:
+    if len(raw) < 2 * HALF:
         return [raw]
-    return [raw[:HALF], raw[len(raw) // 2:][:HALF], raw[-HALF:]]
+    return [raw[len(raw) // 2 - HALF:][:HALF], raw[-HALF:]]
 
 
 def copies(pid, secrets):

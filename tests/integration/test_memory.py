@@ -14,8 +14,10 @@ import subprocess
 import sys
 import types
 import unittest
+import urllib.parse
 
 from harness import PROVIDERS, DaemonTest, binary, wait_for
+import test_sign_in
 from memory import copies
 
 OWNER = 4011   # a real user without any right
@@ -241,6 +243,48 @@ class Memory(DaemonTest):
         canaries = self.canaries()
         kept = ("the client's secret", "the master key", "the master key's text")
         self.assertEqual(copies(self.daemon.process.pid, {name: canaries[name] for name in kept}), {})
+
+
+@unittest.skipUnless(os.geteuid() == 0, "NOT TESTED: reading the memory of a process needs root")
+class MemoryOfSignIns(DaemonTest):
+    """Codes, verifiers and the address that brings them: over as soon as they were redeemed."""
+
+    LIFETIME = 3600
+    begin = test_sign_in.SignIn.begin
+    wait = test_sign_in.SignIn.wait
+    opener = test_sign_in.SignIn.opener
+    browse = test_sign_in.SignIn.browse
+    callback_of = test_sign_in.SignIn.callback_of
+
+    def setUp(self):
+        super().setUp()
+        self.daemon.profile("rfc", self.provider.base_url, instance="rfc", tables={"authorize": {"pkce": "S256"}})
+        self.daemon.account("code", provider="rfc", grant="authorization_code", scopes=["read", "write"])
+        self.api = self.start()
+
+    def expect_gone(self, canaries):
+        self.assertTrue(all(len(secret) >= 16 for secret in canaries.values()), canaries)
+        self.assertEqual(copies(self.daemon.process.pid, canaries), {})
+
+    def test_nothing_is_left_of_a_code_that_was_redeemed(self):
+        canaries = {}
+        for way in ("pasted", "browsed"):
+            view = self.begin()
+            address = self.callback_of(view) if way == "pasted" else view["url"]
+            asked = urllib.parse.parse_qs(urllib.parse.urlsplit(view["url"]).query)
+            canaries[f"state, {way}"] = asked["state"][0]
+            self.assertTrue(copies(self.daemon.process.pid, {"state": asked["state"][0]}), "the search finds what is there")
+            if way == "pasted":
+                self.assertEqual(self.api("POST", f"/v1/logins/{view['id']}/answer", {"redirect_url": address}).status, 200)
+            else:
+                self.browse(view)
+            self.assertEqual(self.wait(view)["phase"], "done")
+        for token in self.provider.tokens(values=True):
+            if token["kind"] == "code":
+                canaries[f"code {token['id']}"] = token["value"]
+                canaries[f"verifier of {token['id']}"] = token["facts"]["verifier"]
+        self.assertEqual(len(canaries), 6)
+        self.expect_gone(canaries)
 
 
 if __name__ == "__main__":
