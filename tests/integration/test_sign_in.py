@@ -25,7 +25,9 @@ print(door.getresponse().status)
 """
 
 
-class SignIn(DaemonTest):
+class SignInWorld(DaemonTest):
+    """A daemon with accounts that a person signs in to, and that person."""
+
     LIFETIME = 3600
 
     def setUp(self):
@@ -80,6 +82,8 @@ class SignIn(DaemonTest):
 
     # --- the roads
 
+
+class SignIn(SignInWorld):
     def test_a_browser_comes_back_and_a_token_is_handed_out(self):
         view = self.begin()
         self.assertEqual((view["phase"], view["method"], view["listening"]), ("waiting", "browser", True))
