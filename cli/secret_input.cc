@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
 #include "cli/terminal.h"
 
 namespace credsync::cli {
@@ -26,29 +27,11 @@ void note_signal(int number) {
 
 constexpr std::array<int, 6> kEndingSignals{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP};
 
-// JSON carries text only, and a NUL would end it early somewhere.
-bool is_text(std::string_view bytes) {
-  for (std::size_t i = 0; i < bytes.size();) {
-    const auto first = static_cast<unsigned char>(bytes[i]);
-    const std::size_t size = first < 0x80   ? 1
-                             : first < 0xc2 ? 0
-                             : first < 0xe0 ? 2
-                             : first < 0xf0 ? 3
-                             : first < 0xf5 ? 4
-                                            : 0;
-    if (first == 0 || size == 0 || i + size > bytes.size()) return false;
-    for (std::size_t n = 1; n < size; ++n) {
-      if ((static_cast<unsigned char>(bytes[i + n]) & 0xc0) != 0x80) return false;
-    }
-    i += size;
-  }
-  return true;
-}
-
 Outcome<Secret> checked(WipedString&& text, const char* from) {
   const std::string where = from;
   if (text.text().empty()) return misused("the secret on " + where + " is empty");
-  if (!is_text(text.text())) return misused("the secret on " + where + " is not text (UTF-8)");
+  // JSON carries text only, and a NUL would end it early somewhere.
+  if (!is_utf8_text(text.text())) return misused("the secret on " + where + " is not text (UTF-8)");
   return Secret(text.text());
 }
 
