@@ -84,7 +84,11 @@ Result<KeyChanged> put_in_place(const KeyTask& task, Opened& opened, const Key& 
     CREDSYNC_TRY(write_fresh_key(changed.file, fresh));
     task.step("written");
   }
-  CREDSYNC_TRY(change_wrappings(database, [&] { return wrap(database, Wrapper::kNext, fresh, data_key); }));
+  const auto prepared = change_wrappings(database, [&] { return wrap(database, Wrapper::kNext, fresh, data_key); });
+  if (!prepared) {  // whether or not it is committed: without its file it is no key
+    if (!changed.file.empty()) ::unlink(fresh_key_file(changed.file).c_str());
+    return prepared.error();
+  }
   task.step("prepared");
   if (changed.file.empty()) return changed;  // the daemon's first start with it does the rest
   CREDSYNC_TRY(use_fresh_key(changed.file));

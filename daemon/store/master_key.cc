@@ -110,8 +110,11 @@ Result<void> write_fresh_key(const std::string& path, const Key& key) {
   WipedString line;
   line.text().reserve(text.text().size() + 1);
   line.text().append(text.text()).append("\n");
-  ::unlink(fresh_key_file(path).c_str());
-  return create_file(fresh_key_file(path), line.text(), 0600);
+  const std::string fresh = fresh_key_file(path);
+  ::unlink(fresh.c_str());
+  const auto written = create_file(fresh, line.text(), 0600);
+  if (!written) ::unlink(fresh.c_str());  // half a key
+  return written;
 }
 
 Result<void> use_fresh_key(const std::string& path) {

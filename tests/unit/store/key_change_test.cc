@@ -197,6 +197,32 @@ TEST_F(KeyChanges, KilledAtEveryStepTheKeyInItsPlaceOpens) {
   }
 }
 
+// Files of this process may not grow beyond some size: now the key does not fit, now the database, now its log.
+TEST_F(KeyChanges, OnAFullDiskTheOldKeyStays) {
+  unsigned failed = 0;
+  for (const rlim_t full : {10UL, 4096UL, 8192UL, 12'288UL, 20'480UL, 40'960UL, 1'000'000UL}) {
+    SCOPED_TRACE(full);
+    const std::string before = key_text();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::signal(SIGXFSZ, SIG_IGN);
+      const rlimit limit{full, full};
+      if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) ::_exit(2);
+      ::_exit(change_master_key(task()) ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+    failed += WEXITSTATUS(status) == 1 ? 1U : 0U;
+    if (key_text() == before) {
+      EXPECT_FALSE(fs::exists(key_ + ".new"));
+    }
+    expect_served("after it");
+  }
+  EXPECT_GE(failed, 2u);
+  EXPECT_LE(failed, 6u) << "with room it works";
+}
+
 TEST_F(KeyChanges, AChangeAfterOneThatWasKilledNeedsNoStartBetween) {
   for (const char* first : {"written", "prepared", "in place", "promoted"}) {
     for (const char* second : {"written", "prepared", "in place"}) {
