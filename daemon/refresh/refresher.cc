@@ -202,7 +202,8 @@ void Refresher::complete(Flight& flight, account::TokenSet& tokens) const {
     tokens.refresh_token = flight.refresh_token.clone();
     if (!tokens.refresh_expires_at && !rules.idle_life) tokens.refresh_expires_at = flight.refresh_expires_at;
   }
-  if (tokens.id_token.empty()) tokens.id_token = flight.id_token.clone();
+  // One that says nothing must not end the comparison for good.
+  if (!oauth::subject_of(tokens.id_token.expose())) tokens.id_token = flight.id_token.clone();
   if (!flight.subject.empty()) tokens.subject = flight.subject;
   tokens.extra.insert(flight.extra.begin(), flight.extra.end());  // realmId and its like come once, in the callback
   if (tokens.scope.empty()) tokens.scope = flight.scope.empty() ? flight.config->scopes : flight.scope;

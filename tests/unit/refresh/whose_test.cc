@@ -70,6 +70,15 @@ TEST_F(WhoseTest, TheSamePersonsNewIdTokenIsKept) {
   EXPECT_EQ(account.live()->tokens.id_token.expose(), std::string(id_token("me").expose()) + "2");
 }
 
+TEST_F(WhoseTest, AnIdTokenThatSaysNothingDoesNotEndTheComparison) {
+  account::Account& account = add_live();
+  account::TokenSet tokens = fresh();
+  tokens.id_token = Secret("this.is.not-a-token");
+  answer(std::move(tokens));
+  ASSERT_EQ(account.generation(), 2U);
+  EXPECT_EQ(account.live()->tokens.id_token.expose(), id_token("me").expose());
+}
+
 TEST_F(WhoseTest, SomebodyElsesTokensAreNeverInstalled) {
   for (const auto& [sub, iss] : {std::pair{"you", "https://as.example"}, std::pair{"me", "https://other.example"}}) {
     SCOPED_TRACE(sub);
