@@ -90,6 +90,13 @@ void check_client(const Account& account, TableReader& table) {
   table.wrong(missing, "is missing: provider " + account.provider + " authenticates the client by " + ways);
 }
 
+void check_params(const Account& account, TableReader& table) {
+  for (const std::string_view name : provider::kOwnParameters) {
+    if (account.params.contains(std::string(name)))
+      table.wrong("params", std::string(name) + " is set by credsyncd itself");
+  }
+}
+
 void report(TableReader& table, std::string_view key, const std::optional<Finding>& finding) {
   if (!finding) return;
   if (finding->fatal)
@@ -174,6 +181,7 @@ void check_order_to_revoke(const Account& account, TableReader& table) {
 
 void check_account(Account& account, TableReader& table, FileChecks& files) {
   check_grant(account, table);
+  check_params(account, table);
   check_client(account, table);
   check_files(account, table, files);
   if (fill_variables(account, table)) check_urls(account, table);

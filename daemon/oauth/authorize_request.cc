@@ -10,6 +10,7 @@
 #include "daemon/oauth/error_rules.h"
 #include "daemon/oauth/lifetime.h"
 #include "daemon/oauth/request_frame.h"
+#include "daemon/provider/names.h"
 
 namespace credsync::oauth {
 namespace {
@@ -25,10 +26,6 @@ constexpr std::size_t kMaxRequestUriBytes = 2048;
 constexpr Duration kShortestPushed = 5s;
 constexpr Duration kLongestPushed = 1h;
 constexpr double kUsualPushedSeconds = 60;  // where expires_in is missing: RFC 9126, 2.2 expects 5 to 600
-
-// An account may not set what the protocol's safety or the answer's reading rests on.
-constexpr std::string_view kProtected[] = {"client_id", "redirect_uri",   "response_type",        "state",
-                                           "nonce",     "code_challenge", "code_challenge_method"};
 
 bool has_openid(const std::vector<std::string>& scopes) {
   return std::find(scopes.begin(), scopes.end(), "openid") != scopes.end();
@@ -134,7 +131,7 @@ Result<ParameterList> authorize_parameters(const provider::Profile& profile, con
     const auto is_name = [&](std::string_view one) {
       return name == one || name == name_at_provider(rules, std::string(one));
     };
-    if (std::any_of(std::begin(kProtected), std::end(kProtected), is_name)) {
+    if (std::any_of(std::begin(provider::kOwnParameters), std::end(provider::kOwnParameters), is_name)) {
       return invalid("params: `" + name + "` is set by credsyncd itself");
     }
     all->set(name, value);

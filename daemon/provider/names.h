@@ -51,6 +51,10 @@ std::optional<Enum> from_name(std::string_view name) {
   return std::nullopt;
 }
 
+// Parameters of the authorization request that no account sets: its safety, or the reading of the answer, rests on them.
+inline constexpr std::string_view kOwnParameters[] = {"client_id", "redirect_uri",   "response_type",        "state",
+                                                      "nonce",     "code_challenge", "code_challenge_method"};
+
 // Did the profile's file say anything about this key ("revoke.how") or what is below it?
 bool is_said(const Profile& profile, std::string_view key);
 

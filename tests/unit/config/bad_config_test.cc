@@ -114,6 +114,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "provider"),
         account("UriAndPort", "redirect_port = 80\nredirect_uri = \"http://127.0.0.1/cb\"\n",
                 "6:1: account.b.redirect_port: is part of redirect_uri already; remove one of the two"),
+        account("OwnParameter", "params = { prompt = \"consent\", state = \"x\" }\n",
+                "6:1: account.b.params: state is set by credsyncd itself"),
         account("Variable", "vars = { host = \"x\" }\n",
                 "6:1: account.b.vars: host: the provider has no such variable; provider acme has no variables"),
         account("CaFileMissing", "ca_file = \"nowhere.pem\"\n",
