@@ -264,10 +264,10 @@ TEST_F(IdToken, MalformedOnesAreRefused) {
   const std::string head = good.substr(0, good.find('.'));
   for (const std::string& token :
        {std::string(), std::string("a"), std::string("a.b"), std::string("..."), good + ".x", "." + good, good + "=",
-        " " + good, head + ".W10.x", head + "." + encode_base64url("{") + ".x", "W10" + good.substr(head.size()),
-        unsigned_part(R"({"alg":"RS256","crit":["b64"],"b64":false})", payload()) + ".x",
-        unsigned_part(R"({"alg":"RS256"})", std::string(40, '[') + std::string(40, ']')) + ".x",
-        std::string(40 * 1024, 'a') + "." + std::string(10, 'b') + ".c"}) {
+        " " + good, head + ".W10.eHg", head + "." + encode_base64url("{") + ".eHg", "W10" + good.substr(head.size()),
+        unsigned_part(R"({"alg":"RS256","crit":["b64"],"b64":false})", payload()) + ".eHg",
+        unsigned_part(R"({"alg":"RS256"})", std::string(40, '[') + std::string(40, ']')) + ".eHg",
+        std::string(40 * 1024, 'a') + "." + std::string(10, 'b') + ".eHg"}) {
     refused(token, IdTokenFault::kMalformed, token.substr(0, 80));
   }
 }
