@@ -23,6 +23,9 @@ inline constexpr int kLongestWait = 20;
 // No provider gives an access token that lives longer than a year for certain.
 inline constexpr std::uint64_t kLongestMinValid = 365ULL * 86400;
 
+// Of a request: the longest token or redirect address, several times over. Requests that wait are kept in memory.
+inline constexpr std::size_t kMaxRequest = 64 * 1024;
+
 // Names whose credentials are known or asked for. dbus-daemon has 2,048 connections at most unless told otherwise.
 inline constexpr std::size_t kMaxSenders = 4096;
 // Requests of one name that wait until its credentials are known; the broker answers in less than a millisecond.

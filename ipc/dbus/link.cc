@@ -63,6 +63,8 @@ void Link::take(Call call) {
   const auto method = method_of(call.member());
   if (!method) return;  // the interface has no other
   if (stopping_) return call.fail(error_name(ProblemKind::kUnavailable), stopping_problem().detail);
+  if (!call.arguments().is_within(kMaxRequest))
+    return call.fail(error_name(ProblemKind::kTooLarge), "a request is at most 64 KiB");
   Sender* sender = senders_.of(call.sender());
   if (sender == nullptr || sender->unknown.size() >= kMaxUnknownRequests)
     return call.fail(error_name(ProblemKind::kBusy), "too many callers are unknown yet");

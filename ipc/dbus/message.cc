@@ -137,6 +137,38 @@ std::optional<Value> read_value(sd_bus_message* message, Reader& reader, std::st
 
 }  // namespace
 
+namespace {
+
+// Takes what is read off `budget`; false when that is used up.
+bool spend(sd_bus_message* message, std::size_t& budget) {
+  char type = 0;
+  const char* contents = nullptr;
+  while (::sd_bus_message_peek_type(message, &type, &contents) > 0) {
+    std::size_t size = kWordSize;
+    if (contents != nullptr) {
+      if (::sd_bus_message_enter_container(message, type, contents) <= 0) return false;
+      if (!spend(message, budget) || ::sd_bus_message_exit_container(message) < 0) return false;
+    } else if (type == 's' || type == 'o' || type == 'g') {
+      const auto text = read_basic<const char*>(message, type);
+      if (!text) return false;
+      size += std::strlen(*text);
+    } else if (::sd_bus_message_skip(message, nullptr) < 0) {
+      return false;
+    }
+    if (size > budget) return false;
+    budget -= size;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool Reader::is_within(std::size_t limit) {
+  const bool within = spend(message_, limit);
+  ::sd_bus_message_rewind(message_, 1);
+  return within;
+}
+
 std::optional<std::string> Reader::text() {
   const auto value = read_basic<const char*>(message_, 's');
   if (!value || *value == nullptr) return std::nullopt;

@@ -108,6 +108,9 @@ class Reader {
  public:
   explicit Reader(sd_bus_message* message) : message_(message) {}
 
+  // Whether all of it is less than `limit` bytes; to be asked first. A broker lets messages of 32 MiB through.
+  bool is_within(std::size_t limit);
+
   std::optional<std::string> text();
   std::optional<std::uint64_t> u64();
   std::optional<std::uint32_t> u32();

@@ -128,14 +128,20 @@ TEST_F(HostileTest, TwoThousandMessagesOfAnyShapeAreAllAnswered) {
   EXPECT_FALSE(server_->trouble());
 }
 
-TEST_F(HostileTest, AMessageOfAMebibyteIsAnsweredToo) {
+TEST_F(HostileTest, AMessageThatIsTooLargeIsRefusedBeforeItIsKept) {
   auto client = connect();
   const std::string large(1 << 20, 'a');
-  EXPECT_EQ(token(*client, large.c_str()).error(), "NoSuchAccount");
+  EXPECT_EQ(token(*client, large.c_str()).error(), "TooLarge");
   EXPECT_EQ(call(*client, "GetAccessToken",
                  [&](auto* m) { ::sd_bus_message_append(m, "sa{sv}", "a", 1, large.c_str(), "s", large.c_str()); })
                 .error(),
-            "InvalidArgs");
+            "TooLarge");
+  EXPECT_EQ(call(*client, "GetAccessToken",
+                 [&](auto* m) { ::sd_bus_message_append(m, "sa{sv}", "a", 1, "x", "as", 2, large.c_str(), "y"); })
+                .error(),
+            "TooLarge");
+  EXPECT_EQ(token(*client, large.substr(0, 50'000).c_str()).error(), "NoSuchAccount");
+  EXPECT_TRUE(token(*client, "a").ok());
 }
 
 }  // namespace
