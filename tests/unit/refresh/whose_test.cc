@@ -121,7 +121,24 @@ TEST_F(WhoseTest, WhereRevokingMightKillTheirGrantTheirTokensAreOnlyErased) {
   EXPECT_TRUE(world.disk.retirements.empty());
 }
 
-TEST_F(WhoseTest, AStrangersAnswerAfterSignOutHarmsNobody) {
+TEST_F(WhoseTest, AfterASignOutTheirGrantIsNotSignedOutToo) {
+  profile->revoke.access_cascade = provider::Cascade::kUnknown;
+  profile->revoke.refresh_cascade = provider::Cascade::kGrant;
+  account::Account& account = add_live();
+  world.advance(45min);
+  world.sign_out.run(account, [](Result<unsigned> pending) { ASSERT_TRUE(pending.has_value()); });
+  world.settle();
+  account::TokenSet theirs = fresh();
+  theirs.id_token = id_token("you");
+  world.endpoint.answer(std::move(theirs), Secret("order"));
+  world.settle();
+  EXPECT_EQ(account.live(), nullptr);
+  ASSERT_FALSE(world.disk.retirements.empty()) << "ours are";
+  for (const auto& [id, r] : world.disk.retirements)
+    EXPECT_NE(r.token.expose(), "refresh-2");
+}
+
+TEST_F(WhoseTest, AStrangersAnswerToAnEarlierSignInSaysNothingOfThisOne) {
   account::Account& account = add_live();
   world.advance(45min);
   world.accounts.begin_sign_in(account);  // another sign-in began meanwhile
