@@ -19,9 +19,9 @@ import subprocess
 import tempfile
 import time
 
-START_DEADLINE = 60.0     # seconds; a cold start on a busy machine
-COMMAND_DEADLINE = 60.0   # seconds for one command, such as the load of a page
-PAGE_DEADLINE = 30.0      # seconds until a page is as expected
+START_DEADLINE = 90.0     # seconds; a cold start on a busy machine
+COMMAND_DEADLINE = 90.0   # seconds for one command, such as the load of a page
+PAGE_DEADLINE = 60.0      # seconds until a page is as expected
 STOP_DEADLINE = 10.0
 POLL = 0.05
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"   # W3C WebDriver, 12.1: the name of a reference
@@ -106,7 +106,8 @@ class Chromium:
         options = {"binary": program("chromium", "chromium"), "args": [*FLAGS, f"--user-data-dir={self.home}/profile"]}
         answer = self._send("POST", "/session", {"capabilities": {"alwaysMatch": {
             "browserName": "chrome", "acceptInsecureCerts": False, "pageLoadStrategy": "normal", "goog:chromeOptions": options,
-            "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"}, "timeouts": {"pageLoad": int(COMMAND_DEADLINE * 1000), "script": 10_000}}}})
+            "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"},
+            "timeouts": {"pageLoad": int(COMMAND_DEADLINE * 1000), "script": 10_000}}}})
         return answer["sessionId"]
 
     def close(self):
