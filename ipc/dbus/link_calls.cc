@@ -13,14 +13,16 @@ namespace credsync::ipc::dbus {
 template <typename T, typename Start, typename Give>
 void Link::ask(Request& request, bool changes, Start start, Give give) {
   if (changes && !may_wait(request)) return refuse_as_busy(request, "too many requests of this user are waiting");
-  auto pending = start(Reply<T>([this, &request, give](Answer<T> reply) {
-    if (const Problem* problem = std::get_if<Problem>(&reply)) return refuse(request, *problem);
-    give(request.call, std::get<T>(reply));
-    finish(request);
-  }));
+  const Caller caller = std::move(request.caller);  // the reply may end the request while the service still looks at it
+  auto pending = start(caller, Reply<T>([this, &request, give](Answer<T> reply) {
+                         if (const Problem* problem = std::get_if<Problem>(&reply)) return refuse(request, *problem);
+                         give(request.call, std::get<T>(reply));
+                         finish(request);
+                       }));
   if (pending == nullptr) return;  // answered already, and gone
   if (!changes && !may_wait(request)) {
     pending.reset();
+    request.caller = caller;
     return refuse_as_busy(request, "too many requests of this user are waiting");
   }
   request.pending = std::move(pending);
@@ -63,7 +65,8 @@ void Link::get_access_token(Request& request) {
   if (!is_account_name(*account)) return refuse(request, no_such_account());
   const TokenQuery query{*account, read->min_valid, std::min(read->wait, time_left(request))};
   ask<TokenView>(
-      request, false, [&](auto reply) { return around_.service.token(request.caller, query, std::move(reply)); },
+      request, false,
+      [&](const Caller& caller, auto reply) { return around_.service.token(caller, query, std::move(reply)); },
       kGiveToken);
 }
 
@@ -84,7 +87,8 @@ void Link::refresh(Request& request) {
   const auto account = read_account(request);
   if (!account) return;
   ask<AccountStatus>(
-      request, true, [&](auto reply) { return around_.service.refresh(request.caller, *account, std::move(reply)); },
+      request, true,
+      [&](const Caller& caller, auto reply) { return around_.service.refresh(caller, *account, std::move(reply)); },
       kGiveNothing);
 }
 
@@ -97,8 +101,8 @@ void Link::reject(Request& request) {
   if (!is_account_name(*account)) return refuse(request, no_such_account());
   ask<RejectAnswer>(
       request, true,
-      [&](auto reply) {
-        return around_.service.reject(request.caller, *account, std::move(rejected), std::move(reply));
+      [&](const Caller& caller, auto reply) {
+        return around_.service.reject(caller, *account, std::move(rejected), std::move(reply));
       },
       kGiveNothing);
 }
@@ -113,7 +117,9 @@ void Link::begin_login(Request& request) {
   if (!is_account_name(*account)) return refuse(request, no_such_account());
   ask<LoginAnswer>(
       request, true,
-      [&](auto reply) { return around_.service.login(request.caller, *account, std::move(*login), std::move(reply)); },
+      [&](const Caller& caller, auto reply) {
+        return around_.service.login(caller, *account, std::move(*login), std::move(reply));
+      },
       kGiveLoginAnswer);
 }
 
@@ -126,8 +132,8 @@ void Link::wait_login(Request& request) {
   if (!wait) return refuse_arguments(request, wait.error().message());
   ask<LoginView>(
       request, false,
-      [&](auto reply) {
-        return around_.service.wait_login(request.caller, *id, std::min(*wait, time_left(request)), std::move(reply));
+      [&](const Caller& caller, auto reply) {
+        return around_.service.wait_login(caller, *id, std::min(*wait, time_left(request)), std::move(reply));
       },
       kGiveLogin);
 }
@@ -139,8 +145,8 @@ void Link::answer_login(Request& request) {
   if (!id || !address) return refuse_arguments(request, "the address cannot be read");
   ask<LoginView>(
       request, true,
-      [&](auto reply) {
-        return around_.service.answer_login(request.caller, *id, std::move(*address), std::move(reply));
+      [&](const Caller& caller, auto reply) {
+        return around_.service.answer_login(caller, *id, std::move(*address), std::move(reply));
       },
       kGiveLogin);
 }
@@ -157,7 +163,8 @@ void Link::sign_out(Request& request) {
   const auto account = read_account(request);
   if (!account) return;
   ask<SignOutAnswer>(
-      request, true, [&](auto reply) { return around_.service.sign_out(request.caller, *account, std::move(reply)); },
+      request, true,
+      [&](const Caller& caller, auto reply) { return around_.service.sign_out(caller, *account, std::move(reply)); },
       kGiveNothing);
 }
 
