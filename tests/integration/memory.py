@@ -1,6 +1,7 @@
 """Searches the memory of a process for secrets. Only root may, for the daemon is not dumpable."""
 
 import re
+import time
 
 HALF = 12   # bytes; freed memory loses its first bytes to the allocator, and half a token is a token too many
 
@@ -43,4 +44,12 @@ def copies(pid, secrets):
                         around = bytes(c if 32 <= c < 127 else 46 for c in data[max(0, at - 80):at + 80])
                         found.setdefault(name, []).append((region, hex(first + at), around.decode()))
                         at = data.find(piece, at + 1)
+    return found
+
+
+def copies_that_stay(pid, secrets, patience=15.0):
+    """The same once nothing is found, or after `patience` seconds: a worker may be in the middle of wiping."""
+    deadline = time.monotonic() + patience
+    while (found := copies(pid, secrets)) and time.monotonic() < deadline:
+        time.sleep(0.05)
     return found
