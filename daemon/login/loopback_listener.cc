@@ -60,10 +60,11 @@ LoopbackListener::LoopbackListener(Loop& loop, Agenda& agenda, const Clock& cloc
       order_(std::move(order)),
       sockets_(std::move(sockets)),
       cleaning_(agenda, [this] { clean_up(); }),
-      resuming_(agenda, [this] {
-        for (const auto& watch : watches_)
-          watch->set(EPOLLIN);
-      }),
+      resuming_(agenda,
+                [this] {
+                  for (const auto& watch : watches_)
+                    watch->set(EPOLLIN);
+                }),
       end_(agenda, [this] {
         if (closed_) std::exchange(closed_, nullptr)();
       }) {}

@@ -75,6 +75,13 @@ std::string paragraph(std::string_view html, std::string_view attributes = {}) {
   return "<p" + std::string(attributes.empty() ? "" : " ") + std::string(attributes) + ">" + std::string(html) + "</p>";
 }
 
+// Words are written for a terminal's line: here they stand as a sentence.
+std::string sentence(std::string words) {
+  if (!words.empty() && words[0] >= 'a' && words[0] <= 'z') words[0] = static_cast<char>(words[0] - 'a' + 'A');
+  const bool ended = words.empty() || std::string_view(".:!?").find(words.back()) != std::string_view::npos;
+  return ended ? words : words + ".";
+}
+
 std::string code(std::string_view text) {
   return "<code>" + escape(text) + "</code>";
 }
@@ -139,7 +146,7 @@ Page outcome_page(const PageSubject& subject, const PageOutcome& outcome) {
   std::string body = paragraph(who_at(subject), "class=\"soft\"");
   if (done && !outcome.identity.empty())
     body += paragraph("Signed in as <strong>" + escape(outcome.identity) + "</strong>.");
-  if (!outcome.words.empty()) body += paragraph(escape(outcome.words), "role=\"alert\"");
+  if (!outcome.words.empty()) body += paragraph(escape(sentence(outcome.words)), "role=\"alert\"");
   body += paragraph("You can close this window.", done ? "role=\"status\"" : "");
   if (!outcome.next_step.empty())
     body += paragraph((done ? "Go on in the terminal: " : "To try again: ") + code(outcome.next_step));
@@ -149,7 +156,7 @@ Page outcome_page(const PageSubject& subject, const PageOutcome& outcome) {
 
 Page stray_page(const PageSubject& subject, std::string_view words) {
   const std::string body =
-      paragraph(escape(words), "role=\"alert\"") +
+      paragraph(escape(sentence(std::string(words))), "role=\"alert\"") +
       paragraph("The sign-in of account " + code(subject.account) + " at " + escape(subject.provider) +
                     " still waits for its own answer. Nothing has changed.",
                 "class=\"soft\"");

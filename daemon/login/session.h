@@ -37,4 +37,41 @@ struct Sessions::Session {
   }
 };
 
+// A caller that waits for the end of a session.
+class Sessions::Waiter final : public ipc::Pending {
+ public:
+  Waiter(Sessions& sessions, Session& session, std::uint64_t number, Duration at_most, ipc::Reply<ipc::LoginView> reply)
+      : sessions_(sessions),
+        id_(session.view.id),
+        number_(number),
+        reply_(std::move(reply)),
+        timer_(sessions.parts_.agenda, [this] { time_is_up(); }) {
+    session.waiters.emplace(number_, this);
+    timer_.set(sessions.parts_.clock.boot() + at_most);
+  }
+  ~Waiter() override { leave(); }
+
+  // The reply may destroy this.
+  void answer(ipc::Answer<ipc::LoginView> with) {
+    timer_.cancel();
+    leave();
+    ipc::Reply<ipc::LoginView> reply = std::move(reply_);
+    reply(std::move(with));
+  }
+
+ private:
+  void leave() {
+    if (Session* session = sessions_.find(id_)) session->waiters.erase(number_);
+  }
+  void time_is_up() {
+    if (const Session* session = sessions_.find(id_)) answer(sessions_.view_of(*session));
+  }
+
+  Sessions& sessions_;
+  const std::string id_;
+  const std::uint64_t number_;
+  ipc::Reply<ipc::LoginView> reply_;
+  Agenda::Entry timer_;
+};
+
 }  // namespace credsync::login

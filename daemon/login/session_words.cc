@@ -69,7 +69,6 @@ Problem why_failed(const config::Account& account, const NotCompleted& why) {
   problem.kind = why.may_pass ? ProblemKind::kUnavailable : ProblemKind::kNeedsLogin;
   problem.detail = why.words;
   problem.next_step = login_command_of(account.name);
-  if (why.error_class == "identity") problem.next_step += " --replace-identity";
   return problem;
 }
 

@@ -100,6 +100,7 @@ class Sessions {
   void tell(Session& session);
   void remove(const std::string& id, const std::string& words);
   void expire(const std::string& id);
+  ipc::Problem why_gone(std::string_view id) const;
   void close_idle_door_at(std::uint16_t port);
   void account_changed(account::Account& account, account::What what);
   ipc::LoginView view_of(const Session& session) const;

@@ -96,7 +96,7 @@ TEST_F(GrantChangeTest, SomebodyElseIsRefusedAndTheirTokensRetired) {
   EXPECT_EQ(view.phase, LoginPhase::kFailed);
   EXPECT_EQ(view.error_class, "identity");
   EXPECT_NE(view.problem->detail.find("mallory@example.org"), std::string::npos);
-  EXPECT_EQ(view.problem->next_step, "credsync login flat --replace-identity");
+  EXPECT_EQ(view.problem->next_step, "credsync login flat");
   expect_old_grant();
   EXPECT_EQ(revoked(), (std::vector<std::string>{"new-access", "new-refresh"}));
 }
