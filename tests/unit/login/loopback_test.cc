@@ -173,7 +173,7 @@ TEST_F(LoopbackTest, AnAnswerThatDoesNotFitChangesNothing) {
   for (int i = 0; i < 3; ++i) {
     const auto visitor = visit(request("/callback?code=evil&state=wrong"));
     EXPECT_EQ(visitor->status(), 400);
-    EXPECT_NE(visitor->heard.find("its state is another"), std::string::npos);
+    EXPECT_NE(visitor->heard.find("Its state is another."), std::string::npos);
   }
   EXPECT_EQ(visit(request("/callback?code=c&state=good"))->status(), 303);
 }
