@@ -1,8 +1,9 @@
-"""Runs bench_dbus_bench on the real daemon: a private bus, the practice provider, one account.
+"""Runs bench_dbus_bench on a private bus: on the front door alone, or on the real daemon if CREDSYNCD names one.
 
-    CREDSYNCD=… CREDSYNC=… BENCH=build/release/tests/bench/bench_dbus_bench python3 tests/bench/dbus_bench.py [--seconds N]
+    BENCH=build/release/tests/bench [CREDSYNCD=… CREDSYNC=…] /usr/bin/python3 tests/bench/dbus_bench.py [--seconds N] [--rounds N]
 """
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -18,24 +19,35 @@ BENCH_POLICY = """<policy user="root"><allow own="org.credsync.Bench.Bare"/></po
   <policy context="default"><allow send_destination="org.credsync.Bench.Bare"/></policy>"""
 
 
-def main():
-    provider = PracticeProvider(lifetime=3600).start()
-    bus = PrivateBus(BENCH_POLICY).start()
+def real_daemon(bus, stack):
+    provider = stack.enter_context(PracticeProvider(lifetime=3600))
     daemon = Daemon()
+    stack.callback(daemon.close)
     daemon.bus = bus
-    try:
-        daemon.configure(provider)
-        daemon.account("flume", provider="flume", grant="password", username=USER, password={"file": "flume.password"})
-        # One caller that does nothing else is faster than a user may be.
-        daemon.write("conf.d/10.toml", "[callers]\nmax_requests_per_second = 100000\n")
-        daemon.start()
-        wait_for(bus.owner, 30, "the daemon on the bus")
-        subprocess.run([os.environ["BENCH"], "--pid", str(daemon.process.pid), "--account", "flume", *sys.argv[1:]],
+    daemon.configure(provider)
+    daemon.account("bench", provider="flume", grant="password", username=USER, password={"file": "flume.password"})
+    # One caller that does nothing else is faster than a user may be.
+    daemon.write("conf.d/10.toml", "[callers]\nmax_requests_per_second = 100000\n")
+    return daemon.start().process
+
+
+def front_door(programs, bus, stack):
+    server = subprocess.Popen([programs / "bench_dbus_server"], env=bus.environment())
+    stack.callback(server.wait)
+    stack.callback(server.terminate)
+    return server
+
+
+def main():
+    programs = pathlib.Path(os.environ["BENCH"])
+    with contextlib.ExitStack() as stack:
+        bus = PrivateBus(BENCH_POLICY)
+        stack.callback(bus.close)
+        bus.start()
+        server = real_daemon(bus, stack) if "CREDSYNCD" in os.environ else front_door(programs, bus, stack)
+        wait_for(bus.owner, 30, "the server on the bus")
+        subprocess.run([programs / "bench_dbus_bench", "--pid", str(server.pid), "--account", "bench", *sys.argv[1:]],
                        env=bus.environment(), check=True)
-    finally:
-        daemon.close()
-        bus.close()
-        provider.stop()
 
 
 if __name__ == "__main__":
