@@ -52,20 +52,11 @@ class Sessions::Waiter final : public ipc::Pending {
   ~Waiter() override { leave(); }
 
   // The reply may destroy this.
-  void answer(ipc::Answer<ipc::LoginView> with) {
-    timer_.cancel();
-    leave();
-    ipc::Reply<ipc::LoginView> reply = std::move(reply_);
-    reply(std::move(with));
-  }
+  void answer(ipc::Answer<ipc::LoginView> with);
 
  private:
-  void leave() {
-    if (Session* session = sessions_.find(id_)) session->waiters.erase(number_);
-  }
-  void time_is_up() {
-    if (const Session* session = sessions_.find(id_)) answer(sessions_.view_of(*session));
-  }
+  void leave();
+  void time_is_up();
 
   Sessions& sessions_;
   const std::string id_;

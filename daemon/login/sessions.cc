@@ -14,6 +14,21 @@ using ipc::LoginView;
 using ipc::Problem;
 using ipc::ProblemKind;
 
+void Sessions::Waiter::answer(ipc::Answer<LoginView> with) {
+  timer_.cancel();
+  leave();
+  ipc::Reply<LoginView> reply = std::move(reply_);
+  reply(std::move(with));
+}
+
+void Sessions::Waiter::leave() {
+  if (Session* session = sessions_.find(id_)) session->waiters.erase(number_);
+}
+
+void Sessions::Waiter::time_is_up() {
+  if (const Session* session = sessions_.find(id_)) answer(sessions_.view_of(*session));
+}
+
 Sessions::Sessions(const Parts& parts) : parts_(parts) {
   parts_.accounts.watch([this](Account& account, account::What what) { account_changed(account, what); });
 }

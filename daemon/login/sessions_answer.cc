@@ -129,10 +129,10 @@ void Sessions::tell(Session& session) {
   } else {
     session.door.reset();
   }
-  const LoginView view = view_of(session);
+  const ipc::Answer<LoginView> how(std::in_place_type<LoginView>, view_of(session));
   while (Session* present = find(id)) {  // an answer may bring the next call, or the end of this session
     if (present->waiters.empty()) break;
-    present->waiters.begin()->second->answer(view);
+    present->waiters.begin()->second->answer(how);
   }
 }
 
