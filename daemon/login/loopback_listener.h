@@ -23,8 +23,10 @@ namespace credsync::login {
 inline constexpr std::size_t kMostConnections = 16;
 // Of other users: answered with a refusal, beside the user's own, so that these cannot keep him out.
 inline constexpr std::size_t kMostStrangers = 8;
-// In all, of the user: a page that reloads itself for ever must not keep the daemon busy.
-inline constexpr std::size_t kMostVisits = 256;
+// Of the user: so many at once, and one in so long for ever. A page that reloads itself without end must neither keep the
+// daemon busy nor use up what the answer needs when it comes.
+inline constexpr unsigned kMostVisitsAtOnce = 256;
+inline constexpr Duration kVisitEvery = 50ms;
 
 class LoopbackListeners final : public CallbackDoors {
  public:
@@ -55,6 +57,7 @@ class LoopbackListener final : public CallbackDoor, private LoopbackConnection::
   void accept_all(int listening);
   void pause();
   void admit(Descriptor socket);
+  bool may_visit();
   void asked(LoopbackConnection& connection, const ipc::http::Request& request) override;
   void ended(LoopbackConnection& connection, bool answered) override;
   std::optional<LoopbackReply> reply_to(LoopbackConnection& connection, const ipc::http::Request& request);
@@ -75,7 +78,7 @@ class LoopbackListener final : public CallbackDoor, private LoopbackConnection::
   std::vector<std::unique_ptr<LoopbackConnection>> buried_;  // until the agenda's next turn: one may be what is running
   std::vector<LoopbackConnection*> held_;                    // wait for the outcome
   std::vector<LoopbackConnection*> told_;                    // are being told it
-  std::size_t visits_ = 0;
+  BootTime visits_until_{};                                  // up to when the visits there were use up their share
   bool taken_ = false;
   std::optional<PageOutcome> outcome_;
   std::function<void()> closed_;

@@ -216,6 +216,15 @@ class Listener(WithGrant):
         wait_for(lambda: visit(right).status == 200, 45, "the listener after the flood")
         self.over(self.api, self.view)
 
+    def test_a_flood_of_wrong_answers(self):
+        for _ in range(FLOOD):
+            visit(self.redirect + "?code=x&state=guess")
+        self.goes_on(self.api, self.view)
+        self.assert_nothing_was_redeemed()
+        right = self.consent(self.view)
+        wait_for(lambda: visit(right).status == 200, 45, "the listener after the flood")
+        self.over(self.api, self.view)
+
     def test_nobody_listens_before_and_after(self):
         self.finish()
         wait_for(lambda: visit(self.redirect).status is None, 15, "the listener to be closed")

@@ -154,6 +154,17 @@ TEST_F(LoopbackTest, TheOutcomeIsWaitedForAndThenTheDoorCloses) {
   EXPECT_TRUE(until([&] { return closed_; }));
 }
 
+TEST_F(LoopbackTest, APageThatReloadsWithoutEndDoesNotUseUpTheAnswersTurn) {
+  open();
+  for (unsigned i = 0; i < kMostVisitsAtOnce; ++i)
+    ASSERT_EQ(visit(request("/callback?state=bad&code=c"))->status(), 400) << i;
+  EXPECT_EQ(visit(request("/callback?state=good&code=c"))->heard, "") << "for now there were enough";
+  clock_.advance(kVisitEvery);
+  EXPECT_EQ(visit(request("/callback?state=good&code=c"))->status(), 303);
+  door_->show({PageKind::kDone, "", "", ""}, [] {});
+  EXPECT_EQ(visit(request("/outcome"))->status(), 200) << "who brought the answer sees how it went";
+}
+
 TEST_F(LoopbackTest, AnotherUsersProcessIsNotHeard) {
   open();
   for (const std::optional<uid_t> stranger :
