@@ -30,6 +30,7 @@ constexpr std::string_view kCatcherScript = R"(
 (async () => {
   const fragment = location.hash.slice(1);
   history.replaceState(null, '', location.pathname);
+  document.querySelector('[role=status]').textContent = 'One moment, please.';
   const say = (title, text) => {
     document.title = title;
     document.querySelector('h1').textContent = title;
@@ -114,7 +115,7 @@ std::string who_at(const PageSubject& subject) {
 std::string title_of(const PageSubject& subject, PageKind kind) {
   switch (kind) {
     case PageKind::kDone: return "You are signed in to " + subject.provider;
-    case PageKind::kDenied: return subject.provider + " was not given access";
+    case PageKind::kDenied: return "Access to " + subject.provider + " was declined";
     case PageKind::kFailed: return "The sign-in to " + subject.provider + " failed";
     case PageKind::kOver: break;
   }
@@ -165,7 +166,7 @@ Page stray_page(const PageSubject& subject, std::string_view words) {
 
 Page catcher_page(const PageSubject& subject, std::string_view outcome_path) {
   const std::string body =
-      paragraph(who_at(subject), "class=\"soft\"") + paragraph("One moment, please.", "role=\"status\"") +
+      paragraph(who_at(subject), "class=\"soft\"") + paragraph("", "role=\"status\"") +
       "<noscript><p>This page needs JavaScript to hand the answer over. Copy the whole address of this window and paste "
       "it where credsync asks for it in the terminal, then close this window.</p></noscript>";
   const std::string data = " data-outcome=\"" + escape(outcome_path) + "\"";

@@ -13,7 +13,7 @@ class Pages(BrowserTest):
         view = self.begin(api, "flat")
         self.walk(view, "deny")
         self.failed(api, view, "access_denied")
-        self.check_page("denied", "was not given access")
+        self.check_page("denied", "Access to Flat was declined")
 
     def test_denied_by_implicit_grant(self):
         self.flat(grant="implicit")
@@ -21,7 +21,7 @@ class Pages(BrowserTest):
         view = self.begin(api, "flat")
         self.walk(view, "deny")
         self.failed(api, view, "access_denied")
-        self.browser.wait(lambda: "not given access" in self.browser.text("h1"), "the page to know")
+        self.browser.wait(lambda: "was declined" in self.browser.text("h1"), "the page to know")
         self.assert_keeps_no_secret()
 
     def test_the_provider_fails_on_its_page(self):

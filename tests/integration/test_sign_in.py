@@ -140,7 +140,7 @@ class SignIn(SignInWorld):
         self.provider.switch("rfc", authorize_error="access_denied")
         view = self.begin()
         status, words = self.browse(view)
-        self.assertIn("was not given access", words)
+        self.assertIn("was declined", words)
         failed = self.wait(view)
         self.assertEqual((failed["phase"], failed["error"]["class"]), ("failed", "access_denied"), failed)
         self.assertEqual(failed["error"]["next_step"], "credsync login code")

@@ -73,7 +73,8 @@ TEST(PagesTest, SayWhoWhatAndHowToGoOn) {
        {"You are signed in to Flat", "flat-me", "alice@example.org", "close this window", "credsync status flat-me"})
     EXPECT_NE(done.html.find(words), std::string::npos) << words;
   const Page denied = outcome_page(kSubject, {PageKind::kDenied, "", "consent was denied", "credsync login flat-me"});
-  for (const char* words : {"was not given access", "Consent was denied.", "role=\"alert\"", "credsync login flat-me"})
+  for (const char* words :
+       {"Access to Flat was declined", "Consent was denied.", "role=\"alert\"", "credsync login flat-me"})
     EXPECT_NE(denied.html.find(words), std::string::npos) << words;
 }
 
