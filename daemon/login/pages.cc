@@ -76,10 +76,12 @@ std::string paragraph(std::string_view html, std::string_view attributes = {}) {
   return "<p" + std::string(attributes.empty() ? "" : " ") + std::string(attributes) + ">" + std::string(html) + "</p>";
 }
 
-// Words are written for a terminal's line: here they stand as a sentence.
+// Words are written for a terminal's line: here they stand as a sentence. A single word is a code of the provider's.
 std::string sentence(std::string words) {
-  if (!words.empty() && words[0] >= 'a' && words[0] <= 'z') words[0] = static_cast<char>(words[0] - 'a' + 'A');
-  const bool ended = words.empty() || std::string_view(".:!?").find(words.back()) != std::string_view::npos;
+  if (words.empty()) return words;
+  if (words.find(' ') == words.npos) return "The provider says: " + words + ".";
+  if (words[0] >= 'a' && words[0] <= 'z') words[0] = static_cast<char>(words[0] - 'a' + 'A');
+  const bool ended = std::string_view(".:!?").find(words.back()) != std::string_view::npos;
   return ended ? words : words + ".";
 }
 

@@ -41,7 +41,10 @@ class Pages(BrowserTest):
         view = self.begin(api, "flat")
         self.walk(view)
         self.failed(api, view)
-        self.check_page("failed-at-the-end", "sign-in to Flat failed")
+        self.assertRegex(self.browser.text("h1"), "sign-in to Flat failed")
+        self.assertIn("The provider says: invalid_grant.", self.browser.text("main"))
+        self.assert_strict()
+        self.assert_keeps_no_secret()
 
     def test_an_exchange_that_takes_long_is_waited_for(self):
         self.flat()

@@ -165,7 +165,8 @@ class SignInTest(DaemonTest):
         """An account at an OpenID provider of its own that is found by its issuer."""
         instance = f"rfc/{name}"
         self.register(instance)
-        tables = {"issuer": self.provider.url(f"/{instance}"), "authorize": {"nonce": True}, **(tables or {})}
+        tables = {"title": "Practice OpenID", "issuer": self.provider.url(f"/{instance}"), "authorize": {"nonce": True},
+                  **(tables or {})}
         self.daemon.profile(name, self.provider.base_url, instance, tables, without)
         self.interactive(name, name, **{"scopes": ["openid", "reports"], **keys})
         return instance

@@ -78,6 +78,11 @@ TEST(PagesTest, SayWhoWhatAndHowToGoOn) {
     EXPECT_NE(denied.html.find(words), std::string::npos) << words;
 }
 
+TEST(PagesTest, ACodeOfTheProvidersStaysAsItIs) {
+  const Page failed = outcome_page(kSubject, {PageKind::kFailed, "", "invalid_grant", "credsync login flat-me"});
+  EXPECT_NE(failed.html.find(">The provider says: invalid_grant.<"), std::string::npos) << failed.html;
+}
+
 TEST(PagesTest, ForeignTextIsOnlyText) {
   const std::string evil = R"(<script>alert(1)</script>"><img src=x onerror='x'>&amp;)";
   const PageSubject subject{evil, "a"};
