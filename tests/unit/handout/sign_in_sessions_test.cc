@@ -50,20 +50,25 @@ class SignInSessionsTest : public testing::Test {
     return account;
   }
   // What a login is answered now; nothing while the provider is asked.
+  template <typename T>
+  static std::optional<ipc::Problem> problem_in(const std::optional<ipc::Answer<T>>& said) {
+    const auto* problem = said ? std::get_if<ipc::Problem>(&*said) : nullptr;
+    return problem != nullptr ? std::optional(*problem) : std::nullopt;
+  }
   struct Said {
-    std::optional<ipc::LoginAnswer> answer;
-    std::optional<ipc::Problem> problem;
+    std::optional<ipc::Answer<ipc::LoginAnswer>> said;
     std::unique_ptr<ipc::Pending> pending;
+    std::optional<ipc::Problem> problem() const { return problem_in<ipc::LoginAnswer>(said); }
+    std::optional<ipc::LoginAnswer> answer() const {
+      const auto* given = said ? std::get_if<ipc::LoginAnswer>(&*said) : nullptr;
+      return given != nullptr ? std::optional(*given) : std::nullopt;
+    }
   };
   std::unique_ptr<Said> login(uid_t uid, const std::string& account, ipc::LoginRequest request = {}) {
     auto said = std::make_unique<Said>();
-    said->pending = world.service->login(person(uid), account, std::move(request),
-                                         [s = said.get()](ipc::Answer<ipc::LoginAnswer> answer) {
-                                           if (auto* problem = std::get_if<ipc::Problem>(&answer))
-                                             s->problem = std::move(*problem);
-                                           else
-                                             s->answer = std::move(std::get<ipc::LoginAnswer>(answer));
-                                         });
+    said->pending = world.service->login(
+        person(uid), account, std::move(request),
+        [s = said.get()](ipc::Answer<ipc::LoginAnswer> answer) { s->said.emplace(std::move(answer)); });
     if (!world.server.authorizing.empty()) {
       world.state = std::string(world.server.authorizing.front().call.secrets.state.expose());
       oauth::AuthorizeAnswer ready;
@@ -75,15 +80,14 @@ class SignInSessionsTest : public testing::Test {
   }
   std::string begin(uid_t uid) {
     begun.push_back(login(uid, "flat"));
-    return std::get<ipc::LoginView>(begun.back()->answer.value()).id;
+    return std::get<ipc::LoginView>(begun.back()->answer().value()).id;
   }
   std::optional<ipc::Problem> problem_of_wait(uid_t uid, const std::string& id) {
-    std::optional<ipc::Problem> problem;
+    std::optional<ipc::Answer<ipc::LoginView>> said;
     const auto pending =
-        world.service->wait_login(person(uid), id, Duration::zero(), [&](ipc::Answer<ipc::LoginView> answer) {
-          if (auto* p = std::get_if<ipc::Problem>(&answer)) problem = *p;
-        });
-    return problem;
+        world.service->wait_login(person(uid), id, Duration::zero(),
+                                  [&](ipc::Answer<ipc::LoginView> answer) { said.emplace(std::move(answer)); });
+    return problem_in<ipc::LoginView>(said);
   }
   static void expect_same(const ipc::Problem& a, const ipc::Problem& b) {
     EXPECT_EQ(a.kind, b.kind);
@@ -125,14 +129,14 @@ TEST_F(SignInSessionsTest, WhoMayNotSignInAnyMoreHasNone) {
 TEST_F(SignInSessionsTest, OnlyRootNamesAnotherUsersBrowser) {
   ipc::LoginRequest request;
   request.browser_user = kBob;
-  EXPECT_EQ(login(kAlice, "flat", std::move(request))->problem->kind, ProblemKind::kBadRequest);
+  EXPECT_EQ(login(kAlice, "flat", std::move(request))->problem()->kind, ProblemKind::kBadRequest);
   ipc::LoginRequest own;
   own.browser_user = kAlice;
-  EXPECT_TRUE(login(kAlice, "flat", std::move(own))->answer);
-  world.sessions.cancel(std::get<ipc::LoginView>(login(kAlice, "flat")->answer.value()).id);
+  EXPECT_TRUE(login(kAlice, "flat", std::move(own))->answer());
+  world.sessions.cancel(std::get<ipc::LoginView>(login(kAlice, "flat")->answer().value()).id);
   ipc::LoginRequest roots;
   roots.browser_user = kBob;
-  EXPECT_TRUE(login(kRoot, "flat", std::move(roots))->answer);
+  EXPECT_TRUE(login(kRoot, "flat", std::move(roots))->answer());
   EXPECT_EQ(world.doors.last().order.user, kBob);
 }
 
@@ -141,18 +145,18 @@ TEST_F(SignInSessionsTest, EachGrantIsSignedInToItsOwnWay) {
   for (const ipc::LoginMethod wrong : {ipc::LoginMethod::kBrowser, ipc::LoginMethod::kDevice}) {
     ipc::LoginRequest request;
     request.method = wrong;
-    EXPECT_EQ(login(kAlice, "machine", std::move(request))->problem->kind, ProblemKind::kBadRequest);
+    EXPECT_EQ(login(kAlice, "machine", std::move(request))->problem()->kind, ProblemKind::kBadRequest);
   }
   const auto machine = login(kAlice, "machine");
   world.settle();
   ASSERT_FALSE(world.endpoint.calls.empty()) << "client credentials need nobody";
   while (!world.endpoint.calls.empty())  // the sign-in, and the first token that such an account fetches by itself
     world.give_tokens(fakes::make_tokens(world.clock, "access", "", 1h));
-  EXPECT_TRUE(std::holds_alternative<ipc::AccountStatus>(machine->answer.value()));
+  EXPECT_TRUE(std::holds_alternative<ipc::AccountStatus>(machine->answer().value()));
   ipc::LoginRequest device;
   device.method = ipc::LoginMethod::kDevice;
-  EXPECT_TRUE(login(kAlice, "flat", std::move(device))->problem) << "its provider has no device endpoint";
-  EXPECT_TRUE(login(kAlice, "none")->problem);
+  EXPECT_TRUE(login(kAlice, "flat", std::move(device))->problem()) << "its provider has no device endpoint";
+  EXPECT_TRUE(login(kAlice, "none")->problem());
 }
 
 TEST_F(SignInSessionsTest, AreWrittenDown) {
