@@ -5,6 +5,7 @@ The judge is the provider's ledger. The browser is played over plain HTTP here; 
 
 import os
 import signal
+import socket
 import time
 import unittest
 
@@ -238,6 +239,23 @@ class Ends(SignInTest):
         self.assertIn(answer.json["phase"], ("finishing", "done"))
         self.over(self.api, view)
         self.assert_token_of(self.api, "flat", user=USER)
+
+    def test_where_the_redirect_leads_elsewhere_the_address_is_pasted(self):
+        self.redirect = "https://apps.example/callback"
+        self.flat("remote", redirect_uri=self.redirect)
+        self.assertEqual(self.api.reload().status, 200)
+        view = self.begin(self.api, "remote")
+        self.assertEqual((view["listening"], view["redirect_uri"]), (False, self.redirect))
+        answer = self.api("POST", f"/v1/logins/{view['id']}/answer", {"redirect_url": self.consent(view)})
+        self.assertEqual(answer.status, 200, answer)
+        self.over(self.api, view)
+        self.assert_token_of(self.api, "remote", user=USER)
+
+    def test_a_port_that_another_program_holds_is_named(self):
+        with socket.create_server(("127.0.0.1", self.port)):
+            problem = self.refused(self.api.login("flat", "auto"), "unavailable", 503)
+        self.assertIn(str(self.port), problem["detail"])
+        self.sign_in(self.api, "flat")
 
     def test_pasted_addresses_that_are_no_answer_are_told_and_the_session_goes_on(self):
         view = self.begin(self.api, "flat")
