@@ -36,13 +36,15 @@ struct LoginWorld : CoreWorld {
   };
   using Session = std::unique_ptr<Told<ipc::LoginView>>;
 
+  // Not inlined: g++ 12 would follow the variant and see an alternative that is not there.
+  [[gnu::noinline]] static void keep(Told<ipc::LoginView>& told, ipc::Answer<ipc::LoginView>&& answer) {
+    if (auto* problem = std::get_if<ipc::Problem>(&answer))
+      told.problem = std::move(*problem);
+    else
+      told.answer = std::move(std::get<ipc::LoginView>(answer));
+  }
   static ipc::Reply<ipc::LoginView> into(Told<ipc::LoginView>* told) {
-    return [told](ipc::Answer<ipc::LoginView> answer) {
-      if (auto* problem = std::get_if<ipc::Problem>(&answer))
-        told->problem = std::move(*problem);
-      else
-        told->answer = std::move(std::get<ipc::LoginView>(answer));
-    };
+    return [told](ipc::Answer<ipc::LoginView> answer) { keep(*told, std::move(answer)); };
   }
   // Not answered by the provider yet.
   Session ask_to_begin(const std::string& account, login::Way way, uid_t uid = 1000, ipc::LoginRequest request = {}) {
