@@ -86,6 +86,7 @@ struct Daemon::Parts {
   std::unique_ptr<login::SignOut> sign_out;
   std::unique_ptr<login::Completion> completion;
   std::unique_ptr<login::DevicePolls> polls;
+  login::PeerUsers peer_users;
   std::unique_ptr<login::LoopbackListeners> listeners;
   std::unique_ptr<login::Sessions> sessions;
   std::unique_ptr<refresh::Forewarner> forewarner;
@@ -206,7 +207,8 @@ void Daemon::Parts::assemble_sessions() {
   completion = std::make_unique<login::Completion>(login::Completion::Parts{
       *accounts, *endpoint, *authorization_server, *exchanger, *installer, *store, *parking, *retirer, clock});
   polls = std::make_unique<login::DevicePolls>(*exchanger, *store, *completion, *agenda, clock);
-  listeners = std::make_unique<login::LoopbackListeners>(*loop, *agenda, clock, login::peer_user);
+  listeners = std::make_unique<login::LoopbackListeners>(*loop, *agenda, clock,
+                                                         [this](int connection) { return peer_users.of(connection); });
   sessions = std::make_unique<login::Sessions>(login::Sessions::Parts{*accounts, *authorization_server, *completion,
                                                                       *polls, *listeners, *agenda, clock, random});
 }

@@ -13,6 +13,7 @@ namespace {
 constexpr std::string_view kOutcomePath = "/outcome";
 constexpr std::string_view kOtherOutcomePath = "/outcome/page";  // where the redirect URI itself is /outcome
 constexpr unsigned kAcceptsPerTurn = 32;
+constexpr Duration kAcceptTime = 5ms;     // of a turn: whose a connection is takes long where only /proc tells it
 constexpr Duration kAcceptPause = 500ms;  // when the process is out of descriptors
 
 bool has_parameter(std::string_view query, std::string_view name) {
@@ -83,11 +84,14 @@ Result<void> LoopbackListener::start() {
 
 // --- who may come in ----------------------------------------------------------------------------------------------
 
+// Who is left over stays in the kernel's queue until the next turn, and what else is due comes between.
 void LoopbackListener::accept_all(int listening) {
+  const BootTime began = clock_.boot();
   for (unsigned i = 0; i < kAcceptsPerTurn; ++i) {
     Descriptor socket(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (socket) {
       admit(std::move(socket));
+      if (clock_.boot() - began >= kAcceptTime) return;
       continue;
     }
     if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) pause();
@@ -103,6 +107,7 @@ void LoopbackListener::pause() {
 }
 
 void LoopbackListener::admit(Descriptor socket) {
+  if (connections_.size() >= kMostStrangers + kMostConnections) return;  // full for everybody, whoever it is
   const bool stranger = peer_user_(socket.get()) != std::optional<uid_t>(order_.user);
   const auto of_kind = std::count_if(connections_.begin(), connections_.end(),
                                      [&](const auto& connection) { return connection->stranger() == stranger; });

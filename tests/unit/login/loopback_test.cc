@@ -65,9 +65,13 @@ class LoopbackTest : public testing::Test {
   LoopbackTest() : loop_(std::move(*Loop::create())) {}
   // Whose process the other end is, as far as the listener is told.
   std::optional<uid_t> peer_ = 1000;
+  std::function<void()> on_question_ = [] {};
 
   void open(bool implicit = false, const std::string& host = "127.0.0.1", std::optional<std::uint16_t> port = {}) {
-    listeners_ = std::make_unique<LoopbackListeners>(*loop_, agenda_, clock_, [this](int) { return peer_; });
+    listeners_ = std::make_unique<LoopbackListeners>(*loop_, agenda_, clock_, [this](int) {
+      on_question_();
+      return peer_;
+    });
     CallbackDoor::Order order;
     order.loopback = {host, port, "/callback"};
     order.user = 1000;
@@ -360,6 +364,27 @@ TEST_F(LoopbackTest, APortIsFreeAgainAtOnce) {
   EXPECT_EQ(door_->port(), port);
 }
 
+TEST_F(LoopbackTest, ATurnEndsHoweverLongItTakesToKnowWhoComes) {
+  open();
+  unsigned asked = 0;
+  on_question_ = [&] {
+    ++asked;
+    clock_.advance(50ms);
+  };
+  std::vector<std::unique_ptr<Visitor>> crowd;
+  for (int i = 0; i < 6; ++i)
+    crowd.push_back(std::make_unique<Visitor>(door_->port()));
+  const auto one_turn = [&] {
+    const unsigned before = asked;
+    turn();
+    return asked - before;
+  };
+  for (const auto end = std::chrono::steady_clock::now() + kPatience; asked < 6;) {
+    ASSERT_LT(std::chrono::steady_clock::now(), end);
+    EXPECT_LE(one_turn(), 1U) << "what else is due comes between";
+  }
+}
+
 // --- whose process --------------------------------------------------------------------------------------------------
 
 struct Pair {
@@ -382,7 +407,7 @@ TEST(PeerUserTest, IsWhatTheKernelSaysByBothWays) {
   for (const int family : {AF_INET, AF_INET6}) {
     const Pair pair(family);
     if (!pair.visitor->connected && family == AF_INET6) GTEST_SKIP() << "no IPv6 here";
-    EXPECT_EQ(peer_user(pair.accepted.get()), ::geteuid());
+    EXPECT_EQ(PeerUsers().of(pair.accepted.get()), ::geteuid());
     EXPECT_EQ(owner_by_sock_diag(pair.ours, pair.theirs), ::geteuid());
     EXPECT_EQ(owner_by_proc(pair.ours, pair.theirs), ::geteuid());
   }
@@ -392,7 +417,46 @@ TEST(PeerUserTest, AClosedSocketIsNobodys) {
   Pair pair(AF_INET);
   pair.visitor->say("x");
   pair.visitor->socket.reset();  // the kernel says 0 for its owner from now on: not to be taken for root
-  EXPECT_EQ(peer_user(pair.accepted.get()), std::nullopt);
+  EXPECT_EQ(PeerUsers().of(pair.accepted.get()), std::nullopt);
+}
+
+TEST(PeerUserTest, AClosedPeerIsNotLookedForAmongEverybodysConnections) {
+  unsigned by_diag = 0, by_proc = 0;
+  PeerUsers users({has_sock_diag,
+                   [&](const auto& ours, const auto& theirs) { return ++by_diag, owner_by_sock_diag(ours, theirs); },
+                   [&](const auto&, const auto&) { return ++by_proc, std::nullopt; }});
+  for (const bool by_force : {false, true}) {
+    Pair pair(AF_INET);
+    const linger at_once{by_force, 0};  // a reset takes our end out of the kernel's table as well
+    ::setsockopt(pair.visitor->socket.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    pair.visitor->socket.reset();
+    EXPECT_EQ(users.of(pair.accepted.get()), std::nullopt);
+    EXPECT_EQ(owner_by_sock_diag(pair.ours, pair.theirs), std::nullopt);
+  }
+  EXPECT_GE(by_diag, 1U);
+  EXPECT_EQ(by_proc, 0U) << "anybody can make that list as long as they like";
+}
+
+TEST(PeerUserTest, ThisKernelHasSockDiag) {
+  EXPECT_EQ(has_sock_diag(), true);
+}
+
+TEST(PeerUserTest, TheWayIsDecidedOnceAndForGood) {
+  const Pair pair(AF_INET);
+  std::optional<bool> says;
+  unsigned asked = 0, by_diag = 0, by_proc = 0;
+  PeerUsers users({[&] { return ++asked, says; },
+                   [&](const auto&, const auto&) { return ++by_diag, std::optional<uid_t>(); },
+                   [&](const auto&, const auto&) { return ++by_proc, std::optional<uid_t>(7); }});
+  EXPECT_EQ(users.of(pair.accepted.get()), std::nullopt) << "it could not be asked, say for want of a descriptor";
+  EXPECT_EQ(by_diag + by_proc, 0U);
+  says = false;
+  EXPECT_EQ(users.of(pair.accepted.get()), 7U);
+  says = true;
+  EXPECT_EQ(users.of(pair.accepted.get()), 7U);
+  EXPECT_EQ(asked, 2U);
+  EXPECT_EQ(by_proc, 2U);
+  EXPECT_EQ(by_diag, 0U);
 }
 
 TEST(PeerUserTest, AnotherUsersSocketIsThatUsers) {
@@ -405,7 +469,7 @@ TEST(PeerUserTest, AnotherUsersSocketIsThatUsers) {
   const Descriptor accepted(::accept4(listening.listening[0].get(), nullptr, nullptr, SOCK_CLOEXEC));
   ASSERT_EQ(::seteuid(0), 0);
   ASSERT_EQ(::seteuid(54321), 0);
-  const auto owner = peer_user(accepted.get());
+  const auto owner = PeerUsers().of(accepted.get());
   ASSERT_EQ(::seteuid(0), 0);
   EXPECT_EQ(owner, kNobodyInParticular);
 }
