@@ -70,12 +70,12 @@ void Reconciler::begin_departed(Stored stored, const config::Config& config) {
   }
 }
 
-// Intents without an answer. One for a later generation than the account has belongs to a sign-in that was lost with its
-// answer: the grant in use knows nothing of it.
+// Intents without an answer. One of generation 0 belongs to a sign-in that was lost with its answer: no grant in use was
+// sent, whatever was installed since. One of another generation than the account has is over, too.
 void Reconciler::begin_intents(const std::vector<store::Intent>& intents) {
   for (const store::Intent& intent : intents) {
     account::Account* account = accounts_.find(intent.account);
-    const bool of_this_grant = account != nullptr && account->live() != nullptr &&
+    const bool of_this_grant = intent.generation != 0 && account != nullptr && account->live() != nullptr &&
                                account->config().identity == intent.identity &&
                                account->generation() == intent.generation;
     if (of_this_grant) {

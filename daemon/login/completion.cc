@@ -66,7 +66,7 @@ Completion::Number Completion::begin(CompletionOrder order, UniqueFunction<void(
   exchange.input = std::move(std::get<oauth::CodeInput>(r.order.from));
   exchange.urgency = WallTime{};  // a person waits
   exchange.rotates = true;        // a code works once: its answer must not meet a full disk
-  exchange.generation = account != nullptr ? account->generation() + 1 : 1;  // not the grant that is in use
+  exchange.generation = 0;        // of no grant in use
   parts_.exchanger.run(std::move(exchange), [this, number](refresh::Exchanged e) { exchanged(number, std::move(e)); });
   return number;
 }

@@ -112,7 +112,7 @@ void SignIn::exchange(Account& account, ExchangeOrder order, Secret sent_refresh
   order.account = account.shared_config();
   order.urgency = WallTime{};  // a person waits
   order.rotates = true;        // room for the answer is reserved: what a sign-in brings must not meet a full disk
-  order.generation = account.generation() + 1;  // not the grant that is in use: see refresh/ at start
+  order.generation = 0;        // of no grant in use
   exchanger_.run(std::move(order), [this, name](refresh::Exchanged e) { exchanged(name, std::move(e)); });
 }
 

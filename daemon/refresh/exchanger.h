@@ -20,7 +20,7 @@ struct ExchangeOrder {
   oauth::GrantInput input;
   bool password_from_source = false;
   bool rotates = false;                      // a reserved slot and a new connection, please
-  account::Generation generation = 0;        // whose refresh token is sent; for the intent
+  account::Generation generation = 0;        // whose refresh token is sent, for the intent; 0: of no grant in use
   std::optional<store::SlotId> resend_slot;  // the intent is there already: count the resend durably, then send
   WallTime urgency = kWallMax;               // when the account's present token ends; earlier goes first
 };

@@ -49,7 +49,7 @@ using SlotId = std::uint32_t;
 struct Intent {
   std::string account;
   std::string identity;
-  Generation generation = 0;  // the generation whose refresh token is sent
+  Generation generation = 0;  // the generation whose refresh token is sent; 0: a sign-in's, of no grant in use
   SlotId slot = 0;
   WallTime sent_at;
   unsigned resends = 0;  // counted before each is made

@@ -169,8 +169,35 @@ TEST_F(ReconcileTest, ARestoredGrantNeverTakesTheNumberOfAnother) {
   EXPECT_EQ(flat().generation(), 8U);
 }
 
+// As sign-ins write their intents: a refresh may install any generation while they are under way.
+TEST_F(ReconcileTest, ASignInThatIsLostMakesNoOutcomeUnknown) {
+  begin(here);
+  world.sign_in.with_refresh_token(flat(), Secret("imported"), [](login::Outcome) {});
+  world.settle();
+  ASSERT_EQ(world.endpoint.calls.size(), 1U);
+  world.refresher.start(flat(), refresh::Reason::kOrdered);
+  world.settle();
+  ASSERT_EQ(world.endpoint.calls.size(), 2U);
+  auto refresh = std::move(world.endpoint.calls.back());
+  world.endpoint.calls.pop_back();
+  refresh.done({make_tokens(world.clock, "access-8", "refresh-8", 1h), Secret("order")});
+  world.settle();
+  ASSERT_EQ(flat().generation(), 8U);
+  world.store.crash();
+  ASSERT_EQ(world.disk.intents.size(), 1U) << "the sign-in's";
+
+  CoreWorld next;
+  next.disk = std::move(world.disk);
+  Reconciler at_start{next.accounts, next.refresher, next.parking, next.retirer, next.store, next.clock};
+  at_start.begin(*next.store.load(), here);
+  next.settle();
+  EXPECT_FALSE(next.accounts.find("flat")->unknown());
+  EXPECT_TRUE(next.disk.intents.empty()) << "its slot is free";
+  EXPECT_EQ(next.ask("flat")->token, "access-8");
+}
+
 TEST_F(ReconcileTest, AnIntentOfALostSignInLeavesTheGrantInUseAlone) {
-  world.store.begin_rotation({"flat", "identity one", 8, 0, world.clock.wall(), 0}, [](Result<store::SlotId>) {});
+  world.store.begin_rotation({"flat", "identity one", 0, 0, world.clock.wall(), 0}, [](Result<store::SlotId>) {});
   begin(here);
   EXPECT_FALSE(flat().unknown().has_value());
   EXPECT_TRUE(world.disk.intents.empty());
