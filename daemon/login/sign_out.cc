@@ -35,7 +35,7 @@ void SignOut::commit(const std::string& name, unsigned sign_in, Secret order,
   }
   for (store::Retirement& r : plan)
     r.id = store_.new_id();
-  accounts_.begin_sign_in(*account);  // answers under way belong to the grant that ends here
+  installer_.hold_answers(name);  // they belong to the grant that ends, or goes on if this cannot be stored
   store::SignOut change;
   change.account = name;
   change.up_to = account->generation();
@@ -46,15 +46,17 @@ void SignOut::commit(const std::string& name, unsigned sign_in, Secret order,
   auto held = std::make_shared<std::vector<store::Retirement>>(std::move(plan));
   store_.apply(std::move(change),
                [this, name, standing, held, done = std::move(done)](Result<store::Ids> stored) mutable {
-                 if (!stored) return done(stored.error());
+                 if (!stored) return installer_.let_go(name), done(stored.error());
                  const auto pending = static_cast<unsigned>(held->size());
                  if (Account* signed_out = accounts_.find(name)) {
+                   accounts_.begin_sign_in(*signed_out);
                    accounts_.take_tokens(*signed_out);
                    accounts_.forget_password(*signed_out);
                    accounts_.set_unknown(*signed_out, std::nullopt);
                    accounts_.set_standing(*signed_out, standing);
                  }
                  retirer_.add(std::move(*held));
+                 installer_.let_go(name);
                  log::notice("signed out", {{"ACCOUNT", name}, {"REVOCATIONS", std::to_string(pending)}});
                  done(pending);
                });

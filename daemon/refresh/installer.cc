@@ -1,5 +1,8 @@
 #include "daemon/refresh/installer.h"
 
+#include <utility>
+
+#include "base/check.h"
 #include "base/log.h"
 #include "daemon/refresh/policy.h"
 
@@ -8,6 +11,8 @@ namespace credsync::refresh {
 using account::Account;
 
 namespace {
+
+constexpr Duration kFreeAgain = 30s;  // a slot, when the store could not: it is one of many
 
 std::vector<store::Retirement> clone(const std::vector<store::Retirement>& retirements) {
   std::vector<store::Retirement> copies;
@@ -36,6 +41,17 @@ bool Installer::current(const Candidate& candidate) const {
 
 void Installer::place(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
   candidate.tokens.jitter = jitter_of(random_.unit());
+  decide(std::move(candidate), std::move(done));
+}
+
+void Installer::decide(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
+  const auto way = on_the_way_.find(candidate.config->name);
+  if (way != on_the_way_.end() && way->second.holding) {
+    way->second.held.push_back([this, candidate = std::move(candidate), done = std::move(done)]() mutable {
+      decide(std::move(candidate), std::move(done));
+    });
+    return;
+  }
   if (candidate.stranger) return give_up(std::move(candidate), std::move(done));
   current(candidate) ? install(std::move(candidate), std::move(done))
                      : place_late(std::move(candidate), std::move(done));
@@ -52,10 +68,6 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
                               &live->tokens,  live->promised_until,      &candidate.order};
     commit->retire = retire::plan_superseded(account.config(), old, candidate.tokens, clock_.wall());
   }
-  if (candidate.new_sign_in) {
-    accounts_.begin_sign_in(account);
-    candidate.sign_in = account.sign_in();
-  }
   store::Install change;
   change.account = account.name();
   change.identity = account.config().identity;
@@ -68,13 +80,40 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
   change.replace_kept_password =
       candidate.new_sign_in && (!candidate.kept_password.empty() || candidate.forget_kept_password);
   change.kept_password = candidate.kept_password.clone();
+  candidate.new_sign_in ? hold_answers(change.account) : void(++on_the_way_[change.account].orders);
   commit->candidate = std::move(candidate);
   commit->done = std::move(done);
-  ++on_the_way_[change.account].commits;
-  store_.apply(std::move(change), [this, commit, name = change.account](Result<store::Ids> ids) {
-    installed(commit, std::move(ids));
-    settled(name);
-  });
+  store_.apply(std::move(change), [this, commit](Result<store::Ids> ids) { stored(commit, std::move(ids)); });
+}
+
+// The word about a refresh may come while the sign-in that was ordered after it is on its way: what the refresh brought is
+// the grant's newest if that fails, and replaced if it does not.
+void Installer::stored(std::shared_ptr<Commit> commit, Result<store::Ids> ids) {
+  const std::string name = commit->candidate.config->name;
+  const bool sign_in = commit->candidate.new_sign_in;
+  OnTheWay& way = on_the_way_.at(name);
+  if (!sign_in && way.holding) {
+    way.held.push_back([this, commit, ids = std::move(ids)]() mutable { stored(commit, std::move(ids)); });
+    return;
+  }
+  installed(commit, std::move(ids));
+  sign_in ? let_go(name) : settled(name);
+}
+
+void Installer::hold_answers(const std::string& account) {
+  OnTheWay& way = on_the_way_[account];
+  CHECK(!way.holding);
+  way.holding = true;
+  ++way.orders;
+}
+
+void Installer::let_go(const std::string& account) {
+  OnTheWay& way = on_the_way_.at(account);
+  way.holding = false;
+  std::vector<UniqueFunction<void()>> held = std::exchange(way.held, {});
+  for (auto& again : held)
+    again();  // one that is a sign-in holds up those behind it
+  settled(account);
 }
 
 void Installer::when_settled(const std::string& account, UniqueFunction<void()> then) {
@@ -85,11 +124,11 @@ void Installer::when_settled(const std::string& account, UniqueFunction<void()> 
 
 void Installer::settled(const std::string& account) {
   const auto at = on_the_way_.find(account);
-  if (--at->second.commits > 0) return;
+  if (--at->second.orders > 0) return;
   std::vector<UniqueFunction<void()>> waiting = std::move(at->second.waiting);
   on_the_way_.erase(at);
   for (auto& then : waiting)
-    then();
+    when_settled(account, std::move(then));  // one of them may order something
 }
 
 // The old token was still handed out while its successor was on its way to the disk: those promises count too.
@@ -107,6 +146,7 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
   if (!ids) {
     log::error("a token answer could not be stored; the old token stays in use",
                {{"ACCOUNT", candidate.config->name}, {"REASON", ids.error().message()}});
+    if (candidate.new_sign_in) give_back(candidate.config->name, candidate.slot);  // nothing hangs on that intent
     return commit->done(Placed::kNotStored, ids.error().message());
   }
   Account* account = accounts_.find(candidate.config->name);
@@ -118,6 +158,7 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
   if (!still_ours) {  // signed out, parked or signed in again while this was on its way to the disk
     return place_late(std::move(candidate), std::move(commit->done));
   }
+  if (candidate.new_sign_in) accounts_.begin_sign_in(*account);
   if (candidate.password_used) accounts_.set_password_used(*account, std::move(candidate.kept_password));
   accounts_.set_unknown(*account, std::nullopt);
   accounts_.install(*account, commit->generation, std::move(candidate.tokens), commit->standing);
@@ -125,7 +166,7 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
 }
 
 void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
-  const std::string& name = candidate.config->name;
+  const std::string name = candidate.config->name;
   const auto parked = find_parked_(name, candidate.config->identity);
   if (parked) {
     store::UpdateParked change;
@@ -134,8 +175,11 @@ void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std:
     change.tokens = candidate.tokens.clone();
     change.slot = candidate.slot;
     parked_changed_(*parked, change.generation, std::move(candidate.tokens));
-    store_.apply(std::move(change), [done = std::move(done)](Result<store::Ids> ids) mutable {
-      ids ? done(Placed::kParked, {}) : done(Placed::kNotStored, ids.error().message());
+    const auto slot = candidate.slot;
+    store_.apply(std::move(change), [this, name, slot, done = std::move(done)](Result<store::Ids> ids) mutable {
+      if (ids) return done(Placed::kParked, {});
+      give_back(name, slot);
+      done(Placed::kNotStored, ids.error().message());
     });
     return;
   }
@@ -145,7 +189,7 @@ void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std:
 // Signed out: all of it may die. Replaced by a newer sign-in at the same provider, or somebody else's: only what harms no
 // living grant, theirs included.
 void Installer::give_up(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
-  const std::string& name = candidate.config->name;
+  const std::string name = candidate.config->name;
   const Account* account = accounts_.find(name);
   const bool replaced =
       account != nullptr && account->live() != nullptr && account->config().identity == candidate.config->identity;
@@ -160,10 +204,26 @@ void Installer::give_up(Candidate candidate, UniqueFunction<void(Placed, std::st
               {{"ACCOUNT", name}});
   store::QueueRetirements change{clone(plan), candidate.slot};
   auto held = std::make_shared<std::vector<store::Retirement>>(std::move(plan));
-  store_.apply(std::move(change), [this, held, done = std::move(done)](Result<store::Ids> ids) mutable {
-    if (!ids) return done(Placed::kNotStored, ids.error().message());
+  const auto slot = candidate.slot;
+  store_.apply(std::move(change), [this, held, name, slot, done = std::move(done)](Result<store::Ids> ids) mutable {
+    if (!ids) {
+      log::error("tokens that are not wanted could not be queued for their retirement",
+                 {{"ACCOUNT", name}, {"REASON", ids.error().message()}});
+      give_back(name, slot);
+      return done(Placed::kNotStored, ids.error().message());
+    }
     queue(std::move(*held), *ids);
     done(Placed::kRetired, {});
+  });
+}
+
+void Installer::give_back(const std::string& account, std::optional<store::SlotId> slot) {
+  if (!slot) return;
+  store_.apply(store::DropIntent{account, *slot}, [this, account, slot = *slot](Result<store::Ids> freed) {
+    if (freed) return void(unfreed_.erase(slot));
+    auto& again = unfreed_[slot];
+    if (!again) again = std::make_unique<Agenda::Entry>(agenda_, [this, account, slot] { give_back(account, slot); });
+    again->set(clock_.boot() + kFreeAgain);
   });
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -59,14 +60,23 @@ class Installer {
   // is. What the account shows is then what the database holds.
   void when_settled(const std::string& account, UniqueFunction<void()> then);
 
+  // The account's grant is about to be replaced or ended, if the store takes that. Until it has spoken nobody knows whether
+  // an answer for the grant is late or its newest tokens: answers wait for let_go(). Once at a time, when settled.
+  void hold_answers(const std::string& account);
+  void let_go(const std::string& account);
+
  private:
   struct Commit;
   bool current(const Candidate& candidate) const;
+  void decide(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
+  void stored(std::shared_ptr<Commit> commit, Result<store::Ids> ids);
   void install(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
   void installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids);
   void settled(const std::string& account);
   void place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
   void give_up(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
+  // A slot with an answer that could not be stored, and whose intent says nothing of a grant in use: tried until it is free.
+  void give_back(const std::string& account, std::optional<store::SlotId> slot);
   void queue(std::vector<store::Retirement> retire, const store::Ids& ids);
   void keep_promises(const account::Live& old, std::vector<store::Retirement>& retire, const store::Ids& ids);
 
@@ -76,10 +86,13 @@ class Installer {
   const Clock& clock_;
   Random& random_;
   struct OnTheWay {
-    unsigned commits = 0;
-    std::vector<UniqueFunction<void()>> waiting;
+    unsigned orders = 0;  // without the store's word
+    bool holding = false;
+    std::vector<UniqueFunction<void()>> held;     // answers, until let_go()
+    std::vector<UniqueFunction<void()>> waiting;  // for the last order
   };
   std::map<std::string, OnTheWay> on_the_way_;  // by account
+  std::map<store::SlotId, std::unique_ptr<Agenda::Entry>> unfreed_;
   FindParked find_parked_;
   ParkedChanged parked_changed_;
   Queued queued_;

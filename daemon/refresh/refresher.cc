@@ -155,8 +155,9 @@ void Refresher::exchanged(std::uint64_t id, Exchanged exchanged) {
   candidate.order = std::move(exchanged.order);
   candidate.slot = exchanged.slot;
   candidate.password_used = flight.by_password;
-  installer_.place(std::move(candidate), [this, id](Placed placed, std::string words) {
-    const Flight& f = *flights_.at(id);
+  const bool stranger = candidate.stranger;
+  installer_.place(std::move(candidate), [this, id, stranger, slot = exchanged.slot](Placed placed, std::string words) {
+    Flight& f = *flights_.at(id);
     Account* account = accounts_.find(f.config->name);
     if (placed == Placed::kInstalled) {
       ++counters_.installed;
@@ -167,13 +168,22 @@ void Refresher::exchanged(std::uint64_t id, Exchanged exchanged) {
       account->attempts = fresh;
       log::info("refreshed", {{"ACCOUNT", account->name()}, {"GENERATION", std::to_string(account->generation())}});
       resume_client(*account);
-    } else if (placed == Placed::kNotStored && account != nullptr) {
-      ++account->attempts.failures;
-      account->attempts.not_before =
-          clock_.boot() + retry_delay(account->attempts.failures, std::nullopt, std::nullopt, random_.unit());
+    } else if (placed == Placed::kNotStored && !stranger) {
+      not_stored(f, words, slot);
     }
     end(id, Ended{placed == Placed::kInstalled, std::move(words)});
   });
+}
+
+// What came is lost, and the provider may have replaced what was sent: as if the answer had never arrived.
+void Refresher::not_stored(Flight& flight, const std::string& why, std::optional<store::SlotId> slot) {
+  oauth::Failure failure;
+  failure.failure_class = oauth::FailureClass::kAmbiguous;
+  failure.code = "not-stored";
+  failure.words = "the new tokens could not be stored: " + why;
+  failure.sent = true;
+  ++counters_.failed;
+  failed(flight, failure, slot);
 }
 
 // The ID token of the answer speaks of somebody else (OpenID Connect Core, 12.2). Served under this account's name their

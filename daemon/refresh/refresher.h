@@ -96,6 +96,7 @@ class Refresher {
   void on_due(account::Account& account);
   void exchanged(std::uint64_t flight_id, Exchanged exchanged);
   void refuse_stranger(Flight& flight);
+  void not_stored(Flight& flight, const std::string& why, std::optional<store::SlotId> slot);
   void complete(Flight& flight, account::TokenSet& tokens) const;
   void failed(Flight& flight, const oauth::Failure& failure, std::optional<store::SlotId> slot);
   void apply(account::Account& account, Flight& flight, const oauth::Failure& failure, const Verdict& verdict);

@@ -73,6 +73,27 @@ TEST_F(RefresherTest, PublishesNothingBeforeItIsDurable) {
   EXPECT_EQ(world.ask("flat")->token, "access-2");
 }
 
+TEST_F(RefresherTest, AnAnswerThatCouldNotBeStoredIsALostOne) {
+  account::Account& account = add_live();
+  world.advance(45min);
+  world.store.fail_next(Error(ErrorCode::kIo, "the disk is broken"));
+  answer(fresh("access-2", "refresh-2"));
+  EXPECT_EQ(account.generation(), 1U);
+  EXPECT_EQ(account.standing().state, State::kRetrying);
+  EXPECT_EQ(account.standing().trouble->words, "the new tokens could not be stored: the disk is broken");
+  EXPECT_EQ(world.ask("flat")->token, "access-1");
+  ASSERT_TRUE(account.unknown());
+  world.advance(13min);
+  EXPECT_EQ(world.endpoint.calls_made, 1U) << "only at the floor is it worth the risk";
+  world.advance(90s);
+  ASSERT_EQ(world.endpoint.calls_made, 2U);
+  ASSERT_EQ(world.disk.intents.size(), 1U) << "in the same slot";
+  EXPECT_EQ(world.disk.intents.begin()->second.resends, 1U) << "counted before it was sent";
+  answer(fresh("access-3", "refresh-3"));
+  EXPECT_EQ(account.standing().state, State::kOk);
+  EXPECT_TRUE(world.disk.intents.empty());
+}
+
 TEST_F(RefresherTest, IsAloneAndSharedByAllWhoWait) {
   add_live();
   world.advance(59min + 30s);

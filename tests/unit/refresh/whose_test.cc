@@ -109,6 +109,22 @@ TEST_F(WhoseTest, SomebodyElsesTokensAreNeverInstalled) {
   }
 }
 
+TEST_F(WhoseTest, WhatCouldNotEvenBeQueuedGivesItsSlotBack) {
+  account::Account& account = add_live();
+  account::TokenSet theirs = fresh();
+  theirs.id_token = id_token("you");
+  world.advance(45min);
+  world.store.fail_next(Error(ErrorCode::kIo, "the disk is broken"), 3);  // the state, their tokens, and the slot
+  world.endpoint.answer(std::move(theirs), Secret("order"));
+  world.settle();
+  EXPECT_EQ(account.standing().state, State::kNeedsLogin);
+  EXPECT_EQ(account.standing().trouble->code, "other-subject");
+  EXPECT_EQ(world.disk.intents.size(), 1U);
+  world.advance(1min);
+  EXPECT_TRUE(world.disk.intents.empty());
+  EXPECT_EQ(world.endpoint.calls_made, 1U) << "and nothing is sent again";
+}
+
 TEST_F(WhoseTest, WhereRevokingMightKillTheirGrantTheirTokensAreOnlyErased) {
   profile->revoke.access_cascade = provider::Cascade::kUnknown;
   profile->revoke.refresh_cascade = provider::Cascade::kGrant;
