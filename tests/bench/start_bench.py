@@ -21,6 +21,7 @@ from control import PracticeProvider  # noqa: E402
 from harness import Daemon, wait_for  # noqa: E402
 
 IDLE_SECONDS = 10
+ACCOUNTS_PER_FILE = 4000
 
 
 def resident_kib(pid):
@@ -37,10 +38,15 @@ def switches(pid):
     return total
 
 
-def accounts_file(count):
-    """One file with all accounts: what is measured is the daemon, not the folder."""
+def write_accounts(daemon, count):
+    """Few files: what is measured is the daemon, not the folder. A file may have 1 MiB."""
+    for first in range(0, count, ACCOUNTS_PER_FILE):
+        daemon.write(f"accounts.d/bench-{first}.toml", accounts_file(range(first, min(first + ACCOUNTS_PER_FILE, count))))
+
+
+def accounts_file(numbers):
     lines = []
-    for number in range(count):
+    for number in numbers:
         lines += [f"[account.bench-{number}]", 'provider = "bench"', 'grant = "client_credentials"',
                   'client_id = "demo-client"', 'client_secret = { file = "client.secret" }']
     return "\n".join(lines) + "\n"
@@ -51,7 +57,7 @@ def measure(provider, count):
     try:
         daemon.configure(provider)
         daemon.profile("bench", provider.base_url, "rfc/bench")
-        daemon.write("accounts.d/bench.toml", accounts_file(count))
+        write_accounts(daemon, count)
         began = time.monotonic()
         daemon.start()
         api = daemon.api()
