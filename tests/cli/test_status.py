@@ -206,12 +206,8 @@ class AccountListTest(CliTest):
     def test_list(self):
         result = self.credsync("account", "list")
         self.assertEqual([line.split() for line in result.out.splitlines()],
-                         [["ACCOUNT", "PROVIDER", "GRANT", "STATE"], ["flat-me", "flat", "refresh_token", "ok"],
+                         [["ACCOUNT", "PROVIDER", "GRANT", "STATE", "FILE"], ["flat-me", "flat", "refresh_token", "ok"],
                           ["flume", "flume", "refresh_token", "needs-login"]])
 
     def test_names(self):
         self.assertEqual(self.credsync("account", "list", "--names").out, "flat-me\nflume\n")
-
-    def test_what_does_not_exist_is_not_offered(self):
-        self.assert_done(self.credsync("account", "add"), 2)
-        self.assertNotIn("remove", self.credsync("account", "--help").out)
