@@ -26,7 +26,7 @@ import profiles  # noqa: E402
 from control import PracticeProvider  # noqa: E402
 
 PROVIDERS = os.path.join(REPOSITORY, "config", "providers")
-START_DEADLINE = 30.0   # seconds; the machine may be busy
+START_DEADLINE = 60.0   # seconds; the machine may be busy
 STOP_DEADLINE = 45.0    # longer than an exchange that a stopping daemon waits for
 POLL = 0.02
 EVERY_ACTION = ["get", "watch", "refresh", "login", "admin"]
