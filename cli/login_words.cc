@@ -83,6 +83,10 @@ constexpr std::array kHints{
     Hint{"identity",
          "Somebody else than before has signed in. Sign in as the same person as before; if the account is to "
          "change hands, use --replace-identity."},
+    Hint{
+        "identity_unknown",
+        "The provider did not say just now who signed in, so it was not compared with who it was before. Try again; if "
+        "it never says, use --replace-identity."},
     Hint{"local", "A file that the configuration names cannot be read: `credsync doctor` tells which."},
     Hint{"secret-source", "A file that the configuration names cannot be read: `credsync doctor` tells which."},
 };

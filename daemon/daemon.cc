@@ -189,7 +189,10 @@ void Daemon::Parts::assemble() {
         parking->updated(id, generation, std::move(tokens));
       },
       [this](std::vector<store::Retirement> queued) { retirer->add(std::move(queued)); });
-  sign_in = std::make_unique<login::SignIn>(*accounts, *exchanger, *installer, *refresher, *store, *parking, clock);
+  authorization_server =
+      std::make_unique<oauth::HttpsAuthorizationServer>(*transport, *discovery, *workers, *loop, clock);
+  sign_in = std::make_unique<login::SignIn>(*accounts, *exchanger, *installer, *authorization_server, *store, *parking,
+                                            clock);
   sign_out = std::make_unique<login::SignOut>(*accounts, *store, *endpoint, *retirer, *installer, clock);
   assemble_sessions();
   forewarner = std::make_unique<refresh::Forewarner>(*accounts, *refresher, *store, *agenda, clock);
@@ -202,8 +205,6 @@ void Daemon::Parts::assemble() {
 }
 
 void Daemon::Parts::assemble_sessions() {
-  authorization_server =
-      std::make_unique<oauth::HttpsAuthorizationServer>(*transport, *discovery, *workers, *loop, clock);
   completion = std::make_unique<login::Completion>(login::Completion::Parts{
       *accounts, *endpoint, *authorization_server, *exchanger, *installer, *store, *parking, *retirer, clock});
   polls = std::make_unique<login::DevicePolls>(*exchanger, *store, *completion, *agenda, clock);

@@ -238,20 +238,21 @@ std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::str
                        : reply(ipc::LoginAnswer(std::get<ipc::AccountStatus>(std::move(now))));
   };
   switch (request.method) {
-    case ipc::LoginMethod::kAuto: sign_in_.with_configured(*account, std::move(done)); break;
+    case ipc::LoginMethod::kAuto: sign_in_.with_configured(*account, request.replace_identity, std::move(done)); break;
     case ipc::LoginMethod::kBrowser:
     case ipc::LoginMethod::kDevice:
       done(login::Refused{login::Refusal::kNotThisWay, "this account's grant is not signed in to like this",
                           login_command(account->config())});
       break;
     case ipc::LoginMethod::kRefreshToken:
-      sign_in_.with_refresh_token(*account, std::move(request.secret), std::move(done));
+      sign_in_.with_refresh_token(*account, std::move(request.secret), request.replace_identity, std::move(done));
       break;
     case ipc::LoginMethod::kToken:
       sign_in_.with_access_token(*account, std::move(request.secret), std::move(done));
       break;
     case ipc::LoginMethod::kPassword:
-      sign_in_.with_password(*account, std::move(request.username), std::move(request.secret), std::move(done));
+      sign_in_.with_password(*account, std::move(request.username), std::move(request.secret), request.replace_identity,
+                             std::move(done));
       break;
   }
   if (!*present) return nullptr;  // answered already

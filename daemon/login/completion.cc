@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "daemon/login/same_person.h"
 #include "daemon/login/session_words.h"
 #include "daemon/retire/plan.h"
 
@@ -21,17 +22,6 @@ struct Completion::Running {
   bool storing = false;
   UniqueFunction<void(CompletionOutcome)> done;
 };
-
-namespace {
-
-// The account's tokens, if they belong to the same grant.
-const account::TokenSet* live_tokens(const account::Accounts& accounts, const config::Account& config) {
-  const Account* account = accounts.find(config.name);
-  if (account == nullptr || account->config().identity != config.identity || account->live() == nullptr) return nullptr;
-  return &account->live()->tokens;
-}
-
-}  // namespace
 
 void complete_refresh_end(const provider::Profile& profile, account::TokenSet& tokens) {
   const provider::Refresh& rules = profile.refresh;
@@ -113,14 +103,10 @@ void Completion::identified(Number number, oauth::Identified identified) {
   account::TokenSet& tokens = running.grant.tokens;
   tokens.subject = identified.tokens.subject;
   running.result.identity = clean_foreign_text(identified.display.empty() ? tokens.subject : identified.display);
-  const account::TokenSet* live = live_tokens(parts_.accounts, *running.order.config);
-  const bool somebody_else =
-      live != nullptr && !live->subject.empty() && !tokens.subject.empty() && live->subject != tokens.subject;
-  if (somebody_else && !running.order.replace_identity) {
-    const std::string who = running.result.identity.empty() ? "" : " (" + running.result.identity + ")";
-    return refuse(
-        number,
-        {"identity", "somebody else than before has signed in" + who + "; the account stays as it was", false, false});
+  if (!running.order.replace_identity) {
+    const account::TokenSet* live = live_tokens(parts_.accounts, *running.order.config);
+    if (auto why = not_the_same_person(live, tokens.subject, running.result.identity))
+      return refuse(number, std::move(*why));
   }
   place(number);
 }

@@ -1,7 +1,10 @@
 #include "daemon/login/sign_in.h"
 
 #include "base/log.h"
+#include "base/text.h"
 #include "daemon/config/config.h"
+#include "daemon/login/same_person.h"
+#include "daemon/login/session_words.h"
 
 namespace credsync::login {
 
@@ -15,15 +18,21 @@ struct SignIn::Running {
   Secret refresh_token;  // that was sent: kept when the answer has none
   Secret keep_password;
   bool password = false;
+  bool person = false;  // tokens of a person, not of a program
+  bool replace_identity = false;
+  bool same_grant = false;  // the account's own refresh token was sent: it is who it was
+  bool same_token = false;  // the refresh token is still the one that was sent
+  refresh::Candidate candidate;
   Done done;
 };
 
 SignIn::SignIn(account::Accounts& accounts, refresh::Exchanger& exchanger, refresh::Installer& installer,
-               refresh::Refresher& refresher, store::TokenStore& store, retire::Parking& parking, const Clock& clock)
+               oauth::AuthorizationServer& server, store::TokenStore& store, retire::Parking& parking,
+               const Clock& clock)
     : accounts_(accounts),
       exchanger_(exchanger),
       installer_(installer),
-      refresher_(refresher),
+      server_(server),
       store_(store),
       parking_(parking),
       clock_(clock) {}
@@ -49,7 +58,7 @@ Refused from_failure(const Account* account, const oauth::Failure& failure) {
 
 }  // namespace
 
-void SignIn::with_refresh_token(Account& account, Secret refresh_token, Done done) {
+void SignIn::with_refresh_token(Account& account, Secret refresh_token, bool replace_identity, Done done) {
   const config::Account& config = account.config();
   const bool possible = config.profile->refresh.how == provider::RefreshHow::kRefreshToken &&
                         config.grant != Grant::kClientCredentials && config.grant != Grant::kStatic &&
@@ -62,21 +71,32 @@ void SignIn::with_refresh_token(Account& account, Secret refresh_token, Done don
   }
   ExchangeOrder order;
   order.input = oauth::RefreshInput{refresh_token.clone()};
-  exchange(account, std::move(order), std::move(refresh_token), {}, false, std::move(done));
+  const account::TokenSet* live = live_tokens(accounts_, config);
+  auto running = std::make_unique<Running>();
+  running->same_grant = live != nullptr && same_secret(live->refresh_token, refresh_token);
+  running->refresh_token = std::move(refresh_token);
+  running->person = true;
+  running->replace_identity = replace_identity;
+  running->done = std::move(done);
+  exchange(account, std::move(order), std::move(running));
 }
 
-void SignIn::with_password(Account& account, std::string username, Secret password, Done done) {
+void SignIn::with_password(Account& account, std::string username, Secret password, bool replace_identity, Done done) {
   if (account.config().grant != Grant::kPassword) {
     return done(not_this_way(account, "this account does not sign in with a password", ""));
   }
   if (username.empty()) username = account.config().username;
   ExchangeOrder order;
-  Secret keep = account.config().keep_password ? password.clone() : Secret{};
+  auto running = std::make_unique<Running>();
+  if (account.config().keep_password) running->keep_password = password.clone();
   order.input = oauth::PasswordInput{std::move(username), std::move(password)};
-  exchange(account, std::move(order), {}, std::move(keep), true, std::move(done));
+  running->password = running->person = true;
+  running->replace_identity = replace_identity;
+  running->done = std::move(done);
+  exchange(account, std::move(order), std::move(running));
 }
 
-void SignIn::with_configured(Account& account, Done done) {
+void SignIn::with_configured(Account& account, bool replace_identity, Done done) {
   const config::Account& config = account.config();
   ExchangeOrder order;
   switch (config.grant) {
@@ -92,22 +112,20 @@ void SignIn::with_configured(Account& account, Done done) {
       return done(not_this_way(account, "this account needs a refresh token from elsewhere", " --refresh-token-stdin"));
     default: return done(not_this_way(account, "signing in to this account needs a person", ""));
   }
-  exchange(account, std::move(order), {}, {}, config.grant == Grant::kPassword, std::move(done));
+  auto running = std::make_unique<Running>();
+  running->password = running->person = config.grant == Grant::kPassword;
+  running->replace_identity = replace_identity;
+  running->done = std::move(done);
+  exchange(account, std::move(order), std::move(running));
 }
 
-void SignIn::exchange(Account& account, ExchangeOrder order, Secret sent_refresh_token, Secret keep_password,
-                      bool password, Done done) {
+void SignIn::exchange(Account& account, ExchangeOrder order, std::unique_ptr<Running> running) {
   const std::string name = account.name();
   if (running_.contains(name)) {
-    return done(Refused{Refusal::kBusy, "a sign-in to this account is under way", ""});
+    return running->done(Refused{Refusal::kBusy, "a sign-in to this account is under way", ""});
   }
-  auto running = std::make_unique<Running>();
   running->config = account.shared_config();
   running->sign_in = account.sign_in();
-  running->refresh_token = std::move(sent_refresh_token);
-  running->keep_password = std::move(keep_password);
-  running->password = password;
-  running->done = std::move(done);
   running_.emplace(name, std::move(running));
   order.account = account.shared_config();
   order.urgency = WallTime{};  // a person waits
@@ -128,6 +146,7 @@ void SignIn::exchanged(const std::string& name, refresh::Exchanged exchanged) {
   candidate.new_sign_in = true;
   candidate.tokens = std::move(std::get<account::TokenSet>(exchanged.outcome));
   account::TokenSet& tokens = candidate.tokens;
+  running.same_token = tokens.refresh_token.empty() || same_secret(tokens.refresh_token, running.refresh_token);
   if (tokens.refresh_token.empty()) tokens.refresh_token = std::move(running.refresh_token);
   if (tokens.scope.empty()) tokens.scope = running.config->scopes;
   const provider::Refresh& rules = running.config->profile->refresh;
@@ -142,7 +161,55 @@ void SignIn::exchanged(const std::string& name, refresh::Exchanged exchanged) {
   candidate.password_used = running.password;
   candidate.kept_password = std::move(running.keep_password);
   candidate.forget_kept_password = running.password;
-  place(name, std::move(candidate));
+  if (!running.person) return place(name, std::move(candidate));
+  running.candidate = std::move(candidate);
+  identify(name);
+}
+
+void SignIn::identify(const std::string& name) {
+  oauth::IdentifyCall call;
+  call.account = running_.at(name)->config;
+  call.tokens = running_.at(name)->candidate.tokens.clone();  // ours stay here, whatever comes back
+  server_.identify(std::move(call), [this, name](oauth::Identified who) { identified(name, std::move(who)); });
+}
+
+void SignIn::identified(const std::string& name, oauth::Identified identified) {
+  Running& running = *running_.at(name);
+  account::TokenSet& tokens = running.candidate.tokens;
+  const account::TokenSet* live = live_tokens(accounts_, *running.config);
+  const bool to_compare = live != nullptr && !live->subject.empty() && !running.replace_identity;
+  if (running.same_grant) {  // whatever it is called now; and its old refresh token may be used up
+    if (live != nullptr && !live->subject.empty()) tokens.subject = live->subject;
+    return place(name, std::move(running.candidate));
+  }
+  if (identified.failure) {
+    NotCompleted why = from_failure(*identified.failure);
+    // That the keys could not be had just now is no reason to lose a grant that there is nothing to compare with: what was
+    // imported may be used up.
+    if (!why.may_pass || to_compare) return refuse(name, std::move(why));
+    return place(name, std::move(running.candidate));
+  }
+  tokens.subject = identified.tokens.subject;
+  const std::string shown = clean_foreign_text(identified.display.empty() ? tokens.subject : identified.display);
+  if (to_compare) {
+    if (auto why = not_the_same_person(live, tokens.subject, shown)) return refuse(name, std::move(*why));
+  }
+  place(name, std::move(running.candidate));
+}
+
+// The tokens are retired like those of a stranger; but a refresh token that is still as it came is not ours to revoke.
+void SignIn::refuse(const std::string& name, NotCompleted why) {
+  Running& running = *running_.at(name);
+  refresh::Candidate candidate = std::move(running.candidate);
+  candidate.stranger = true;
+  if (running.same_token) candidate.tokens.refresh_token = Secret{};
+  log::notice("a sign-in failed", {{"ACCOUNT", name}, {"CLASS", why.error_class}, {"REASON", why.words}});
+  Refused refused{why.may_pass ? Refusal::kTransient : Refusal::kProvider, std::move(why.words),
+                  "credsync login " + name};
+  installer_.place(std::move(candidate),
+                   [this, name, refused = std::move(refused)](refresh::Placed, const std::string&) mutable {
+                     finish(name, std::move(refused));
+                   });
 }
 
 void SignIn::with_access_token(Account& account, Secret access_token, Done done) {

@@ -8,9 +8,10 @@
 #include <variant>
 
 #include "daemon/account/accounts.h"
+#include "daemon/oauth/authorization_server.h"
+#include "daemon/login/completion.h"
 #include "daemon/refresh/exchanger.h"
 #include "daemon/refresh/installer.h"
-#include "daemon/refresh/refresher.h"
 #include "daemon/retire/parking.h"
 
 namespace credsync::login {
@@ -37,31 +38,37 @@ using Done = UniqueFunction<void(Outcome)>;
 class SignIn {
  public:
   SignIn(account::Accounts& accounts, refresh::Exchanger& exchanger, refresh::Installer& installer,
-         refresh::Refresher& refresher, store::TokenStore& store, retire::Parking& parking, const Clock& clock);
+         oauth::AuthorizationServer& server, store::TokenStore& store, retire::Parking& parking, const Clock& clock);
   ~SignIn();
 
+  // `replace_identity`: somebody else than before may sign in (see same_person.h).
+
   // The token is used at once, so that a wrong one is known now and not at night.
-  void with_refresh_token(account::Account& account, Secret refresh_token, Done done);
+  void with_refresh_token(account::Account& account, Secret refresh_token, bool replace_identity, Done done);
   // A personal access token, or one from elsewhere: kept as it is. Its end comes from the token (JWT) or the profile.
+  // Nobody is asked whose it is.
   void with_access_token(account::Account& account, Secret access_token, Done done);
-  void with_password(account::Account& account, std::string username, Secret password, Done done);
+  void with_password(account::Account& account, std::string username, Secret password, bool replace_identity,
+                     Done done);
   // client_credentials, or a password that the configuration names.
-  void with_configured(account::Account& account, Done done);
+  void with_configured(account::Account& account, bool replace_identity, Done done);
 
   std::size_t under_way() const { return running_.size(); }
 
  private:
   struct Running;
-  void exchange(account::Account& account, refresh::ExchangeOrder order, Secret sent_refresh_token,
-                Secret keep_password, bool password, Done done);
+  void exchange(account::Account& account, refresh::ExchangeOrder order, std::unique_ptr<Running> running);
   void exchanged(const std::string& account, refresh::Exchanged exchanged);
+  void identify(const std::string& account);
+  void identified(const std::string& account, oauth::Identified identified);
+  void refuse(const std::string& account, NotCompleted why);
   void place(const std::string& account, refresh::Candidate candidate);
   void finish(const std::string& account, Outcome outcome);
 
   account::Accounts& accounts_;
   refresh::Exchanger& exchanger_;
   refresh::Installer& installer_;
-  refresh::Refresher& refresher_;
+  oauth::AuthorizationServer& server_;
   store::TokenStore& store_;
   retire::Parking& parking_;
   const Clock& clock_;

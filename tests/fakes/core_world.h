@@ -18,6 +18,7 @@
 #include "tests/fakes/fake_random.h"
 #include "tests/fakes/memory_store.h"
 #include "tests/fakes/queue_executor.h"
+#include "tests/fakes/scripted_authorization_server.h"
 #include "tests/fakes/scripted_endpoint.h"
 
 namespace credsync::fakes {
@@ -57,6 +58,7 @@ struct CoreWorld {
   MemoryDisk disk;
   MemoryStore store{disk, executor};
   ScriptedEndpoint endpoint;
+  ScriptedAuthorizationServer server;
   std::optional<BootTime> armed;
   Agenda agenda{[this](std::optional<BootTime> when) { armed = when; }};
   account::Accounts accounts{clock};
@@ -66,7 +68,7 @@ struct CoreWorld {
   retire::Retirer retirer{accounts, store, endpoint, agenda, clock, random};
   retire::Parking parking{accounts, store, endpoint, retirer, agenda, clock};
   refresh::Forewarner forewarner{accounts, refresher, store, agenda, clock};
-  login::SignIn sign_in{accounts, exchanger, installer, refresher, store, parking, clock};
+  login::SignIn sign_in{accounts, exchanger, installer, server, store, parking, clock};
   login::SignOut sign_out{accounts, store, endpoint, retirer, installer, clock};
   handout::Desk desk{accounts, refresher, retirer, store, agenda, clock};
 };

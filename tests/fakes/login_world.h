@@ -8,7 +8,6 @@
 #include "daemon/login/sessions.h"
 #include "tests/fakes/core_world.h"
 #include "tests/fakes/fake_doors.h"
-#include "tests/fakes/scripted_authorization_server.h"
 
 namespace credsync::fakes {
 
@@ -102,7 +101,6 @@ struct LoginWorld : CoreWorld {
   bool allowed = true;
   std::vector<std::string> ends;
   std::string state, verifier, issuer;
-  ScriptedAuthorizationServer server;
   FakeDoors doors;
   login::Completion completion{{accounts, endpoint, server, exchanger, installer, store, parking, retirer, clock}};
   login::DevicePolls polls{exchanger, store, completion, agenda, clock};

@@ -147,7 +147,7 @@ TEST_F(DeskTest, StoppingAnswersEverybodyWhoWaits) {
 TEST_F(DeskTest, AnImportIsTriedAtOnceAndTheOldGrantStaysUntilItIsDurable) {
   account::Account& account = *world.accounts.find("flat");
   bool done = false;
-  world.sign_in.with_refresh_token(account, Secret("imported"), [&](login::Outcome outcome) {
+  world.sign_in.with_refresh_token(account, Secret("imported"), false, [&](login::Outcome outcome) {
     done = std::holds_alternative<login::SignedIn>(outcome);
   });
   world.settle();
@@ -166,7 +166,7 @@ TEST_F(DeskTest, AnImportIsTriedAtOnceAndTheOldGrantStaysUntilItIsDurable) {
 TEST_F(DeskTest, AnImportThatTheProviderRefusesChangesNothing) {
   account::Account& account = *world.accounts.find("flat");
   std::optional<login::Refused> refused;
-  world.sign_in.with_refresh_token(account, Secret("wrong"), [&](login::Outcome outcome) {
+  world.sign_in.with_refresh_token(account, Secret("wrong"), false, [&](login::Outcome outcome) {
     refused = std::get<login::Refused>(std::move(outcome));
   });
   world.settle();
@@ -191,7 +191,7 @@ TEST_F(DeskTest, ABareAccessTokenNeverReplacesAGrantThatRenewsItself) {
 TEST_F(DeskTest, ARefreshTokenThatAnotherAccountHoldsIsRefused) {
   world.add(make_account("other", profile), make_tokens(world.clock, "a", "shared", 1h), 1);
   std::optional<login::Refused> refused;
-  world.sign_in.with_refresh_token(*world.accounts.find("flat"), Secret("shared"), [&](login::Outcome outcome) {
+  world.sign_in.with_refresh_token(*world.accounts.find("flat"), Secret("shared"), false, [&](login::Outcome outcome) {
     refused = std::get<login::Refused>(std::move(outcome));
   });
   ASSERT_TRUE(refused);

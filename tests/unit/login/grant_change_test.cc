@@ -109,6 +109,21 @@ TEST_F(GrantChangeTest, SomebodyElseMayTakeOverWhenThatIsSaid) {
   EXPECT_EQ(world.accounts.find("flat")->live()->tokens.subject, "bob");
 }
 
+TEST_F(GrantChangeTest, WhoCannotBeNamedIsRefusedForNow) {
+  world.server.subject = world.server.display = "";  // userinfo is down for a moment
+  come_back();
+  give_new_tokens();
+  const ipc::LoginView view = world.look(id);
+  EXPECT_EQ(view.phase, LoginPhase::kFailed);
+  EXPECT_EQ(view.error_class, "identity_unknown");
+  EXPECT_EQ(view.problem->kind, ipc::ProblemKind::kUnavailable) << "it can succeed later";
+  expect_old_grant();
+  EXPECT_EQ(world.accounts.find("flat")->live()->tokens.subject, "alice") << "what is compared next time";
+  come_back(true);
+  give_new_tokens();
+  EXPECT_EQ(world.look(id).phase, LoginPhase::kDone);
+}
+
 TEST_F(GrantChangeTest, WhereRevokingCouldKillTheLiveGrantNothingIsRevoked) {
   profile->revoke.access_cascade = provider::Cascade::kUnknown;
   profile->revoke.refresh_cascade = provider::Cascade::kGrant;

@@ -157,7 +157,7 @@ TEST_F(ReconcileTest, AnEditTakenBackDuringARefreshDoesNotSendItsTokenTwice) {
 TEST_F(ReconcileTest, ARestoredGrantNeverTakesTheNumberOfAnother) {
   begin(here);
   change(here, other);
-  world.sign_in.with_refresh_token(flat(), Secret("of another grant"), [](login::Outcome) {});
+  world.sign_in.with_refresh_token(flat(), Secret("of another grant"), false, [](login::Outcome) {});
   world.settle();
   world.endpoint.answer(make_tokens(world.clock, "access-other", "refresh-other", 1h));
   world.settle();
