@@ -11,13 +11,12 @@
 #include "base/file.h"
 #include "daemon/daemon.h"
 #include "daemon/store/key_change.h"
+#include "daemon/store/master_key.h"
 #include "daemon/store/start_over.h"
 #include "daemon/terminal.h"
 
 namespace credsync {
 namespace {
-
-constexpr std::size_t kMaxKeyFile = 4096;
 
 int fail(const Error& error) {
   std::fprintf(stderr, "credsyncd: %s\n", error.message().c_str());
@@ -27,7 +26,7 @@ int fail(const Error& error) {
 
 Result<std::optional<store::Key>> read_key(const std::string& path) {
   if (path.empty()) return std::optional<store::Key>();
-  auto text = path == "-" ? read_hidden_line("") : read_checked_file(path, kMaxKeyFile, Secrecy::kSecret);
+  auto text = path == "-" ? read_hidden_line("") : read_checked_file(path, store::kMaxKeyFile, Secrecy::kSecret);
   if (!text) return text.error();
   auto key = store::decode_key(std::move(*text), path == "-" ? "standard input" : path);
   if (!key) return key.error();

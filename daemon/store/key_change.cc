@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/time.h"
 #include "daemon/store/data_key.h"
@@ -76,6 +77,28 @@ Result<void> end_earlier_change(Database& database, const Key& master) {
   return change_wrappings(database, [&] { return promote_next(database); });
 }
 
+// The id of the key in a file; empty when it holds none.
+std::string id_in(const std::string& file) {
+  auto text = read_checked_file(file, kMaxKeyFile, Secrecy::kSecret);
+  if (!text) return {};
+  const auto key = decode_key(std::move(*text), file);
+  return key ? key->id() : std::string();
+}
+
+// Takes back the key to come of a file's change. Its file goes last: while that is there, the next start does it. False:
+// that is left to do.
+bool take_back(Database& database, const std::string& key_file, const std::string& id) {
+  const auto prepared = [&] {
+    const auto next = wrapped_by(database, Wrapper::kNext);
+    return !next || (*next && **next == id);
+  };
+  if (prepared()) [[maybe_unused]]
+    const auto dropped = change_wrappings(database, [&] { return drop_wrapping(database, Wrapper::kNext); });
+  if (prepared()) return false;
+  ::unlink(fresh_key_file(key_file).c_str());
+  return true;
+}
+
 // From here on a crash leaves a database that the key in the key's place opens.
 Result<KeyChanged> put_in_place(const KeyTask& task, Opened& opened, const Key& data_key, const Key& fresh) {
   Database& database = *opened.database;
@@ -85,8 +108,8 @@ Result<KeyChanged> put_in_place(const KeyTask& task, Opened& opened, const Key& 
     task.step("written");
   }
   const auto prepared = change_wrappings(database, [&] { return wrap(database, Wrapper::kNext, fresh, data_key); });
-  if (!prepared) {  // whether or not it is committed: without its file it is no key
-    if (!changed.file.empty()) ::unlink(fresh_key_file(changed.file).c_str());
+  if (!prepared) {
+    if (!changed.file.empty()) take_back(database, changed.file, fresh.id());
     return prepared.error();
   }
   task.step("prepared");
@@ -184,12 +207,14 @@ Result<KeyChanged> recover_with(KeyTask task, const RecoveryKey& recovery) {
 
 void abandon_key_change(Database& database, const MasterKey& master) {
   if (master.file.empty()) return;  // its new key may come with any start
+  const std::string file = resolved(master.file);
   const auto next = wrapped_by(database, Wrapper::kNext);
   if (!next || !*next || **next == master.key.id()) return;
-  const auto dropped = change_wrappings(database, [&] { return drop_wrapping(database, Wrapper::kNext); });
-  if (dropped) ::unlink(fresh_key_file(resolved(master.file)).c_str());
+  // No change of this file prepared it: it is a key made by hand, for a credential that will take the file's place.
+  if (id_in(fresh_key_file(file)) != **next) return;
+  const bool tidied = take_back(database, file, **next);
   log::warning("a change of the master key was cut off before it was complete; the old key stays",
-               {{"FILE", master.file}, {"TIDIED", dropped ? "yes" : dropped.error().message()}});
+               {{"FILE", master.file}, {"TIDIED", tidied ? "yes" : "no"}});
 }
 
 }  // namespace credsync::store

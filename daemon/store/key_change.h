@@ -46,7 +46,8 @@ Result<void> make_recovery_key(KeyTask task, const std::function<bool(const Wipe
 // the database is kept under another name.
 Result<KeyChanged> recover_with(KeyTask task, const RecoveryKey& recovery);
 
-// What the daemon does at its start when a change of its key file was cut off before the new key was in its place.
+// What the daemon does at its start when a change of its key file was cut off before the new key was in its place: known
+// by the new key beside it. Another key to come stays, until a start with it: a credential will take the file's place.
 // Only logged when it fails: the old key opens the database all the same.
 void abandon_key_change(Database& database, const MasterKey& master);
 

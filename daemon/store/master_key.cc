@@ -16,7 +16,6 @@
 namespace credsync::store {
 namespace {
 
-constexpr std::size_t kMaxKeyFile = 4096;  // 45 bytes are needed; more is certainly something else
 constexpr char kDefaultCredential[] = "credsyncd.key";
 
 // Linked, so that a crash leaves a whole key or none, and an existing one is never replaced.

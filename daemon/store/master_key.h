@@ -3,6 +3,7 @@
 // Blocking; at start and for a change of keys only.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "base/result.h"
@@ -34,6 +35,8 @@ Result<std::string> key_file_of(const KeySource& source, const std::string& defa
 // readable by others (kDenied), a text that is no key (kInvalid), none at all (kNotFound). `database` is for the words.
 Result<MasterKey> read_master_key(const KeySource& source, const std::string& default_file, const std::string& database,
                                   bool may_make);
+
+constexpr std::size_t kMaxKeyFile = 4096;  // 45 bytes are needed; more is certainly something else
 
 // A key as text: 32 bytes in base64. `from` is for the words.
 Result<Key> decode_key(WipedString text, const std::string& from);

@@ -305,6 +305,34 @@ TEST_F(KeyChanges, ACredentialThatIsNotPassedHereComesByHand) {
   expect_served("with the new credential");
 }
 
+TEST_F(KeyChanges, AFileGivesWayToACredentialWheneverThatComes) {
+  for (const bool after_a_change_that_was_killed : {false, true}) {
+    SCOPED_TRACE(after_a_change_that_was_killed);
+    const std::string old_text = key_text();
+    const char fresh = after_a_change_that_was_killed ? 'o' : 'n';
+    options_.key = {};
+    if (after_a_change_that_was_killed) {
+      ASSERT_TRUE(
+          killed_at("prepared", [](KeyTask t) { [[maybe_unused]] const auto done = change_master_key(std::move(t)); }));
+    }
+    KeyTask t = task();
+    t.given = *decode_key(WipedString(old_text), "test");
+    t.new_key = key_of(fresh);
+    const auto changed = change_master_key(std::move(t));
+    ASSERT_TRUE(changed) << changed.error().message();
+    EXPECT_EQ(changed->file, "") << "it counts wherever the daemon finds it";
+    expect_served("by the old file");
+    expect_served("by the old file again");
+    EXPECT_NE(wrapping("next"), "") << "the new key still waits";
+    credential(text_of(fresh));
+    expect_served("by the credential");
+    ::unsetenv("CREDENTIALS_DIRECTORY");
+    options_.key = {};
+    EXPECT_NE(open_error().find("does not open this database"), std::string::npos) << open_error();
+    write_all(key_, text_of(fresh));  // for the next round
+  }
+}
+
 TEST_F(KeyChanges, NothingChangesWithTheWrongKeyOrWhileADaemonRuns) {
   const auto before = content();
   KeyTask t = task();
