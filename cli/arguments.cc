@@ -337,7 +337,7 @@ void Parser::account_remove(CLI::App& sub) {
 
 void Parser::whoami(CLI::App& sub) {
   auto& whoami = begin<WhoAmICommand>();
-  number(sub, "--pid", whoami.pid, "ask for that process (needs the admin action)");
+  number(sub, "--pid", whoami.pid, "ask for that process (another user's needs the admin action)");
   json(sub, whoami.json);
 }
 
