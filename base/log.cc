@@ -9,17 +9,24 @@
 
 #include <atomic>
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <vector>
+
+#include "base/message_ids.h"
 
 namespace credsync::log {
 namespace {
 
 constexpr std::size_t kQueue = 4096;  // records waiting for a slow journal; the oldest give way
 constexpr char kSeparator = '\x1f';   // between text and fields inside spdlog's one string
+constexpr char kJson = '\x1e';        // before a record whose first part is a line for standard error
+// The number of lost records is told so often at most: it takes a place in the queue itself.
+constexpr std::chrono::seconds kLostEvery{60};
 
 spdlog::level::level_enum to_spdlog(Level level) {
   switch (level) {
@@ -46,9 +53,12 @@ int priority_of(Level level) {
   return 6;
 }
 
-// A record as one string: MESSAGE=…␟PRIORITY=…␟KEY=value␟…
-std::string pack(Level level, std::string_view message_id, std::string_view text, std::initializer_list<Field> fields) {
-  std::string out = "MESSAGE=";
+// A record as one string: MESSAGE=…␟PRIORITY=…␟KEY=value␟…, after ␞{…}␟ if there is a JSON line.
+std::string pack(Level level, std::string_view message_id, std::string_view text, std::initializer_list<Field> fields,
+                 std::string_view json = {}) {
+  std::string out;
+  if (!json.empty()) out.append(1, kJson).append(json).append(1, kSeparator);
+  out += "MESSAGE=";
   out.append(text);
   const auto add = [&](std::string_view key, std::string_view value) {
     out += kSeparator;
@@ -103,12 +113,14 @@ std::string line_of(std::string_view record) {
 }
 
 void to_stderr(std::string_view record) {
-  const std::string line = line_of(record);
+  const bool json = record.starts_with(kJson);
+  const std::string line = json ? std::string(record.substr(1, record.find(kSeparator) - 1)) + "\n" : line_of(record);
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
 void to_journal(std::string_view record) {
   std::vector<iovec> fields;
+  if (record.starts_with(kJson)) record.remove_prefix(record.find(kSeparator) + 1);
   for (const std::string_view part : unpack(record)) {
     fields.push_back({const_cast<char*>(part.data()), part.size()});
   }
@@ -149,18 +161,43 @@ Writer& writer() {
   return instance;
 }
 std::atomic<bool> running{false};
+std::atomic<std::uint64_t> lost_told{0};
+std::atomic<std::chrono::steady_clock::rep> lost_told_at{std::numeric_limits<std::chrono::steady_clock::rep>::min()};
+
+void hand_over(Level level, const std::string& record) {
+  writer().logger->log(spdlog::source_loc{}, to_spdlog(level), spdlog::string_view_t(record.data(), record.size()));
+}
+
+// One thread tells it, the first that sees it.
+void tell_lost(bool at_once) {
+  const std::uint64_t lost = writer().pool->overrun_counter();
+  std::uint64_t told = lost_told.load(std::memory_order_relaxed);
+  if (lost <= told) return;
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  const auto before = lost_told_at.load(std::memory_order_relaxed);
+  const bool too_soon = before != std::numeric_limits<std::chrono::steady_clock::rep>::min() &&
+                        now - std::chrono::steady_clock::duration(before) < kLostEvery;
+  if ((too_soon && !at_once) || !lost_told.compare_exchange_strong(told, lost)) return;
+  lost_told_at.store(now.count(), std::memory_order_relaxed);
+  hand_over(Level::kWarning,
+            pack(Level::kWarning, message_id::kLogLost.id, "log records were lost", {{"LOST", std::to_string(lost)}}));
+}
 
 }  // namespace
 
 void write(Level level, std::string_view message_id, std::string_view text, std::initializer_list<Field> fields) {
+  write_structured(level, message_id, text, fields, {});
+}
+
+void write_structured(Level level, std::string_view message_id, std::string_view text,
+                      std::initializer_list<Field> fields, std::string_view json) {
   if (!running.load(std::memory_order_acquire)) {
-    if (level != Level::kDebug) to_stderr(pack(level, message_id, text, fields));
+    if (level != Level::kDebug) to_stderr(pack(level, message_id, text, fields, json));
     return;
   }
-  spdlog::async_logger& logger = *writer().logger;
-  if (!logger.should_log(to_spdlog(level))) return;
-  const std::string record = pack(level, message_id, text, fields);
-  logger.log(spdlog::source_loc{}, to_spdlog(level), spdlog::string_view_t(record.data(), record.size()));
+  if (!writer().logger->should_log(to_spdlog(level))) return;
+  hand_over(level, pack(level, message_id, text, fields, json));
+  tell_lost(false);
 }
 
 void start(Level least) {
@@ -174,6 +211,7 @@ void start(Level least) {
 
 void stop() {
   if (!running.exchange(false)) return;
+  tell_lost(true);
   writer().logger.reset();
   writer().pool.reset();  // drains and joins
 }

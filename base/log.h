@@ -1,5 +1,6 @@
 // Log records: constant text and fields. Written by a thread of their own, so that a stuck journal never holds the
-// caller; at most 4,096 wait, the oldest give way and are counted. Thread-safe after start().
+// caller; at most 4,096 wait, the oldest give way, are counted, and the count is told when there is room again.
+// Thread-safe after start().
 // Nothing secret goes in: tokens are named by account and generation.
 #pragma once
 
@@ -19,6 +20,10 @@ struct Field {
 
 // `message_id`: 32 hex digits of a documented record, or empty.
 void write(Level level, std::string_view message_id, std::string_view text, std::initializer_list<Field> fields);
+
+// The same for a record that programs read: on standard error it is the JSON object `json`, on one line.
+void write_structured(Level level, std::string_view message_id, std::string_view text,
+                      std::initializer_list<Field> fields, std::string_view json);
 
 inline void debug(std::string_view text, std::initializer_list<Field> fields = {}) {
   write(Level::kDebug, {}, text, fields);

@@ -16,6 +16,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "daemon/config/config.h"
 #include "daemon/daemon.h"
 #include "daemon/key_commands.h"
@@ -207,9 +208,14 @@ class Credsyncd final : public Application {
     ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   }
 
+  static void note(const credsync::message_id::Named& id, std::string_view text) {
+    credsync::log::write(credsync::log::Level::kNotice, id.id, text, {{"VERSION", CREDSYNC_VERSION}});
+  }
+
   static int serve(const credsync::config::Paths& paths, credsync::log::Level level) {
     block_signals();
     credsync::log::start(level);
+    note(credsync::message_id::kStarting, "starting");
     int status = EXIT_SUCCESS;
     {
       credsync::Daemon daemon(paths);
@@ -219,10 +225,10 @@ class Credsyncd final : public Application {
           std::fprintf(stderr, "credsyncd: %s\n", line.c_str());
         return failed->status;
       }
-      credsync::log::notice("ready", {{"VERSION", CREDSYNC_VERSION}});
+      note(credsync::message_id::kReady, "ready");
       status = daemon.run();
     }
-    credsync::log::notice("ended");
+    note(credsync::message_id::kEnded, "ended");
     credsync::log::stop();
     return status;
   }

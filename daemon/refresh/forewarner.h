@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/agenda.h"
+#include "base/message_ids.h"
 #include "daemon/account/accounts.h"
 #include "daemon/refresh/foresight.h"
 #include "daemon/refresh/refresher.h"
@@ -16,7 +17,7 @@
 namespace credsync::refresh {
 
 // Journal records of warnings; see credsyncd(8).
-inline constexpr std::string_view kForewarning = "153c7f0b811a4e3d9ef6924d30040619";
+inline constexpr std::string_view kForewarning = message_id::kGrantEnding.id;
 
 class Forewarner {
  public:

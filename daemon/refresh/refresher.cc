@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "daemon/config/config.h"
 #include "daemon/oauth/id_token.h"
 #include "daemon/refresh/due.h"
@@ -166,7 +167,9 @@ void Refresher::exchanged(std::uint64_t id, Exchanged exchanged) {
       fresh.rejected = account->attempts.rejected;
       fresh.rejected_generation = account->attempts.rejected_generation;
       account->attempts = fresh;
-      log::info("refreshed", {{"ACCOUNT", account->name()}, {"GENERATION", std::to_string(account->generation())}});
+      log::write(log::Level::kInfo, message_id::kRefreshed.id, "refreshed",
+                 {{"ACCOUNT", account->name()}, {"GENERATION", std::to_string(account->generation())}});
+      if (observer_) observer_(*account, {});
       resume_client(*account);
     } else if (placed == Placed::kNotStored && !stranger) {
       not_stored(f, words, slot);
@@ -293,6 +296,18 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
   if (verdict.whole_client) pause_client(account, failure);
 }
 
+namespace {
+
+std::string_view message_of(State state) {
+  switch (state) {
+    case State::kNeedsLogin: return message_id::kNeedsLogin.id;
+    case State::kSuspended: return message_id::kSuspended.id;
+    default: return message_id::kRetrying.id;
+  }
+}
+
+}  // namespace
+
 void Refresher::set_standing(Account& account, State state, const oauth::Failure& failure, std::string words) {
   const WallTime now = clock_.wall();
   const bool same_state = account.standing().state == state;
@@ -302,12 +317,13 @@ void Refresher::set_standing(Account& account, State state, const oauth::Failure
       account::Trouble{std::string(oauth::to_string(failure.failure_class)), failure.code, words, now}};
   if (!same_state || !same_words) {
     const auto level = state == State::kRetrying ? log::Level::kWarning : log::Level::kError;
-    log::write(level, {}, "refresh failed",
+    log::write(level, message_of(state), "refresh failed",
                {{"ACCOUNT", account.name()},
                 {"STATE", std::string(to_string(state))},
                 {"CLASS", standing.trouble->error_class},
                 {"REASON", words}});
     store_.apply(store::SetStanding{account.name(), standing}, [](Result<store::Ids>) {});
+    if (observer_) observer_(account, words);
   }
   accounts_.set_standing(account, std::move(standing));
 }

@@ -79,6 +79,10 @@ class Refresher {
   void stop() { stopped_ = true; }
   std::size_t under_way() const { return flights_.size(); }
 
+  // Told of each refresh that brought a new generation (`why` is empty) and of each new reason why one did not.
+  using Observer = std::function<void(const account::Account&, std::string_view why)>;
+  void observe(Observer observer) { observer_ = std::move(observer); }
+
   struct Counters {
     std::uint64_t started = 0, installed = 0, failed = 0;
   };
@@ -116,6 +120,7 @@ class Refresher {
   std::unordered_map<std::string, std::unique_ptr<Plan>> plans_;  // by account
   std::uint64_t next_id_ = 1;
   bool stopped_ = false;
+  Observer observer_;
   Counters counters_;
 };
 

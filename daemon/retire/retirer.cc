@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "daemon/config/config.h"
 
 namespace credsync::retire {
@@ -113,11 +114,13 @@ void Retirer::over(std::int64_t id, bool revoked, std::string_view why) {
   revoked ? ++counters_.revoked : ++counters_.given_up;
   const bool ended = !revoked && clock_.wall() >= r.give_up_at;
   if (!revoked && !ended && r.by_sign_out) ++unrevoked_[r.account];
-  log::info(revoked ? "revoked" : "erased without revocation",
-            {{"ACCOUNT", r.account},
-             {"GENERATION", std::to_string(r.generation)},
-             {"KIND", r.kind == store::RetiredKind::kAccess ? "access" : "refresh"},
-             {"REASON", std::string(why)}});
+  log::write(log::Level::kInfo, revoked ? message_id::kRevoked.id : message_id::kUnrevoked.id,
+             revoked ? "revoked" : "erased without revocation",
+             {{"ACCOUNT", r.account},
+              {"GENERATION", std::to_string(r.generation)},
+              {"KIND", r.kind == store::RetiredKind::kAccess ? "access" : "refresh"},
+              {"REASON", std::string(why)}});
+  if (observer_) observer_(r, revoked, why);
   store_.apply(store::RetirementOver{id}, [](Result<store::Ids>) {});
   queue_.erase(id);
 }

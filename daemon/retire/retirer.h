@@ -43,6 +43,10 @@ class Retirer {
   std::size_t under_way() const { return under_way_; }
   void replan();  // after a step of the clock
 
+  // Told of each token that was revoked, or erased without (`why` in plain words).
+  using Observer = std::function<void(const store::Retirement&, bool revoked, std::string_view why)>;
+  void observe(Observer observer) { observer_ = std::move(observer); }
+
   struct Counters {
     std::uint64_t revoked = 0, given_up = 0, retried = 0;
   };
@@ -69,6 +73,7 @@ class Retirer {
   std::vector<std::int64_t> ready_;
   std::size_t under_way_ = 0;
   bool stopped_ = false;
+  Observer observer_;
   Counters counters_;
 };
 

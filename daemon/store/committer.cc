@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "daemon/store/codec.h"
 
 namespace credsync::store {
@@ -260,11 +261,12 @@ void Committer::note_trouble(const std::optional<Error>& error) {
     pause_ = trouble_ ? std::min(pause_ * 2, times_.longest_pause) : times_.first_pause;
     retry_at_ = now() + pause_;
     if (!trouble_) {
-      log::error("the store cannot commit; answers are kept in their slots and tried again",
+      log::write(log::Level::kError, message_id::kStorageLate.id,
+                 "the store cannot commit; answers are kept in their slots and tried again",
                  {{"WHY", error->message()}, {"WAITING", std::to_string(waiting_.size())}});
     }
   } else if (trouble_) {
-    log::notice("the store commits again");
+    log::write(log::Level::kNotice, message_id::kStorageBack.id, "the store commits again", {});
   }
   trouble_ = error;
 }
