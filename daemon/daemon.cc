@@ -5,9 +5,12 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/agenda.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/message_ids.h"
 #include "base/random.h"
 #include "base/worker_pool.h"
 #include "daemon/doctor.h"
@@ -29,6 +32,7 @@
 #include "daemon/store/sqlite_store.h"
 #include "ipc/dbus/server.h"
 #include "ipc/http/server.h"
+#include "ipc/peer.h"
 
 namespace credsync {
 namespace {
@@ -41,6 +45,7 @@ ipc::http::Limits limits_of(const config::Callers& callers) {
   ipc::http::Limits limits = ipc::http::Limits::per_user(callers.max_connections_per_user);
   limits.max_waiting_per_user = callers.max_waiting_per_user;
   limits.max_streams_per_user = callers.max_subscriptions_per_user;
+  limits.max_requests_per_second = callers.max_requests_per_second;
   return limits;
 }
 
@@ -48,6 +53,7 @@ ipc::dbus::Limits bus_limits_of(const config::Callers& callers) {
   ipc::dbus::Limits limits;
   limits.max_waiting_per_user = callers.max_waiting_per_user;
   limits.max_subscriptions_per_user = callers.max_subscriptions_per_user;
+  limits.max_requests_per_second = std::min(limits.max_requests_per_second, callers.max_requests_per_second);
   return limits;
 }
 
@@ -197,11 +203,18 @@ void Daemon::Parts::assemble() {
   assemble_sessions();
   forewarner = std::make_unique<refresh::Forewarner>(*accounts, *refresher, *store, *agenda, clock);
   reconciler = std::make_unique<Reconciler>(*accounts, *refresher, *parking, *retirer, *store, clock);
-  audit = std::make_unique<handout::Audit>(clock);
+  audit = std::make_unique<handout::Audit>(clock, *agenda);
+  refresher->observe([this](const account::Account& account, std::string_view why) {
+    audit->record_own("refresh", why.empty() ? "done" : "failed", account.name(), account.generation(), why);
+  });
+  retirer->observe([this](const store::Retirement& r, bool revoked, std::string_view why) {
+    audit->record_own("revoke", revoked ? "done" : "given-up", r.account, static_cast<std::uint64_t>(r.generation),
+                      why);
+  });
   desk = std::make_unique<handout::Desk>(*accounts, *refresher, *retirer, *store, *agenda, clock);
   service =
       std::make_unique<handout::Service>(*accounts, *desk, *refresher, *sign_in, *sign_out, *sessions, *audit,
-                                         administration(), handout::Owner{::geteuid(), paths.user_instance}, clock);
+                                         administration(), handout::Owner{::geteuid(), paths.user_instance, {}}, clock);
 }
 
 void Daemon::Parts::assemble_sessions() {
@@ -219,6 +232,7 @@ handout::Administration Daemon::Parts::administration() {
   administration.reload = [this] { return reload(); };
   administration.doctor = [this] { return examine({paths, config, *accounts, *store, clock, bus.get()}); };
   administration.metrics = [this] { return metrics(); };
+  administration.look = [](pid_t pid) { return ipc::caller_of(pid); };
   administration.config = [this]() -> const config::Config& { return config; };
   return administration;
 }
@@ -271,7 +285,8 @@ ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::reload() {
       problem.problems.push_back(config::to_string(p));
     for (const std::string& line : problem.problems)
       log::error(line);
-    log::error("reload refused: the configuration in force stays");
+    log::write(log::Level::kError, message_id::kReloadRefused.id, "reload refused: the configuration in force stays",
+               {});
     say_ready();
     return problem;
   }
@@ -289,9 +304,10 @@ ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::reload() {
   if (bus) bus->set_limits(bus_limits_of(config.callers));
   reconciler->change(before, config);
   ::malloc_trim(0);
-  log::notice("reloaded", {{"CHANGED", std::to_string(answer.changed.size())},
-                           {"ADDED", std::to_string(answer.added.size())},
-                           {"REMOVED", std::to_string(answer.removed.size())}});
+  log::write(log::Level::kNotice, message_id::kReloaded.id, "reloaded",
+             {{"CHANGED", std::to_string(answer.changed.size())},
+              {"ADDED", std::to_string(answer.added.size())},
+              {"REMOVED", std::to_string(answer.removed.size())}});
   say_ready();
   return answer;
 }
@@ -305,12 +321,13 @@ void Daemon::Parts::say_ready() {
 void Daemon::Parts::begin_stop() {
   if (stopping) {  // asked twice: at once, without the worker that a provider keeps hanging; what is decided is on disk
     store->drain();
+    audit->flush();
     log::stop();
     ::_exit(0);
   }
   stopping = true;
   ::sd_notify(0, "STOPPING=1");
-  log::notice("stopping");
+  log::write(log::Level::kNotice, message_id::kStopping.id, "stopping", {});
   refresher->stop();
   retirer->stop();
   exchanger->stop();
@@ -333,6 +350,7 @@ void Daemon::Parts::check_stopped() {
                     sign_in->under_way() == 0 && completion->under_way() == 0 && retirer->under_way() == 0;
   if (!idle && clock.boot() < stop_deadline) return stop_check->set(clock.boot() + kLookAgain);
   store->drain();
+  audit->flush();
   loop->quit(0);
 }
 

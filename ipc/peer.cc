@@ -29,14 +29,27 @@ Result<std::vector<gid_t>> groups_of(int socket) {
   return groups;
 }
 
-}  // namespace
-
-Result<Caller> peer_of(int socket) {
+Result<ucred> credentials_of(int socket) {
   ucred credentials{};
   socklen_t bytes = sizeof credentials;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) != 0) {
     return from_errno("ask for the peer's credentials", errno);
   }
+  return credentials;
+}
+
+}  // namespace
+
+Result<uid_t> peer_uid(int socket) {
+  const auto credentials = credentials_of(socket);
+  if (!credentials) return credentials.error();
+  return credentials->uid;
+}
+
+Result<Caller> peer_of(int socket) {
+  const auto known = credentials_of(socket);
+  if (!known) return known.error();
+  const ucred& credentials = *known;
   auto groups = groups_of(socket);
   if (!groups) return std::move(groups).error();
   Caller caller;

@@ -9,6 +9,9 @@
 
 namespace credsync::ipc {
 
+// Whose socket it is; nothing else.
+Result<uid_t> peer_uid(int socket);
+
 // SO_PEERCRED and SO_PEERGROUPS (unix(7), socket(7)) of a connected AF_UNIX socket. Supplementary groups are
 // the kernel's list, never a look-up by name. The caller's `process` is a PinnedProcess of this socket.
 Result<Caller> peer_of(int socket);

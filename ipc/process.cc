@@ -125,6 +125,26 @@ bool kernel_holds_peers() {
 
 }  // namespace
 
+namespace {
+
+class UnknownProcess final : public Process {
+ public:
+  explicit UnknownProcess(std::string why) : why_(std::move(why)) {}
+  Result<std::string> unit() const override { return not_found(why_); }
+  std::optional<std::string_view> unit_seen() const override { return std::string_view(); }
+  Result<std::string> exe() const override { return not_found(why_); }
+  bool alive() const override { return false; }
+
+ private:
+  const std::string why_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Process> unknown_process(std::string why) {
+  return std::make_shared<const UnknownProcess>(std::move(why));
+}
+
 Result<std::shared_ptr<const PinnedProcess>> PinnedProcess::open(pid_t pid, std::optional<uid_t> uid) {
   if (pid <= 0) return not_found("the kernel cannot say which process it is: it is in another pid namespace");
   const std::shared_ptr<PinnedProcess> process(new PinnedProcess(pid));
@@ -219,13 +239,17 @@ Result<std::string> PinnedProcess::unit() const {
     const auto text = read_proc(path("cgroup"));
     CREDSYNC_TRY(still_there());  // what was read of another process must not even explain
     if (!text) return text.error();
-    auto found = system_unit_of(*text);
-    if (!found) return std::move(found).error();
-    unit_ = std::move(*found);
+    unit_ = system_unit_of(*text);
     return *unit_;
   }
   CREDSYNC_TRY(still_there());
   return *unit_;
+}
+
+std::optional<std::string_view> PinnedProcess::unit_seen() const {
+  if (unit_) return *unit_ ? std::string_view(**unit_) : std::string_view();
+  if (failed_) return std::string_view();
+  return std::nullopt;
 }
 
 Result<std::string> PinnedProcess::exe() const {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/file.h"
@@ -22,11 +23,17 @@ class Process {
   virtual ~Process() = default;
   // The system unit it runs in (score-sync.service). Read once: only root moves a process between units.
   virtual Result<std::string> unit() const = 0;
+  // The unit as it was read, without a look whether the process is still there; "" if it has none. Not for decisions.
+  virtual std::optional<std::string_view> unit_seen() const = 0;
   // Its executable now: exec(2) changes it, so it is read for each decision.
   virtual Result<std::string> exe() const = 0;
+  virtual bool alive() const = 0;
   // The socket that the kernel keeps its record on is about to be closed.
   virtual void socket_closed() const {}
 };
+
+// A process that cannot be told: everything that is asked of it is answered with `why`.
+std::shared_ptr<const Process> unknown_process(std::string why);
 
 // As /proc/PID/status has them.
 struct Credentials {
@@ -50,8 +57,9 @@ class PinnedProcess final : public Process {
   void socket_closed() const override { socket_ = -1; }
 
   pid_t pid() const { return pid_; }
-  bool alive() const;
+  bool alive() const override;
   Result<std::string> unit() const override;
+  std::optional<std::string_view> unit_seen() const override;
   Result<std::string> exe() const override;
   Result<Credentials> credentials() const;
 
@@ -68,7 +76,7 @@ class PinnedProcess final : public Process {
   mutable Descriptor pidfd_;
   mutable std::optional<Error> failed_;  // why it could not be held; stays so
   mutable bool checked_ = false;
-  mutable std::optional<std::string> unit_;
+  mutable std::optional<Result<std::string>> unit_;  // what its control group said
 };
 
 }  // namespace credsync::ipc

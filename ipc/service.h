@@ -170,8 +170,9 @@ struct WhoAmI {
     std::vector<std::string> actions;
     std::vector<Rule> rules;
   };
-  Caller caller;
-  std::string user;  // for people; empty if unknown
+  Caller caller;                  // with `unit` and `exe` as they are now
+  std::string user;               // for people; empty if unknown
+  std::string unit_why, exe_why;  // why they are not established
   std::vector<std::pair<gid_t, std::string>> groups;
   std::vector<Account> accounts;  // only those the caller may know of
 };
@@ -202,9 +203,11 @@ struct AuditRecord {
   WallTime at;
   std::string action, decision, account;
   std::uint64_t generation = 0;
-  uid_t uid = 0;
+  std::optional<uid_t> uid;  // none: the daemon by itself
   pid_t pid = 0;
   std::string rule, detail;
+  std::string unit, exe;    // empty: not established, or not looked at
+  std::uint64_t count = 1;  // how often since the last such record
 };
 
 struct Event {
@@ -245,7 +248,8 @@ class Service {
 
   virtual Answer<AccountStatus> status(const Caller&, std::string_view account) = 0;
   virtual std::vector<AccountStatus> list(const Caller&) = 0;
-  virtual WhoAmI who_am_i(const Caller&) = 0;
+  // Of the caller; or of another process, which its own user and administrators may ask for.
+  virtual Answer<WhoAmI> who_am_i(const Caller&, std::optional<pid_t> of) = 0;
   virtual std::vector<ProviderSummary> providers(const Caller&) = 0;
   virtual Answer<ProviderDetail> provider(const Caller&, std::string_view id) = 0;
   virtual Answer<ReloadAnswer> reload(const Caller&) = 0;

@@ -44,16 +44,16 @@ struct SecretSource {
 enum class Action : unsigned { kGet = 1, kWatch = 2, kRefresh = 4, kLogin = 8, kAdmin = 16 };
 using Actions = unsigned;  // a set of Action; kWatch is implied by any other, and the loader adds it
 
-// Rules are or-ed, the keys inside one and-ed. A rule with none of user, group, unit, exe matches nobody and
-// is a config error.
+// Rules are or-ed, the keys inside one and-ed. User, group and system unit are boundaries; exe only narrows, so a rule
+// with none of the three is a config error.
 struct AllowRule {
   std::string label;  // "account.flat-me.allow[0]", for explanations
   std::optional<uid_t> user;
   std::string user_name;  // as written
   std::optional<gid_t> group;
   std::string group_name;
-  std::string unit;  // a systemd unit; not decided upon yet: a rule that names one is refused as unsupported
-  std::string exe;   // likewise
+  std::string unit;  // a system unit: score-sync.service
+  std::string exe;   // an absolute path, compared to the kernel's link byte by byte
   Actions actions = static_cast<Actions>(Action::kGet) | static_cast<Actions>(Action::kWatch);
   Place place;
 };
@@ -108,6 +108,9 @@ struct Callers {
   unsigned max_connections_per_user = 64;
   unsigned max_waiting_per_user = 1024;
   unsigned max_subscriptions_per_user = 32;
+  // Of one user, sustained. More than one processor answers (128,000 to 143,000), so nobody honest meets it: that a flood
+  // is not noticed by others is done by each user's share of a turn (ipc/http/users.h).
+  unsigned max_requests_per_second = 200'000;
 };
 
 struct Config {
@@ -117,9 +120,13 @@ struct Config {
   Callers callers;
   // Of [defaults]; `admin` there also grants reload, metrics, audit and doctor. Null: none.
   std::shared_ptr<const std::vector<AllowRule>> default_allow;
+  std::optional<gid_t> admin_group;  // of kAdminGroup, if this system has it; never of a user's own instance
   std::map<std::string, std::shared_ptr<const provider::Profile>> profiles;
   std::map<std::string, std::shared_ptr<const Account>> accounts;
 };
+
+// Its members administer a system instance as root does.
+inline constexpr const char* kAdminGroup = "credsync-admin";
 
 // Where to read from. Empty folders are skipped.
 struct Paths {

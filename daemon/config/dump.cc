@@ -24,7 +24,8 @@ void put_settings(std::string& out, const Config& config) {
   put_table(out, "callers",
             {{"max_connections_per_user", std::to_string(callers.max_connections_per_user)},
              {"max_waiting_per_user", std::to_string(callers.max_waiting_per_user)},
-             {"max_subscriptions_per_user", std::to_string(callers.max_subscriptions_per_user)}});
+             {"max_subscriptions_per_user", std::to_string(callers.max_subscriptions_per_user)},
+             {"max_requests_per_second", std::to_string(callers.max_requests_per_second)}});
   if (config.default_allow != nullptr) put_table(out, "defaults", {{"allow", toml_rules(*config.default_allow)}});
 }
 

@@ -108,6 +108,7 @@ class Loader {
     profiles_ = read_profiles(providers_, problems_);
     config_.profiles = profiles_.good;
     read_settings(settings_, paths_, config_, problems_);
+    if (!paths_.user_instance) config_.admin_group = find_group(kAdminGroup);
     reader_ = std::make_unique<AccountReader>(profiles_, problems_);
     if (const auto defaults = settings_.fields.find("defaults"); defaults != settings_.fields.end()) {
       reader_->read_defaults(defaults->second);

@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <climits>
+#include <cstdlib>
+#include <memory>
 
 #include "base/text.h"
 #include "daemon/config/names.h"
@@ -34,9 +37,6 @@ std::optional<unsigned> look_up(const std::string& name, LookUp call, Id Entry::
 std::optional<unsigned> user_id(const std::string& name) {
   return look_up<passwd>(name, ::getpwnam_r, &passwd::pw_uid);
 }
-std::optional<unsigned> group_id(const std::string& name) {
-  return look_up<group>(name, ::getgrnam_r, &group::gr_gid);
-}
 
 std::optional<std::int64_t> digits(std::string_view text) {
   std::int64_t value = 0;
@@ -46,7 +46,23 @@ std::optional<std::int64_t> digits(std::string_view text) {
   return value;
 }
 
+// How the kernel writes a path: absolute, nothing twice, nothing to go back from.
+bool is_plain_path(std::string_view path) {
+  if (path.size() < 2 || path.size() >= PATH_MAX || path.front() != '/' || path.ends_with('/')) return false;
+  while (!path.empty()) {
+    path.remove_prefix(1);
+    const std::string_view part = path.substr(0, path.find('/'));
+    if (part.empty() || part == "." || part == ".." || part.find('\0') != std::string_view::npos) return false;
+    path.remove_prefix(part.size());
+  }
+  return true;
+}
+
 }  // namespace
+
+std::optional<unsigned> find_group(const std::string& name) {
+  return look_up<group>(name, ::getgrnam_r, &group::gr_gid);
+}
 
 void RuleReader::read(TableReader& table, std::vector<AllowRule>& out) {
   const Node* node = table.take("allow", Node::Kind::kArray);
@@ -80,18 +96,50 @@ bool RuleReader::read_who(TableReader& table, AllowRule& rule) {
   good = read_id(table, "group", group, rule.group_name) && good;
   rule.user = user;
   rule.group = group;
-  for (const std::string_view key : {"unit", "exe"}) {
-    const Node* node = table.take(key);
-    if (node == nullptr) continue;
-    // Left out it would let in more callers than the admin meant.
-    table.wrong(key, "this version cannot decide on " + std::string(key) + "; use user or group, or remove the rule");
-    good = false;
-  }
-  if (good && !user && !group) {
-    table.problems().add(rule.place, rule.label, "a rule needs a user or a group, else it matches nobody", true);
+  good = read_unit(table, rule) && good;
+  good = read_exe(table, rule) && good;
+  if (good && !user && !group && rule.unit.empty()) {
+    table.problems().add(rule.place, rule.label,
+                         rule.exe.empty() ? "a rule needs a user, a group or a unit, else it matches nobody"
+                                          : "exe only narrows, since anybody can run a program as he likes; the rule "
+                                            "needs a user, a group or a unit beside it",
+                         true);
     good = false;
   }
   return good;
+}
+
+bool RuleReader::read_unit(TableReader& table, AllowRule& rule) {
+  const Node* node = table.take("unit");
+  if (node == nullptr) return true;
+  if (!table.expect(*node, Node::Kind::kString, table.path_of("unit"))) return false;
+  rule.unit = node->text;
+  if (rule.unit.starts_with("user@")) {
+    table.wrong("unit", "what runs there belongs to a user, who names its units; use user");
+  } else if (rule.unit.ends_with(".slice") || !is_unit_name(rule.unit)) {
+    table.wrong("unit", "must be the full name of one system unit that runs programs, like score-sync.service");
+  } else {
+    return true;
+  }
+  return false;
+}
+
+bool RuleReader::read_exe(TableReader& table, AllowRule& rule) {
+  const Node* node = table.take("exe");
+  if (node == nullptr) return true;
+  if (!table.expect(*node, Node::Kind::kString, table.path_of("exe"))) return false;
+  rule.exe = node->text;
+  if (!is_plain_path(rule.exe)) {
+    table.wrong("exe", "must be an absolute path without \"//\", \"/./\" or \"/../\", as the kernel writes it");
+    return false;
+  }
+  const std::unique_ptr<char, decltype(&::free)> real(::realpath(rule.exe.c_str(), nullptr), &::free);
+  if (real != nullptr && rule.exe != real.get()) {
+    table.problems().add(
+        rule.place, table.path_of("exe"),
+        "is a link, and never matches: the kernel knows that program as " + clean_foreign_text(real.get()), false);
+  }
+  return true;
 }
 
 bool RuleReader::read_id(TableReader& table, std::string_view key, std::optional<unsigned>& id, std::string& name) {
@@ -108,7 +156,7 @@ bool RuleReader::read_id(TableReader& table, std::string_view key, std::optional
   if (!number) {
     Ids& known = key == "user" ? users_ : groups_;
     const auto [found, added] = known.try_emplace(name);
-    if (added && !name.empty()) found->second = key == "user" ? user_id(name) : group_id(name);
+    if (added && !name.empty()) found->second = key == "user" ? user_id(name) : find_group(name);
     if (found->second) number = *found->second;
   }
   if (!number) {

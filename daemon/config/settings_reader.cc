@@ -11,6 +11,7 @@ constexpr std::int64_t kMaxWorkers = 32;        // design section 3
 constexpr std::int64_t kMaxConnections = 4096;  // a quarter of a common descriptor limit, for one user
 constexpr std::int64_t kMaxWaiting = 65536;
 constexpr std::int64_t kMaxSubscriptions = 1024;  // each may hold 64 KiB unread
+constexpr std::int64_t kMaxRequests = 1'000'000;  // more than a processor answers: no limit
 
 // The named table of the top level, or an empty one.
 const Node& table_of(const Node& settings, const std::string& name, Problems& problems) {
@@ -75,6 +76,7 @@ void read_settings(const Node& settings, const Paths& paths, Config& config, Pro
   read_number(callers, "max_connections_per_user", kMaxConnections, config.callers.max_connections_per_user);
   read_number(callers, "max_waiting_per_user", kMaxWaiting, config.callers.max_waiting_per_user);
   read_number(callers, "max_subscriptions_per_user", kMaxSubscriptions, config.callers.max_subscriptions_per_user);
+  read_number(callers, "max_requests_per_second", kMaxRequests, config.callers.max_requests_per_second);
   callers.finish();
 }
 

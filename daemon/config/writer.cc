@@ -137,6 +137,8 @@ std::string toml_rules(const std::vector<AllowRule>& rules) {
     Lines lines;
     if (rule.user) lines.emplace_back("user", json_string(rule.user_name));
     if (rule.group) lines.emplace_back("group", json_string(rule.group_name));
+    if (!rule.unit.empty()) lines.emplace_back("unit", json_string(rule.unit));
+    if (!rule.exe.empty()) lines.emplace_back("exe", json_string(rule.exe));
     lines.emplace_back("actions", toml_actions(rule.actions));
     out += (out.size() > 1 ? ", " : "") + toml_inline(lines);
   }

@@ -13,11 +13,11 @@ using refresh::Reason;
 // A caller who waits for a refresh. Owned by the front door: its end is the caller's leaving.
 class Desk::Wait final : public ipc::Pending {
  public:
-  Wait(Desk& desk, std::string account, const ipc::TokenQuery& query, Served served, ipc::Reply<ipc::TokenView> reply)
+  Wait(Desk& desk, std::string account, const ipc::TokenQuery& query, Admits admits, ipc::Reply<ipc::TokenView> reply)
       : desk_(desk),
         account_(std::move(account)),
         min_valid_(query.min_valid),
-        served_(std::move(served)),
+        admits_(std::move(admits)),
         reply_(std::move(reply)),
         deadline_(desk.clock_.boot() + query.wait),
         timer_(desk.agenda_, [this] { time_is_up(); }) {
@@ -36,13 +36,14 @@ class Desk::Wait final : public ipc::Pending {
     desk_.waits_.erase(this);
     // The reply may destroy this; what it needs is moved out first.
     ipc::Reply<ipc::TokenView> reply = std::move(reply_);
-    const Served served = std::move(served_);
+    const Admits admits = std::move(admits_);
     Desk& desk = desk_;
     Account* account = desk.accounts_.find(account_);
     if (account == nullptr) {
       return reply(ipc::Problem{ipc::ProblemKind::kNoSuchAccount, "", "", std::nullopt, {}});
     }
-    if (account->usable(desk.clock_.wall(), desk.clock_.boot())) return desk.serve(*account, min_valid_, served, reply);
+    if (account->usable(desk.clock_.wall(), desk.clock_.boot()))
+      return desk.serve(*account, min_valid_, true, admits, reply);
     ipc::Problem problem = no_token(*account, desk.sight());
     if (out_of_time && desk.refresher_.under_way(*account)) {
       ++desk.counters_.timed_out;
@@ -67,7 +68,7 @@ class Desk::Wait final : public ipc::Pending {
   Desk& desk_;
   const std::string account_;
   const Duration min_valid_;
-  Served served_;
+  Admits admits_;
   ipc::Reply<ipc::TokenView> reply_;
   const BootTime deadline_;
   Agenda::Entry timer_;
@@ -117,16 +118,16 @@ Desk::Need Desk::need(Account& account, Duration min_valid) {
   return Need::kRefreshFirst;
 }
 
-std::unique_ptr<ipc::Pending> Desk::token(Account& account, const ipc::TokenQuery& query, Served served,
+std::unique_ptr<ipc::Pending> Desk::token(Account& account, const ipc::TokenQuery& query, Admits admits,
                                           ipc::Reply<ipc::TokenView> reply) {
   if (need(account, query.min_valid) == Need::kNone) {
-    serve(account, query.min_valid, served, reply);
+    serve(account, query.min_valid, false, admits, reply);
     return nullptr;
   }
   const BootTime now = clock_.boot();
   const auto next = refresher_.next_attempt(account);
   const bool in_time = next && *next < now + query.wait && query.wait > Duration::zero() && !stopped_;
-  auto wait = std::make_unique<Wait>(*this, account.name(), query, std::move(served), std::move(reply));
+  auto wait = std::make_unique<Wait>(*this, account.name(), query, std::move(admits), std::move(reply));
   if (!in_time) {
     wait->answer_now(query.wait == Duration::zero());
     return nullptr;
@@ -136,7 +137,9 @@ std::unique_ptr<ipc::Pending> Desk::token(Account& account, const ipc::TokenQuer
   return wait;
 }
 
-void Desk::serve(Account& account, Duration min_valid, const Served& served, ipc::Reply<ipc::TokenView>& reply) {
+void Desk::serve(Account& account, Duration min_valid, bool waited, const Admits& admits,
+                 ipc::Reply<ipc::TokenView>& reply) {
+  if (auto problem = admits(account, waited)) return reply(std::move(*problem));
   const WallTime wall = clock_.wall();
   const account::Live& live = *account.live();
   const auto remaining = account.remaining(wall, clock_.boot());
@@ -159,7 +162,6 @@ void Desk::serve(Account& account, Duration min_valid, const Served& served, ipc
   accounts_.promise(account, saturating_add(wall, refresh::promise_of(min_valid, remaining)));
   note_use(account, wall);
   ++counters_.handed_out;
-  served(account);
   reply(view);
 }
 

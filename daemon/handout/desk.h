@@ -15,13 +15,15 @@ namespace credsync::handout {
 
 class Desk {
  public:
-  using Served = std::function<void(const account::Account&)>;  // for the audit
+  // Called at the moment of the hand-out, with whether the caller has waited since it was found to be allowed: records it,
+  // or says why it is not to be.
+  using Admits = std::function<std::optional<ipc::Problem>(const account::Account&, bool waited)>;
 
   Desk(account::Accounts& accounts, refresh::Refresher& refresher, const retire::Retirer& retirer,
        store::TokenStore& store, Agenda& agenda, const Clock& clock);
 
   // The caller has been found to be allowed. The reply may come at once.
-  std::unique_ptr<ipc::Pending> token(account::Account& account, const ipc::TokenQuery& query, Served served,
+  std::unique_ptr<ipc::Pending> token(account::Account& account, const ipc::TokenQuery& query, Admits admits,
                                       ipc::Reply<ipc::TokenView> reply);
 
   // Calls back when the account's present or next attempt ends, or after `wait`; at once if there is none to wait for.
@@ -42,7 +44,8 @@ class Desk {
   class AttemptWait;
   enum class Need { kNone, kRefreshFirst };
   Need need(account::Account& account, Duration min_valid);
-  void serve(account::Account& account, Duration min_valid, const Served& served, ipc::Reply<ipc::TokenView>& reply);
+  void serve(account::Account& account, Duration min_valid, bool waited, const Admits& admits,
+             ipc::Reply<ipc::TokenView>& reply);
   void note_use(account::Account& account, WallTime now);
 
   account::Accounts& accounts_;

@@ -10,6 +10,7 @@
 #include "daemon/config/config.h"
 #include "daemon/handout/words.h"
 #include "daemon/provider/names.h"
+#include "ipc/process.h"
 
 namespace credsync::handout {
 
@@ -37,17 +38,6 @@ Problem not_allowed(std::string_view action) {
           {}};
 }
 
-std::string_view word(Action action) {
-  switch (action) {
-    case Action::kGet: return "get";
-    case Action::kWatch: return "watch";
-    case Action::kRefresh: return "refresh";
-    case Action::kLogin: return "login";
-    case Action::kAdmin: return "admin";
-  }
-  return "";
-}
-
 constexpr Duration kAttemptWait = 30s;  // as long as an exchange with a provider may take
 
 }  // namespace
@@ -57,17 +47,23 @@ constexpr Duration kAttemptWait = 30s;  // as long as an exchange with a provide
 std::variant<Service::Granted, Problem> Service::admit(const ipc::Caller& caller, std::string_view name,
                                                        Action action) {
   Account* account = accounts_.find(name);
-  const Decision decision = account != nullptr ? decide(caller, account->config(), owner_) : Decision{};
+  const Decision decision = account != nullptr ? decide(caller, account->config(), owner(), action) : Decision{};
   if (allows(decision.actions, action)) return Granted{account, decision};
   ++counters_.denied;
   const std::string shown = clean_foreign_text(name);
-  audit_.record_repeating({caller, word(action), "denied", shown, 0, decision.rule,
+  audit_.record_repeating({caller, name_of(action), "denied", shown, 0, decision.rule,
                            account == nullptr ? "no such account" : "no rule grants it"});
-  return decision.actions == 0 ? no_such_account() : not_allowed(word(action));
+  return decision.actions == 0 ? no_such_account() : not_allowed(name_of(action));
+}
+
+Owner Service::owner() const {
+  Owner owner = owner_;
+  owner.admin_group = administration_.config().admin_group;
+  return owner;
 }
 
 std::optional<Problem> Service::admit_admin(const ipc::Caller& caller, std::string_view action) {
-  if (is_admin(caller, administration_.config(), owner_)) return std::nullopt;
+  if (is_admin(caller, administration_.config(), owner())) return std::nullopt;
   ++counters_.denied;
   audit_.record_repeating({caller, action, "denied", "", 0, "", "not an administrator"});
   return Problem{ProblemKind::kNotAllowed, "only administrators may do this", "credsync whoami", std::nullopt, {}};
@@ -89,7 +85,7 @@ Service::Service(account::Accounts& accounts, Desk& desk, refresh::Refresher& re
   accounts_.watch([this](Account& account, account::What what) { publish(account, what); });
   sessions_.connect(
       [this](const ipc::Caller& caller, const Account& account) {
-        return allows(decide(caller, account.config(), owner_).actions, Action::kLogin);
+        return allows(decide(caller, account.config(), this->owner()).actions, Action::kLogin);
       },
       [this](const ipc::Caller& caller, const std::string& name, std::string_view how, const std::string& words) {
         const Account* account = accounts_.find(name);
@@ -107,10 +103,19 @@ std::unique_ptr<ipc::Pending> Service::token(const ipc::Caller& caller, const ip
     return nullptr;
   }
   Granted& granted = std::get<Granted>(admitted);
-  auto served = [this, caller, rule = granted.decision.rule](const Account& account) {
-    audit_.record_repeating({caller, "get", "allowed", account.name(), account.generation(), rule, ""});
+  // Who has waited is decided on again: rules, and what runs in the caller's process, may have changed meanwhile.
+  auto admits = [this, caller, rule = granted.decision.rule](const Account& account,
+                                                             bool waited) -> std::optional<Problem> {
+    std::string by = rule;
+    if (waited) {
+      auto again = admit(caller, account.name(), Action::kGet);
+      if (auto* problem = std::get_if<Problem>(&again)) return std::move(*problem);
+      by = std::get<Granted>(again).decision.rule;
+    }
+    audit_.record_repeating({caller, "get", "allowed", account.name(), account.generation(), by, ""});
+    return std::nullopt;
   };
-  return desk_.token(*granted.account, query, std::move(served), std::move(reply));
+  return desk_.token(*granted.account, query, std::move(admits), std::move(reply));
 }
 
 std::unique_ptr<ipc::Pending> Service::status_after(const ipc::Caller& caller, Account& account, config::Actions,
@@ -128,7 +133,7 @@ std::unique_ptr<ipc::Pending> Service::refresh(const ipc::Caller& caller, std::s
     return nullptr;
   }
   auto& [account, decision] = std::get<Granted>(admitted);
-  audit_.record({caller, "refresh", "allowed", account->name(), account->generation(), decision.rule, ""});
+  audit_.record_repeating({caller, "refresh", "allowed", account->name(), account->generation(), decision.rule, ""});
   if (!refresher_.under_way(*account)) {
     if (!refresher_.can_refresh(*account, true)) {
       Problem problem = no_token(*account, desk_.sight());
@@ -224,12 +229,12 @@ std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::str
     return begin_session(caller, std::get<Granted>(admitted), *way, request, std::move(reply));
   }
   auto present = std::make_shared<bool>(true);
-  auto done = [this, present, caller, n = account->name(), rule = decision.rule,
+  auto done = [this, present, caller, who = seen_now(caller), n = account->name(), rule = decision.rule,
                reply = std::move(reply)](login::Outcome outcome) mutable {
     const auto* refused = std::get_if<login::Refused>(&outcome);
     const Account* after = accounts_.find(n);
-    audit_.record({caller, "login", refused == nullptr ? "done" : "failed", n,
-                   after != nullptr ? after->generation() : 0, rule, refused == nullptr ? "" : refused->words});
+    audit_.record({who, "login", refused == nullptr ? "done" : "failed", n, after != nullptr ? after->generation() : 0,
+                   rule, refused == nullptr ? "" : refused->words});
     if (!std::exchange(*present, false)) return;
     if (refused != nullptr) return reply(refusal_as_problem(*refused));
     auto now = status(caller, n);
@@ -279,9 +284,9 @@ std::unique_ptr<ipc::Pending> Service::begin_session(const ipc::Caller& caller, 
 bool Service::knows_login(const ipc::Caller& caller, std::string_view id) {
   const auto name = sessions_.account_of(caller.uid, id);
   const Account* account = name ? accounts_.find(*name) : nullptr;
-  if (account != nullptr && allows(decide(caller, account->config(), owner_).actions, Action::kLogin)) return true;
+  if (account != nullptr && allows(decide(caller, account->config(), owner()).actions, Action::kLogin)) return true;
   ++counters_.denied;
-  audit_.record_repeating({caller, word(Action::kLogin), "denied", name.value_or(""), 0, "", "no such sign-in"});
+  audit_.record_repeating({caller, name_of(Action::kLogin), "denied", name.value_or(""), 0, "", "no such sign-in"});
   return false;
 }
 
@@ -316,15 +321,16 @@ std::unique_ptr<ipc::Pending> Service::sign_out(const ipc::Caller& caller, std::
   }
   auto& [account, decision] = std::get<Granted>(admitted);
   auto present = std::make_shared<bool>(true);
-  sign_out_.run(*account, [this, present, caller, n = account->name(), generation = account->generation(),
-                           rule = decision.rule, reply = std::move(reply)](Result<unsigned> pending) mutable {
-    audit_.record(
-        {caller, "logout", pending ? "done" : "failed", n, generation, rule, pending ? "" : pending.error().message()});
-    if (!std::exchange(*present, false)) return;
-    if (pending) return reply(ipc::SignOutAnswer{n, *pending});
-    reply(Problem{
-        ProblemKind::kUnavailable, "the sign-out could not be stored: " + pending.error().message(), "", 5s, {}});
-  });
+  sign_out_.run(
+      *account, [this, present, who = seen_now(caller), n = account->name(), generation = account->generation(),
+                 rule = decision.rule, reply = std::move(reply)](Result<unsigned> pending) mutable {
+        audit_.record({who, "logout", pending ? "done" : "failed", n, generation, rule,
+                       pending ? "" : pending.error().message()});
+        if (!std::exchange(*present, false)) return;
+        if (pending) return reply(ipc::SignOutAnswer{n, *pending});
+        reply(Problem{
+            ProblemKind::kUnavailable, "the sign-out could not be stored: " + pending.error().message(), "", 5s, {}});
+      });
   if (!*present) return nullptr;
   return std::make_unique<Call>(std::move(present));
 }
@@ -341,29 +347,67 @@ ipc::Answer<ipc::AccountStatus> Service::status(const ipc::Caller& caller, std::
 std::vector<ipc::AccountStatus> Service::list(const ipc::Caller& caller) {
   std::vector<ipc::AccountStatus> found;
   for (const auto& [name, account] : accounts_.all()) {
-    const Decision decision = decide(caller, account->config(), owner_);
+    const Decision decision = decide(caller, account->config(), owner());
     if (decision.actions != 0) found.push_back(describe(*account, desk_.sight(), decision.actions));
   }
   return found;
 }
 
-ipc::WhoAmI Service::who_am_i(const ipc::Caller& caller) {
-  ipc::WhoAmI answer;
-  answer.caller = caller;
+namespace {
+
+// Text, or why there is none.
+void establish(Result<std::string> found, std::string& text, std::string& why) {
+  found ? text = clean_foreign_text(*found) : why = found.error().message();
+}
+
+void add_names(const ipc::Caller& subject, ipc::WhoAmI& answer) {
   // Names are for people only; nothing is decided on them.
-  if (const passwd* user = ::getpwuid(caller.uid)) answer.user = user->pw_name;
-  std::vector<gid_t> groups = caller.groups;
-  if (std::find(groups.begin(), groups.end(), caller.gid) == groups.end()) groups.insert(groups.begin(), caller.gid);
+  if (const passwd* user = ::getpwuid(subject.uid)) answer.user = user->pw_name;
+  std::vector<gid_t> groups = subject.groups;
+  if (std::find(groups.begin(), groups.end(), subject.gid) == groups.end()) groups.insert(groups.begin(), subject.gid);
   for (const gid_t gid : groups) {
     const group* known = ::getgrgid(gid);
     answer.groups.emplace_back(gid, known != nullptr ? known->gr_name : "");
   }
+}
+
+}  // namespace
+
+// Accounts that the asker may not know of are not in it, whatever the subject may do with them.
+ipc::WhoAmI Service::explain_to(const ipc::Caller& asker, const ipc::Caller& subject) const {
+  ipc::WhoAmI answer;
+  answer.caller = subject;
+  answer.caller.process = nullptr;
+  if (subject.process) {
+    establish(subject.process->unit(), answer.caller.unit, answer.unit_why);
+    establish(subject.process->exe(), answer.caller.exe, answer.exe_why);
+  } else {
+    if (subject.unit.empty()) answer.unit_why = "it could not be established which process asks";
+    if (subject.exe.empty()) answer.exe_why = "it could not be established which process asks";
+  }
+  add_names(subject, answer);
   for (const auto& [name, account] : accounts_.all()) {
-    const Decision decision = decide(caller, account->config(), owner_);
-    if (decision.actions == 0) continue;
-    answer.accounts.push_back({name, names_of(decision.actions), explain(caller, account->config(), owner_)});
+    if (decide(asker, account->config(), owner()).actions == 0) continue;
+    const Decision decision = decide(subject, account->config(), owner());
+    answer.accounts.push_back({name, names_of(decision.actions), explain(subject, account->config(), owner())});
   }
   return answer;
+}
+
+ipc::Answer<ipc::WhoAmI> Service::who_am_i(const ipc::Caller& caller, std::optional<pid_t> of) {
+  if (!of || *of == caller.pid) return explain_to(caller, caller);
+  const bool admin = is_admin(caller, administration_.config(), owner());
+  const auto subject = administration_.look(*of);
+  if (subject && (admin || subject->uid == caller.uid)) return explain_to(caller, *subject);
+  if (admin) return Problem{ProblemKind::kBadRequest, subject.error().message(), "", std::nullopt, {}};
+  // The same whether there is no such process or it is somebody else's.
+  ++counters_.denied;
+  audit_.record_repeating({caller, "whoami", "denied", "", 0, "", "not an administrator"});
+  return Problem{ProblemKind::kNotAllowed,
+                 "there is no such process of yours; administrators may ask for others'",
+                 "credsync whoami",
+                 std::nullopt,
+                 {}};
 }
 
 std::vector<ipc::ProviderSummary> Service::providers(const ipc::Caller&) {
@@ -435,7 +479,7 @@ class Service::Subscription final : public ipc::Pending {
 
   void offer(const Account& account, const ipc::Event& event) const {
     if (!account_.empty() && account_ != account.name()) return;
-    if (decide(caller_, account.config(), service_.owner_).actions == 0) return;
+    if (decide(caller_, account.config(), service_.owner()).actions == 0) return;
     const std::function<void(const ipc::Event&)> call = on_event_;  // a full stream may end itself, and this with it
     call(event);
   }

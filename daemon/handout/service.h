@@ -21,8 +21,9 @@ namespace credsync::handout {
 struct Administration {
   std::function<ipc::Answer<ipc::ReloadAnswer>()> reload;
   std::function<std::vector<ipc::Check>()> doctor;
-  std::function<std::string()> metrics;           // OpenMetrics text
-  std::function<const config::Config&()> config;  // the one in force
+  std::function<std::string()> metrics;            // OpenMetrics text
+  std::function<const config::Config&()> config;   // the one in force
+  std::function<Result<ipc::Caller>(pid_t)> look;  // how another process would be seen
 };
 
 class Service final : public ipc::Service {
@@ -48,7 +49,7 @@ class Service final : public ipc::Service {
                                          ipc::Reply<ipc::SignOutAnswer>) override;
   ipc::Answer<ipc::AccountStatus> status(const ipc::Caller&, std::string_view account) override;
   std::vector<ipc::AccountStatus> list(const ipc::Caller&) override;
-  ipc::WhoAmI who_am_i(const ipc::Caller&) override;
+  ipc::Answer<ipc::WhoAmI> who_am_i(const ipc::Caller&, std::optional<pid_t> of) override;
   std::vector<ipc::ProviderSummary> providers(const ipc::Caller&) override;
   ipc::Answer<ipc::ProviderDetail> provider(const ipc::Caller&, std::string_view id) override;
   ipc::Answer<ipc::ReloadAnswer> reload(const ipc::Caller&) override;
@@ -76,6 +77,8 @@ class Service final : public ipc::Service {
   std::unique_ptr<ipc::Pending> begin_session(const ipc::Caller& caller, const Granted& granted, login::Way way,
                                               const ipc::LoginRequest& request, ipc::Reply<ipc::LoginAnswer> reply);
   bool knows_login(const ipc::Caller& caller, std::string_view id);
+  Owner owner() const;
+  ipc::WhoAmI explain_to(const ipc::Caller& asker, const ipc::Caller& subject) const;
   std::optional<ipc::Problem> admit_admin(const ipc::Caller& caller, std::string_view action);
   void publish(const account::Account& account, account::What what);
   std::unique_ptr<ipc::Pending> status_after(const ipc::Caller& caller, account::Account& account,

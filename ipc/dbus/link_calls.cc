@@ -169,8 +169,9 @@ void Link::sign_out(Request& request) {
 }
 
 void Link::who_am_i(Request& request) {
-  const WhoAmI who = around_.service.who_am_i(request.caller);
-  answer(request, [&](Writer& writer) { write_who_am_i(writer, who); });
+  const auto who = around_.service.who_am_i(request.caller, std::nullopt);
+  if (const Problem* problem = std::get_if<Problem>(&who)) return refuse(request, *problem);
+  answer(request, [&](Writer& writer) { write_who_am_i(writer, std::get<WhoAmI>(who)); });
 }
 
 void Link::reload(Request& request) {

@@ -10,23 +10,12 @@ namespace {
 constexpr Duration kBrokerDeadline = 10s;
 constexpr gid_t kNoGroup = static_cast<gid_t>(-1);  // never a real one (chown(2))
 
-// A process that could not be held: every rule that asks for its unit or executable learns why it does not match.
-class LostProcess final : public Process {
- public:
-  explicit LostProcess(Error why) : why_(std::move(why)) {}
-  Result<std::string> unit() const override { return why_; }
-  Result<std::string> exe() const override { return why_; }
-
- private:
-  Error why_;
-};
-
 // Held from now on: by the descriptor that the broker took when the caller connected, or else by the id that the kernel
 // told the broker then. That id may have come to mean another process meanwhile, but only one of the same user counts.
 std::shared_ptr<const Process> hold(const Caller& caller, Descriptor pidfd) {
   auto held = pidfd ? PinnedProcess::adopt(std::move(pidfd)) : PinnedProcess::open(caller.pid, caller.uid);
   if (held) return *held;
-  return std::make_shared<LostProcess>(held.error());
+  return unknown_process(held.error().message());
 }
 
 }  // namespace

@@ -38,6 +38,7 @@ struct Call {
   Duration min_valid{0};
   Duration wait{0};
   std::optional<WallTime> since;
+  std::optional<pid_t> pid;
   Rejected rejected;
   LoginRequest login;
   Secret redirect_url;

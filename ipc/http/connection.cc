@@ -4,7 +4,9 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "base/secret.h"
@@ -28,10 +30,15 @@ Problem cut_request() {
   return Problem{ProblemKind::kBadRequest, "the connection ended before the request was complete", {}, {}, {}};
 }
 
+Problem handed_on() {
+  return Problem{ProblemKind::kNotAllowed, "another user made this connection; connect yourself", {}, {}, {}};
+}
+
 }  // namespace
 
 Connection::Connection(Hub& hub, Descriptor socket, Caller caller, Use& use, Admission admission)
     : hub_(hub), socket_(std::move(socket)), caller_(std::move(caller)), use_(use), admission_(admission) {
+  hub_.users().comes(use_);
   ++(admission_ == Admission::kTaken ? use_.connections : use_.refused);
   last_active_ = hub_.now();
 }
@@ -47,7 +54,8 @@ void Connection::shut() {
   if (phase_ == Phase::kStreaming) --use_.streams;
   --(admission_ == Admission::kTaken ? use_.connections : use_.refused);
   phase_ = Phase::kClosed;
-  hub_.users().forget_if_gone(use_);
+  hub_.users().leaves(use_);
+  hub_.gone(use_);
   clear_timer();
   put_off_.reset();
   if (reader_) hub_.give_back(std::move(reader_));
@@ -58,7 +66,7 @@ void Connection::shut() {
 }
 
 void Connection::start() {
-  receive();
+  if (hub_.has_turn(use_)) receive();
   arrange();
   if (!closed() && !in_set_) watch(kNothing);
 }
@@ -69,10 +77,12 @@ void Connection::refuse(const Problem& problem) {
 }
 
 void Connection::on_ready(std::uint32_t events) {
-  if (closed()) return;
+  if (closed() || !hub_.has_turn(use_)) return;  // what is ready is reported again in the next turn
+  hub_.spend(use_, 1);
   if (phase_ == Phase::kLingering) return throw_away_input();
   if ((events & EPOLLOUT) != 0) {
     if (!transmit(unsent_)) return;
+    if (unsent_.empty() && over_limit_) set_timer(Timer::kPause, kPauseOverLimit);
     if (unsent_.empty() && phase_ == Phase::kReading && (put_off_ || !input_.empty())) hub_.postpone(*this);
     if (postponed) phase_ = Phase::kPostponed;
     arrange();
@@ -87,7 +97,15 @@ void Connection::on_ready(std::uint32_t events) {
 
 void Connection::receive() {
   auto& buffer = hub_.read_buffer();
-  const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  iovec into{buffer.data(), buffer.size()};
+  // Room for the sender's credentials and nothing else: descriptors that come along are dropped by the kernel.
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred))> control;
+  msghdr message{};
+  message.msg_iov = &into;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t got = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (got == 0) return end_of_input();
   if (got < 0) {
     if (!would_block(errno) && errno != EINTR) hub_.close(*this);
@@ -95,7 +113,10 @@ void Connection::receive() {
   }
   last_active_ = hub_.now();
   const std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
-  if (input_.empty()) {
+  if (!is_from_caller(message)) {
+    refuse_bytes(handed_on());
+    input_.release();
+  } else if (input_.empty()) {
     input_.append(answer_all(bytes));
   } else {
     input_.append(bytes);
@@ -103,6 +124,23 @@ void Connection::receive() {
   }
   wipe(buffer.data(), bytes.size());
   settle();
+}
+
+// The kernel vouches for who wrote these bytes (SO_PASSCRED, unix(7)). A connection that was handed on to another user
+// is good for nothing; handed on to another process of the same user it shows neither unit nor executable any more. The
+// process that connected may write under another id, as setuid programs do: its real one.
+bool Connection::is_from_caller(const msghdr& message) {
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_CREDENTIALS) return false;
+  ucred sender{};
+  std::memcpy(&sender, CMSG_DATA(header), sizeof sender);
+  if (sender.pid == caller_.pid) {
+    return sender.uid == caller_.uid || (caller_.process && caller_.process->alive());
+  }
+  if (sender.uid != caller_.uid) return false;
+  if (caller_.process) caller_.process->socket_closed();
+  caller_.process = unknown_process("the request was sent by another process than the one that connected");
+  return true;
 }
 
 void Connection::end_of_input() {
@@ -114,9 +152,8 @@ void Connection::end_of_input() {
 
 // Returns what was not used.
 std::string_view Connection::answer_all(std::string_view bytes) {
-  unsigned left = kRequestsPerTurn;
   while (phase_ == Phase::kReading && !bytes.empty()) {
-    if (left-- == 0 || hub_.out().size() >= kAnswersPerWrite) {
+    if (!hub_.has_turn(use_) || hub_.out().size() >= kAnswersPerWrite) {
       phase_ = Phase::kPostponed;
       hub_.postpone(*this);
       break;
@@ -169,6 +206,7 @@ void Connection::throw_away_input() {
 
 void Connection::on_deadline() {
   const Timer timer = std::exchange(timer_, Timer::kNone);
+  if (timer == Timer::kPause) return hub_.postpone(*this);
   if (timer != Timer::kRequest) return hub_.close(*this);
   refuse_bytes(late_request());
   input_.release();
@@ -192,6 +230,7 @@ void Connection::deliver() {
 void Connection::resume() {
   if (closed() || phase_ != Phase::kPostponed) return;
   phase_ = Phase::kReading;
+  over_limit_ = false;
   if (!unsent_.empty()) return;  // goes on when that is sent
   if (put_off_) {
     const auto call = std::move(put_off_);
@@ -264,7 +303,7 @@ void Connection::arrange() {
   if (unsent_.capacity() != 0) unsent_.release();
   if (closing_ || (hub_.stopping() && idle())) return finish();
   const bool partly_there = phase_ == Phase::kReading && (reader_ || !input_.empty());
-  if (!partly_there) clear_timer();
+  if (!partly_there && timer_ != Timer::kPause) clear_timer();
   if (partly_there && timer_ != Timer::kRequest) set_timer(Timer::kRequest, hub_.timing().request);
   if (phase_ == Phase::kReading) {
     watch(EPOLLIN);

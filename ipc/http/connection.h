@@ -3,7 +3,7 @@
 // unread.
 //
 // Reading   a request is expected, or partly there; a deadline runs from its first byte to its last
-// Postponed a request is understood, or bytes lie ready, but others have their turn first
+// Postponed a request is understood, or bytes lie ready, but others have their turn first, or this user asked too much
 // Waiting   the service owes the answer; a client that closes is noticed by EPOLLHUP and its call ended. One
 // that only
 //           shut down its writing side (RFC 9112, 9.6) still reads, and gets its answer
@@ -15,6 +15,8 @@
 // and the longest idle gives way when the process runs short. Loop only. Owned by Hub, which closes it after
 // any I/O error.
 #pragma once
+
+#include <sys/socket.h>
 
 #include <memory>
 #include <optional>
@@ -29,8 +31,8 @@
 
 namespace credsync::ipc::http {
 
-// Requests that one connection may have answered in one turn, before others have theirs.
-inline constexpr unsigned kRequestsPerTurn = 16;
+// A connection that asked too much is told so and then not read for a moment, so that refusing costs less than answering.
+inline constexpr Duration kPauseOverLimit = 250ms;
 // Answers are sent when so much is written; pipelining goes on when the client has taken them.
 inline constexpr std::size_t kAnswersPerWrite = 64 * 1024;
 // Events that a client has not taken, beyond the present states it began with.
@@ -73,11 +75,12 @@ class Connection final : public Source, public Timed {
 
  private:
   enum class Phase { kReading, kPostponed, kWaiting, kStreaming, kLingering, kClosed };
-  enum class Timer { kNone, kRequest, kAnswer, kLinger };
+  enum class Timer { kNone, kRequest, kAnswer, kLinger, kPause };
 
   // Bytes in.
   bool may_read() const { return phase_ == Phase::kReading && unsent_.empty() && !closing_; }
   void receive();
+  bool is_from_caller(const msghdr& message);
   void end_of_input();
   std::string_view answer_all(std::string_view bytes);
   void answer_input();
@@ -87,6 +90,7 @@ class Connection final : public Source, public Timed {
   // Requests.
   void take(const Request& request);
   void perform(Call call);
+  void refuse_for_now();
   void answer_now(const Call& call);
   void answer_status(std::string_view account);
   void answer_cancel(std::string_view login);
@@ -114,7 +118,7 @@ class Connection final : public Source, public Timed {
 
   Hub& hub_;
   Descriptor socket_;
-  const Caller caller_;
+  Caller caller_;  // only ever becomes less: see is_from_caller()
   Use& use_;
   const Admission admission_;
   Phase phase_ = Phase::kReading;
@@ -126,6 +130,7 @@ class Connection final : public Source, public Timed {
   bool closing_ = false;       // after what is unsent
   bool unread_input_ = false;  // the client may still be sending: linger before closing
   bool overflowed_ = false;
+  bool over_limit_ = false;  // Postponed for a pause, not for the next turn
   Framing framing_;  // of the request under way
   BootTime last_active_{};
   std::unique_ptr<RequestReader> reader_;  // while a request is partly there

@@ -56,7 +56,9 @@ Problem busy(std::string detail) {
 }  // namespace
 
 void Connection::take(const Request& request) {
+  hub_.spend(use_, 1);
   framing_ = Framing{request.http_1_1, request.keep_alive && !hub_.stopping(), request.method == "HEAD"};
+  if (!use_.take(hub_.now(), hub_.limits().max_requests_per_second)) return refuse_for_now();
   auto understood = understand(request);
   if (Call* call = std::get_if<Call>(&understood)) return perform(std::move(*call));
   const Refusal& refusal = std::get<Refusal>(understood);
@@ -66,6 +68,17 @@ void Connection::take(const Request& request) {
     write_problem(hub_.out(), framing_, refusal.problem, refusal.allow);
   }
   closing_ = !framing_.keep_alive;
+}
+
+// Over the limit of requests a second.
+void Connection::refuse_for_now() {
+  answer(busy("too many requests of this user in a second"));
+  hub_.service().refused(caller_, "too many requests a second");
+  closing_ = !framing_.keep_alive;
+  if (closing_) return;
+  phase_ = Phase::kPostponed;
+  over_limit_ = true;  // the pause begins when the client has read that
+  set_timer(Timer::kPause, kPauseOverLimit);
 }
 
 void Connection::perform(Call call) {
@@ -103,7 +116,7 @@ void Connection::answer_now(const Call& call) {
   switch (call.operation) {
     case Operation::kHealth: return json(render_health());
     case Operation::kListAccounts: return json(render(service.list(caller_)));
-    case Operation::kWhoAmI: return json(render(service.who_am_i(caller_)));
+    case Operation::kWhoAmI: return either(service.who_am_i(caller_, call.pid));
     case Operation::kProviders: return json(render(service.providers(caller_)));
     case Operation::kProvider: return either(service.provider(caller_, call.name));
     case Operation::kReload: return either(service.reload(caller_));

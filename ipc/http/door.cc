@@ -39,10 +39,18 @@ void Door::close() {
 }
 
 void Door::on_ready(std::uint32_t) {
-  for (unsigned left = kAcceptsPerTurn; left != 0 && socket_; --left) {
+  take(kAcceptsPerTurn, true);
+}
+
+void Door::take_waiting() {
+  take(kAcceptsAtStop, false);
+}
+
+void Door::take(unsigned most, bool fair) {
+  for (unsigned left = most; left != 0 && socket_; --left) {
     Descriptor connection = accept_from(get());
     if (connection) {
-      hub_.admit(std::move(connection));
+      if (!hub_.admit(std::move(connection)) && fair) return;  // the next one in the next turn
       continue;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return;

@@ -151,6 +151,7 @@ void Hub::on_due() {
 
 void Hub::begin_turn() {
   in_turn_ = true;
+  ++turn_;
   long_answer_free_ = true;
   now_ = clock_.boot();
 }
@@ -219,16 +220,38 @@ void Hub::close(Connection& connection) {
 
 // New connections.
 
-void Hub::admit(Descriptor socket) {
-  auto caller = peer_of(socket.get());
-  if (!caller) return log::warning("a peer cannot be identified", {{"ERROR", caller.error().message()}});
-  const bool over_limit = users_.of(caller->uid).connections >= limits_.max_connections_per_user;
+bool Hub::admit(Descriptor socket) {
+  const auto uid = peer_uid(socket.get());
+  if (!uid) return log::warning("a peer cannot be identified", {{"ERROR", uid.error().message()}}), true;
+  Use& use = users_.of(*uid);
+  spend(use, kConnectionCost);
+  const bool goes_on = has_turn(use);
+  if (use.take(now_, limits_.max_requests_per_second)) {
+    auto caller = peer_of(socket.get());
+    if (caller) {
+      take(std::move(socket), std::move(*caller));
+    } else {
+      log::warning("a peer cannot be identified", {{"ERROR", caller.error().message()}});
+      gone(use);
+    }
+    return goes_on;
+  }
+  // Without a word, and without asking the kernel more: who connects in a flood does not read.
+  Caller caller;
+  caller.uid = *uid;
+  service_.refused(caller, "too many requests a second");
+  gone(use);
+  return goes_on;
+}
+
+void Hub::take(Descriptor socket, Caller caller) {
+  const bool over_limit = users_.of(caller.uid).connections >= limits_.max_connections_per_user;
   const bool taken = !over_limit && (connections_.size() < limits_.max_connections || make_room());
-  if (!taken) service_.refused(*caller, over_limit ? "too many connections" : "too many connections of all users");
-  Use& use = users_.of(caller->uid);  // again: making room may have ended this user's last connection
-  if (!taken && use.refused >= kRefusedPerUser) return users_.forget_if_gone(use);
+  if (!taken) service_.refused(caller, over_limit ? "too many connections" : "too many connections of all users");
+  Use& use = users_.of(caller.uid);  // again: making room may have ended this user's last connection
+  if (!taken && use.refused >= kRefusedPerUser) return gone(use);
   const auto admission = taken ? Connection::Admission::kTaken : Connection::Admission::kRefused;
-  auto connection = std::make_unique<Connection>(*this, std::move(socket), std::move(*caller), use, admission);
+  auto connection = std::make_unique<Connection>(*this, std::move(socket), std::move(caller), use, admission);
   connection->index = connections_.size();
   Connection& here = *connections_.emplace_back(std::move(connection));
   taken ? here.start() : here.refuse(over_limit ? too_many_connections() : no_room());
@@ -259,7 +282,7 @@ void Hub::stop(Duration at_most, UniqueFunction<void()> done) {
 void Hub::retire_all() {
   retired_ = true;
   for (const auto& door : doors_)
-    door->on_ready(EPOLLIN);  // who has connected already was let in
+    door->take_waiting();
   stop_listening();
   for (std::size_t i = connections_.size(); i-- > 0;)
     connections_[i]->retire();

@@ -53,6 +53,11 @@ class Hub final : private Timed {
 
   // For connections.
   Service& service() { return service_; }
+  bool has_turn(const Use& use) const {
+    return use.has_turn(turn_, users_.present() > 1 ? kShareAmongMany : kShareAlone);
+  }
+  void spend(Use& use, unsigned cost) const { use.spend(turn_, cost); }
+  void gone(Use& use) { users_.forget_if_gone(use, now_, limits_.max_requests_per_second); }
   const Limits& limits() const { return limits_; }
   const Timing& timing() const { return timing_; }
   Users& users() { return users_; }
@@ -76,8 +81,8 @@ class Hub final : private Timed {
   void discard(std::unique_ptr<Pending> pending) { discarded_.push_back(std::move(pending)); }
   void close(Connection& connection);
 
-  // For doors.
-  void admit(Descriptor socket);
+  // For doors. False: who connects has had its share of this turn, so others come first.
+  bool admit(Descriptor socket);
 
  private:
   Hub(Loop& loop, const Clock& clock, Service& service, const Timing& timing);
@@ -91,6 +96,7 @@ class Hub final : private Timed {
   void deliver_marked();
   void bury();
   bool make_room();
+  void take(Descriptor socket, Caller caller);
   void retire_all();
   void finish_stopping();
   void on_deadline() override;  // of stop()
@@ -116,6 +122,7 @@ class Hub final : private Timed {
   std::array<char, kReadSize> read_buffer_;
   WipedBuffer out_;
   BootTime now_{};
+  std::uint64_t turn_ = 0;
   bool in_turn_ = false;
   bool rung_ = false;
   bool long_answer_free_ = true;

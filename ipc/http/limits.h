@@ -11,6 +11,8 @@ struct Limits {
   unsigned max_waiting_per_user = 64;  // requests that wait for a provider
   unsigned max_streams_per_user = 16;  // subscriptions to events
   unsigned max_connections = 4096;     // all users together; never more than the process has descriptors for
+  // Sustained; a second's worth may come at once. New connections count as well. 0: any number.
+  unsigned max_requests_per_second = 0;
 
   // The rest follows from the one number that an admin sets.
   static Limits per_user(unsigned connections) {

@@ -56,7 +56,17 @@ Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
   return {};
 }
 
+// The kernel then says with each read who wrote it; connections inherit it.
+Result<void> ask_for_senders(int socket) {
+  const int on = 1;
+  if (::setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) {
+    return from_errno("ask for senders' credentials", errno);
+  }
+  return {};
+}
+
 Result<void> bind_and_listen(int socket, const std::string& path, const sockaddr_un& address, mode_t mode) {
+  CREDSYNC_TRY(ask_for_senders(socket));
   // Nobody but us may connect before the mode is what was asked for.
   if (::fchmod(socket, 0600) != 0) return from_errno("set the mode of a socket", errno);
   if (::bind(socket, generic(address), sizeof address) != 0) return from_errno("bind " + path, errno);
@@ -106,6 +116,7 @@ Result<ListeningSocket> ListeningSocket::adopt(Descriptor socket) {
       ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC) != 0) {
     return from_errno("set up the inherited socket", errno);
   }
+  CREDSYNC_TRY(ask_for_senders(socket.get()));
   return ListeningSocket(std::move(socket));
 }
 

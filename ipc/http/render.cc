@@ -145,6 +145,10 @@ void write_caller(JsonWriter& json, const WhoAmI& who) {
   }
   json.end_array();
   json.number("pid", static_cast<std::uint64_t>(std::max<pid_t>(0, who.caller.pid)));
+  json.text_or_nothing("unit", who.caller.unit);
+  json.text_or_nothing("unit_why", who.unit_why);
+  json.text_or_nothing("exe", who.caller.exe);
+  json.text_or_nothing("exe_why", who.exe_why);
 }
 
 void write_rights(JsonWriter& json, const WhoAmI::Account& account) {
@@ -190,9 +194,17 @@ void write_record(JsonWriter& json, const AuditRecord& record) {
   json.text("decision", record.decision);
   json.text("account", record.account);
   json.number("generation", record.generation);
-  json.number("uid", record.uid);
-  json.number("pid", static_cast<std::uint64_t>(std::max<pid_t>(0, record.pid)));
+  if (record.uid) {
+    json.number("uid", *record.uid);
+    json.number("pid", static_cast<std::uint64_t>(std::max<pid_t>(0, record.pid)));
+  } else {
+    json.nothing("uid");
+    json.nothing("pid");
+  }
+  json.text_or_nothing("unit", record.unit);
+  json.text_or_nothing("exe", record.exe);
   json.text("rule", record.rule);
+  json.number("count", record.count);
   json.text("detail", record.detail);
 }
 

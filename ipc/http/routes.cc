@@ -103,6 +103,12 @@ std::optional<Refusal> read_parameter(std::string_view name, std::string_view va
     call.name = value;
     return std::nullopt;
   }
+  if (operation == Operation::kWhoAmI && name == "pid") {
+    const auto pid = parse_whole(value, std::numeric_limits<pid_t>::max());
+    if (!pid || *pid == 0) return bad_request("pid must be the id of a process");
+    call.pid = static_cast<pid_t>(*pid);
+    return std::nullopt;
+  }
   if (operation == Operation::kAudit && name == "since") {
     call.since = parse_moment(value);
     if (call.since) return std::nullopt;

@@ -100,7 +100,11 @@ std::unique_ptr<CoreWorld::Given> CoreWorld::ask(const std::string& account, Dur
   query.min_valid = min_valid;
   query.wait = wait;
   g->pending = desk.token(
-      *accounts.find(account), query, [](const account::Account&) {},
+      *accounts.find(account), query,
+      [this](const account::Account&, bool waited) -> std::optional<ipc::Problem> {
+        if (!waited || admits_who_waited) return std::nullopt;
+        return ipc::Problem{ipc::ProblemKind::kNotAllowed, "not any more", {}, {}, {}};
+      },
       [g](ipc::Answer<ipc::TokenView> answer) {
         g->answered = true;
         if (auto* problem = std::get_if<ipc::Problem>(&answer)) {

@@ -52,6 +52,7 @@ struct CoreWorld {
   };
   std::unique_ptr<Given> ask(const std::string& account, Duration min_valid = Duration::zero(), Duration wait = 10s);
 
+  bool admits_who_waited = true;  // what a second decision, after a wait, says
   FakeClock clock;
   FakeRandom random;
   QueueExecutor executor;

@@ -87,6 +87,7 @@ class FakeService final : public ipc::Service {
     std::string secret, username;
     ipc::LoginMethod method = ipc::LoginMethod::kAuto;
     std::optional<WallTime> since;
+    std::optional<pid_t> pid;
     std::optional<uid_t> browser_user;
     bool replace_identity = false;
   };
@@ -200,10 +201,13 @@ class FakeService final : public ipc::Service {
     return all;
   }
 
-  ipc::WhoAmI who_am_i(const ipc::Caller& caller) override {
-    note("whoami", {}, caller);
+  ipc::Answer<ipc::WhoAmI> who_am_i(const ipc::Caller& caller, std::optional<pid_t> of) override {
+    note("whoami", {}, caller, [&](Asked& a) { a.pid = of; });
+    if (of && admin_problem) return *admin_problem;
     ipc::WhoAmI who;
     who.caller = caller;
+    who.caller.unit = "score-sync.service";
+    who.exe_why = "it may not be read";
     who.user = "alice";
     for (const gid_t gid : caller.groups)
       who.groups.emplace_back(gid, "group");
@@ -243,7 +247,19 @@ class FakeService final : public ipc::Service {
     note("audit", {}, caller, [&](Asked& a) { a.since = since; });
     if (admin_problem) return *admin_problem;
     return std::vector<ipc::AuditRecord>{
-        {wall_from_seconds(1'800'000'000), "get", "allowed", "flat", 7, 1000, 42, "flat.toml:9", {}}};
+        {wall_from_seconds(1'800'000'000),
+         "get",
+         "allowed",
+         "flat",
+         7,
+         1000,
+         42,
+         "flat.toml:9",
+         {},
+         "a.service",
+         "/a",
+         3},
+        {wall_from_seconds(1'800'000'001), "refresh", "done", "flat", 8, {}, 0, {}, {}, {}, {}, 1}};
   }
 
   ipc::Answer<std::string> metrics(const ipc::Caller&) override {

@@ -206,7 +206,7 @@ INSTANTIATE_TEST_SUITE_P(
     Rules, WrongConfig,
     ::testing::Values(
         account("Nobody", "[[account.b.allow]]\nactions = [\"get\"]\n",
-                "6:1: account.b.allow[0]: a rule needs a user or a group, else it matches nobody"),
+                "6:1: account.b.allow[0]: a rule needs a user, a group or a unit, else it matches nobody"),
         account("UnknownUser", "[[account.b.allow]]\nuser = \"no-such-user\"\n",
                 "7:1: account.b.allow[0].user: this system has no user `no-such-user`"),
         account("UnknownGroup", "[[account.b.allow]]\ngroup = \"no-such-group\"\n",
@@ -221,12 +221,31 @@ INSTANTIATE_TEST_SUITE_P(
                 "7:1: account.b.allow[0].user: an id is from 0 to 4294967294"),
         account("NoId", "[[account.b.allow]]\nuser = 4294967295\n",
                 "7:1: account.b.allow[0].user: an id is from 0 to 4294967294"),
-        account("Unit", "[[account.b.allow]]\nuser = \"root\"\nunit = \"x.service\"\n",
-                "8:1: account.b.allow[0].unit: this version cannot decide on unit; use user or group, or "
-                "remove the rule"),
-        account("ExeOnly", "[[account.b.allow]]\nexe = \"/usr/bin/x\"\n",
-                "7:1: account.b.allow[0].exe: this version cannot decide on exe; use user or group, or "
-                "remove the rule"),
+        account("NotAUnit", "[[account.b.allow]]\nuser = \"root\"\nunit = \"x\"\n",
+                "8:1: account.b.allow[0].unit: must be the full name of one system unit that runs programs, like "
+                "score-sync.service"),
+        account("ATemplate", "[[account.b.allow]]\nunit = \"x@.service\"\n",
+                "7:1: account.b.allow[0].unit: must be the full name of one system unit that runs programs, like "
+                "score-sync.service"),
+        account("ASlice", "[[account.b.allow]]\nunit = \"system.slice\"\n",
+                "7:1: account.b.allow[0].unit: must be the full name of one system unit that runs programs, like "
+                "score-sync.service"),
+        account("AUsersManager", "[[account.b.allow]]\nunit = \"user@1000.service\"\n",
+                "7:1: account.b.allow[0].unit: what runs there belongs to a user, who names its units; use user"),
+        account("UnitIsANumber", "[[account.b.allow]]\nunit = 7\n",
+                "7:1: account.b.allow[0].unit: must be text, not a whole number"),
+        account(
+            "ExeOnly", "[[account.b.allow]]\nexe = \"/usr/bin/x\"\n",
+            "6:1: account.b.allow[0]: exe only narrows, since anybody can run a program as he likes; the rule needs "
+            "a user, a group or a unit beside it"),
+        account(
+            "RelativeExe", "[[account.b.allow]]\nuser = 0\nexe = \"bin/x\"\n",
+            "8:1: account.b.allow[0].exe: must be an absolute path without \"//\", \"/./\" or \"/../\", as the kernel "
+            "writes it"),
+        account(
+            "CrookedExe", "[[account.b.allow]]\nuser = 0\nexe = \"/usr/../bin/x\"\n",
+            "8:1: account.b.allow[0].exe: must be an absolute path without \"//\", \"/./\" or \"/../\", as the kernel "
+            "writes it"),
         account("Action", "[[account.b.allow]]\nuser = 0\nactions = [\"get\", \"refrsh\"]\n",
                 "8:19: account.b.allow[0].actions[1]: `refrsh` is not known; did you mean `refresh`?"),
         account("NoAction", "[[account.b.allow]]\nuser = 0\nactions = []\n",

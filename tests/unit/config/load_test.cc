@@ -1,4 +1,6 @@
 // Layers: which file wins, what is merged and what replaced, and what the result says of itself.
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "tests/unit/config/config_fixture.h"
@@ -89,6 +91,9 @@ actions = ["get"]
 [[account.a.allow]]
 user = 12
 group = "root"
+[[account.a.allow]]
+unit = "score-sync.service"
+exe = "/usr/lib/score sync/bin"
 )");
   const Account a = *good().accounts.at("a");
   EXPECT_EQ(a.name, "a");
@@ -108,7 +113,7 @@ group = "root"
   EXPECT_EQ(a.margin, Duration(10min));
   EXPECT_EQ(a.revoke_superseded, RevokeSuperseded::kAlways);
   EXPECT_EQ(a.revoke_grace, Duration(5s));
-  ASSERT_EQ(a.allow.size(), 2u);
+  ASSERT_EQ(a.allow.size(), 3u);
   EXPECT_EQ(a.allow[0].user, uid_t{0});
   EXPECT_EQ(a.allow[0].user_name, "root");
   EXPECT_EQ(a.allow[0].actions, static_cast<Actions>(Action::kGet) | static_cast<Actions>(Action::kWatch))
@@ -116,7 +121,20 @@ group = "root"
   EXPECT_EQ(a.allow[0].label, "account.a.allow[0]");
   EXPECT_EQ(a.allow[1].user, uid_t{12}) << "a number is an id, whether it has a name or not";
   EXPECT_EQ(a.allow[1].group, gid_t{0});
+  EXPECT_EQ(a.allow[2].unit, "score-sync.service") << "a system unit is a boundary of its own";
+  EXPECT_EQ(a.allow[2].exe, "/usr/lib/score sync/bin");
+  EXPECT_FALSE(a.allow[2].user || a.allow[2].group);
   EXPECT_EQ(a.origin.line, 1u);
+}
+
+TEST_F(Load, ARuleForALinkWarnsThatTheKernelKnowsTheProgramByAnotherName) {
+  write("bin/real", "");
+  ASSERT_EQ(::symlink(path("bin/real").c_str(), path("bin/link").c_str()), 0);
+  account(kAccount + "allow = [ { user = 0, exe = \"" + path("bin/link") + "\" } ]\n");
+  const Loaded loaded = load();
+  ASSERT_TRUE(loaded.usable());
+  ASSERT_EQ(loaded.problems.size(), 1u);
+  EXPECT_NE(loaded.problems[0].words.find(path("bin/real")), std::string::npos);
 }
 
 TEST_F(Load, DefaultsHoldUntilAnAccountSaysOtherwiseAndRulesAddUp) {

@@ -56,6 +56,18 @@ TEST_F(DeskTest, AWishBeyondWhatTheProviderGivesCostsOneRequestAndNoLoop) {
   EXPECT_EQ(world.endpoint.calls_made, 1U);
 }
 
+TEST_F(DeskTest, WhoMayNotAnyMoreAfterWaitingGetsNothing) {
+  world.advance(2h);
+  const auto given = world.ask("flat");
+  EXPECT_FALSE(given->answered);
+  world.admits_who_waited = false;
+  answer(fresh());
+  ASSERT_TRUE(given->answered);
+  EXPECT_EQ(given->token, "");
+  EXPECT_EQ(given->problem.value().kind, ProblemKind::kNotAllowed);
+  EXPECT_EQ(world.desk.counters().handed_out, 0U);
+}
+
 TEST_F(DeskTest, WishesShareOneAllowance) {
   world.advance(10min);
   const auto first = world.ask("flat", 55min);

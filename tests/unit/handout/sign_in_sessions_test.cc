@@ -24,11 +24,11 @@ struct ServiceWorld : fakes::LoginWorld {
   ServiceWorld() {
     administration.config = [this]() -> const config::Config& { return config; };
     service = std::make_unique<Service>(accounts, desk, refresher, sign_in, sign_out, sessions, audit, administration,
-                                        Owner{kRoot, false}, clock);
+                                        Owner{kRoot, false, {}}, clock);
   }
   config::Config config;
   Administration administration;
-  Audit audit{clock};
+  Audit audit{clock, agenda};
   std::unique_ptr<Service> service;
 };
 

@@ -135,7 +135,9 @@ class ApiDocumentTest : public HttpTest {
       case 201: return ask_for(operation, target_of(operation, "a-person"));
       case 202: service_.account("flat-me").pending_revocations = 1; return ask_for(operation, target);
       case 400: return ask_for(operation, target + "?not_a_parameter=1");
-      case 403: refuse_with(ProblemKind::kNotAllowed); return ask_for(operation, target);
+      case 403:
+        refuse_with(ProblemKind::kNotAllowed);
+        return ask_for(operation, operation.path == "/v1/whoami" ? target + "?pid=1" : target);
       case 404:
         return ask_for(operation,
                        operation.path == "/v1/events" ? target + "?account=none" : target_of(operation, "none"));

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ipc/http/connection.h"
+#include "ipc/http/users.h"
 #include "tests/unit/ipc/http_harness.h"
 
 namespace credsync::ipc::http {
@@ -219,6 +220,89 @@ TEST_F(LimitsTest, TwoThousandConnectionsAtOnce) {
   EXPECT_TRUE(until([&] { return server_->counts().connections == 0; }));
   EXPECT_EQ(server_->counts().users, 0U);
   ::setrlimit(RLIMIT_NOFILE, &before);
+}
+
+TEST_F(LimitsTest, RequestsASecondAreLimitedAndWhoGoesOnIsLetRest) {
+  Limits limits{64, 64, 16, 4096};
+  limits.max_requests_per_second = 5;
+  start(limits);
+  Client client = connect();  // counts as well
+  std::string many;
+  for (int i = 0; i < 20; ++i)
+    many += token_;
+  send(client, many);
+  int given = 0, refused = 0;
+  for (int i = 0; i < 20; ++i) {
+    const Response response = read(client);
+    if (response.status == 200) {
+      ++given;
+    } else {
+      expect_busy(response);
+      ++refused;
+    }
+    EXPECT_TRUE(i != 5 || refused > 0) << "no more at once than a second's worth";
+  }
+  EXPECT_GE(given, 4);
+  EXPECT_EQ(given + refused, 20) << "every one is answered, the late ones after a rest";
+  EXPECT_FALSE(service_.refusals.empty());
+  EXPECT_LE(service_.asked.size(), static_cast<std::size_t>(given)) << "what is refused is not asked";
+}
+
+TEST_F(LimitsTest, ANewConnectionBringsNoNewRequests) {
+  Limits limits{64, 64, 16, 4096};
+  limits.max_requests_per_second = 4;
+  start(limits);
+  int given = 0;
+  for (int i = 0; i < 40; ++i) {
+    Client client = connect();
+    client.send_some(token_);
+    given += read(client).status == 200 ? 1 : 0;
+  }
+  EXPECT_GE(given, 1);
+  EXPECT_LT(given, 40);
+  EXPECT_EQ(server_->counts().users, 0U + (server_->counts().connections > 0 ? 1U : 0U));
+}
+
+TEST(UseTest, RequestsComeBackWithTimeUpToASecondsWorth) {
+  Use use;
+  BootTime now(Duration(1000s));
+  for (int i = 0; i < 10; ++i)
+    EXPECT_TRUE(use.take(now, 10));
+  EXPECT_FALSE(use.take(now, 10));
+  EXPECT_FALSE(use.has_rested(now, 10));
+  now += 100ms;
+  EXPECT_TRUE(use.take(now, 10));
+  EXPECT_FALSE(use.take(now, 10));
+  now += 1h;
+  EXPECT_TRUE(use.has_rested(now, 10));
+  int taken = 0;
+  while (use.take(now, 10))
+    ++taken;
+  EXPECT_EQ(taken, 10);
+  EXPECT_TRUE(use.take(now, 0)) << "no limit";
+}
+
+TEST(UseTest, AUserHasAShareOfEachTurn) {
+  Use use;
+  for (unsigned i = 0; i < kShareAmongMany; ++i) {
+    EXPECT_TRUE(use.has_turn(1, kShareAmongMany));
+    use.spend(1, 1);
+  }
+  EXPECT_FALSE(use.has_turn(1, kShareAmongMany));
+  EXPECT_TRUE(use.has_turn(1, kShareAlone));
+  EXPECT_TRUE(use.has_turn(2, kShareAmongMany));
+}
+
+TEST(UseTest, UsersThatHaveAConnectionAreCounted) {
+  Users users;
+  Use& use = users.of(7);
+  users.comes(use), ++use.connections;
+  users.comes(use), ++use.connections;
+  EXPECT_EQ(users.present(), 1U);
+  --use.connections, users.leaves(use);
+  EXPECT_EQ(users.present(), 1U);
+  --use.connections, users.leaves(use);
+  EXPECT_EQ(users.present(), 0U);
 }
 
 // Another user, in a child process: connects `count` times, waits for the end of `gate`, leaves.

@@ -211,13 +211,35 @@ TEST_F(RoutesTest, TellsACallerWhoItIs) {
   EXPECT_EQ(who.at("pid"), ::getpid());
   EXPECT_EQ(who.at("accounts")[0].at("rules")[0],
             Json::parse(R"({"rule":"accounts.d/a.toml:7","matches":true,"why":"user alice"})"));
+  EXPECT_EQ(who.at("unit"), "score-sync.service");
+  EXPECT_TRUE(who.at("unit_why").is_null());
+  EXPECT_TRUE(who.at("exe").is_null());
+  EXPECT_EQ(who.at("exe_why"), "it may not be read");
+  EXPECT_FALSE(last().pid);
+}
+
+TEST_F(RoutesTest, TellsOfAnotherProcess) {
+  EXPECT_EQ(get("/v1/whoami?pid=4711").status, 200);
+  EXPECT_EQ(last().pid, 4711);
+  service_.admin_problem = Problem{ProblemKind::kNotAllowed, "no", {}, {}, {}};
+  EXPECT_EQ(get("/v1/whoami?pid=4711").status, 403);
+  service_.asked.clear();
+  for (const char* wrong : {"0", "-1", "x", "", "2147483648", "1&pid=2"})
+    EXPECT_EQ(get(std::string("/v1/whoami?pid=") + wrong).status, 400) << wrong;
+  EXPECT_TRUE(service_.asked.empty());
 }
 
 TEST_F(RoutesTest, AnswersTheAdministrator) {
   EXPECT_EQ(Json::parse(post("/v1/reload", "").body),
             Json::parse(R"({"reloaded":true,"changed":["a"],"added":["b"],"removed":["c"],"warnings":["careful"]})"));
   EXPECT_EQ(Json::parse(get("/v1/doctor").body).at("checks")[1].at("next_step"), "timedatectl");
-  EXPECT_EQ(Json::parse(get("/v1/audit").body).at("records")[0].at("rule"), "flat.toml:9");
+  const Json records = Json::parse(get("/v1/audit").body).at("records");
+  EXPECT_EQ(records[0].at("rule"), "flat.toml:9");
+  EXPECT_EQ(records[0].at("unit"), "a.service");
+  EXPECT_EQ(records[0].at("exe"), "/a");
+  EXPECT_EQ(records[0].at("count"), 3);
+  for (const char* nothing : {"uid", "pid", "unit", "exe"})
+    EXPECT_TRUE(records[1].at(nothing).is_null()) << "the daemon by itself";
   EXPECT_FALSE(last().since);
   EXPECT_EQ(get("/v1/audit?since=1800000000").status, 200);
   EXPECT_EQ(last().since, wall_from_seconds(1'800'000'000));
