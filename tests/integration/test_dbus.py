@@ -383,8 +383,8 @@ class TwoUsers(BusTest):
     def test_denials_are_audited_with_the_brokers_word_for_who_it_was(self):
         self.token_as(STRANGER, "mine")
         self.token_as(OWNER, "mine")
-        self.assertRegex(self.daemon.log(), rf"audit .*decision=denied account=mine .*caller_uid={STRANGER}")
-        self.assertRegex(self.daemon.log(), rf"audit .*decision=allowed account=mine .*caller_uid={OWNER}")
+        self.assertRegex(self.daemon.log(), rf'"decision":"denied","account":"mine",.*"uid":{STRANGER},')
+        self.assertRegex(self.daemon.log(), rf'"decision":"allowed","account":"mine",.*"uid":{OWNER},')
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import unittest
 
-from harness import DaemonTest, USER
+from harness import DaemonTest, USER, wait_for
 
 OWNER, STRANGER, MEMBER, ROOT = 4001, 4002, 4003, 0
 GROUP = 4100
 OVERFLOW = 65534
+AUDIT_MESSAGE = "36da9fb268b646678ca7ddcb22489506"   # base/message_ids.h
 
 # Run as the other user: sends requests read from stdin over one connection each, prints the raw answers as JSON.
 CALLER = """
@@ -126,7 +127,15 @@ class TwoUsers(DaemonTest):
         self.assertEqual(denied, {(STRANGER, "mine", "get"), (STRANGER, "nosuch", "get")})
         allowed = [r for r in records if r["decision"] == "allowed" and r["uid"] == OWNER]
         self.assertEqual([(r["account"], r["action"], r["rule"]) for r in allowed], [("mine", "get", "account.mine.allow[0]")])
-        self.assertRegex(self.daemon.log(), re.compile(rf"audit .*decision=denied account=mine .*caller_uid={STRANGER}"))
+        # The same, as JSON lines on standard error; the log has a thread of its own.
+        wait_for(lambda: len(self.json_log()) >= len(records), what="the log")
+        logged = self.json_log()
+        for record in records:
+            self.assertIn(record, [{k: v for k, v in line.items() if k != "message_id"} for line in logged])
+        self.assertEqual({line["message_id"] for line in logged}, {AUDIT_MESSAGE})
+
+    def json_log(self):
+        return [json.loads(line) for line in self.daemon.log().splitlines() if line.startswith("{")]
 
     def test_group_rules_look_at_all_the_groups_the_kernel_knows(self):
         path = "/v1/accounts/ours/token"
