@@ -21,6 +21,8 @@ namespace credsync::ipc {
 
 class Process;  // ipc/process.h
 
+inline constexpr gid_t kNoGroup = static_cast<gid_t>(-1);  // never a real one (chown(2))
+
 // Who asks, as the kernel or the bus broker says. The pid is for the audit only. What could not be established is empty
 // and matches no rule. Whoever decides asks `process` for unit and exe, at each decision and only if a rule names one;
 // where there is none, what stands in `unit` and `exe` counts.

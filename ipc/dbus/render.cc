@@ -185,6 +185,7 @@ void write_who_am_i(Writer& writer, const WhoAmI& who) {
   writer.array("{sv}", [&] {
     entry_u32(writer, "uid", who.caller.uid);
     entry_if_any(writer, "user", who.user);
+    if (who.caller.gid != kNoGroup) entry_u32(writer, "gid", who.caller.gid);
     writer.entry("groups", "a(us)", [&] {
       writer.array("(us)", [&] {
         for (const auto& [gid, name] : who.groups) {
@@ -197,7 +198,9 @@ void write_who_am_i(Writer& writer, const WhoAmI& who) {
     });
     entry_u32(writer, "pid", static_cast<std::uint32_t>(std::max<pid_t>(0, who.caller.pid)));
     entry_if_any(writer, "unit", who.caller.unit);
+    entry_if_any(writer, "unit_why", who.unit_why);
     entry_if_any(writer, "exe", who.caller.exe);
+    entry_if_any(writer, "exe_why", who.exe_why);
     writer.entry("accounts", "aa{sv}", [&] {
       writer.array("a{sv}", [&] {
         for (const WhoAmI::Account& account : who.accounts)

@@ -8,12 +8,15 @@ namespace {
 
 // The broker is a process beside us; what takes longer than this has hung.
 constexpr Duration kBrokerDeadline = 10s;
-constexpr gid_t kNoGroup = static_cast<gid_t>(-1);  // never a real one (chown(2))
 
-// Held from now on: by the descriptor that the broker took when the caller connected, or else by the id that the kernel
-// told the broker then. That id may have come to mean another process meanwhile, but only one of the same user counts.
-std::shared_ptr<const Process> hold(const Caller& caller, Descriptor pidfd) {
-  auto held = pidfd ? PinnedProcess::adopt(std::move(pidfd)) : PinnedProcess::open(caller.pid, caller.uid);
+constexpr const char* kNotHandedOver =
+    "the bus broker does not hand over the caller's process (dbus-daemon 1.15.8 and dbus-broker 35 do, on Linux 6.5)";
+
+// Held by the descriptor that the broker got when the caller connected, and by nothing else: an id alone may by now be
+// that of another process, even of another unit of the same user, which the caller has waited for.
+std::shared_ptr<const Process> hold(Descriptor pidfd) {
+  if (!pidfd) return unknown_process(kNotHandedOver);
+  auto held = PinnedProcess::adopt(std::move(pidfd));
   if (held) return *held;
   return unknown_process(held.error().message());
 }
@@ -51,7 +54,7 @@ std::optional<Caller> read_credentials(Reader& body) {
     return false;
   });
   if (!sound || !has_user) return std::nullopt;
-  caller.process = hold(caller, std::move(process));
+  caller.process = hold(std::move(process));
   return caller;
 }
 

@@ -1,6 +1,7 @@
 // Who is behind a unique name. The broker is asked once for each (GetConnectionCredentials), without waiting on the loop,
 // and its word is kept until the name leaves; unique names are never given twice while a bus lives. What the broker does
-// not say stays empty and matches no rule. Loop only; belongs to one connection.
+// not say stays empty and matches no rule; without a ProcessFD that is the unit and the executable, and the ProcessID is for
+// the audit only. Loop only; belongs to one connection.
 #pragma once
 
 #include <functional>

@@ -207,6 +207,11 @@ TEST_F(BusCallsTest, SaysWhoTheCallerIs) {
   EXPECT_EQ(who.at("uid"), "u " + std::to_string(::getuid()));
   EXPECT_EQ(who.at("pid"), "u " + std::to_string(::getpid()));
   EXPECT_EQ(who.at("user"), "s alice");
+  EXPECT_EQ(who.at("gid"), "u " + std::to_string(service_.asked.back().caller.gid));
+  EXPECT_EQ(who.at("unit"), "s score-sync.service");
+  EXPECT_EQ(who.count("unit_why"), 0U) << "one or the other";
+  EXPECT_EQ(who.count("exe"), 0U);
+  EXPECT_EQ(who.at("exe_why"), "s it may not be read");
   EXPECT_EQ(who.at("groups"), "a(us)");
   EXPECT_EQ(who.at("accounts"), "aa{sv}");
 }
