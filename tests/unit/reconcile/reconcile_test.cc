@@ -172,7 +172,7 @@ TEST_F(ReconcileTest, ARestoredGrantNeverTakesTheNumberOfAnother) {
 // As sign-ins write their intents: a refresh may install any generation while they are under way.
 TEST_F(ReconcileTest, ASignInThatIsLostMakesNoOutcomeUnknown) {
   begin(here);
-  world.sign_in.with_refresh_token(flat(), Secret("imported"), [](login::Outcome) {});
+  world.sign_in.with_refresh_token(flat(), Secret("imported"), false, [](login::Outcome) {});
   world.settle();
   ASSERT_EQ(world.endpoint.calls.size(), 1U);
   world.refresher.start(flat(), refresh::Reason::kOrdered);
