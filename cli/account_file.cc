@@ -8,6 +8,8 @@ namespace credsync::cli {
 namespace {
 
 constexpr std::string_view kBlanks = " \t\r";
+// The first line of what is written here, and by which it is known again.
+constexpr std::string_view kMark = "# Written by `credsync account add`. What may stand here: credsyncd.toml(5).\n";
 
 // A basic string of TOML. Control characters are refused before: none of our values has any.
 std::string toml_string(std::string_view text) {
@@ -118,7 +120,7 @@ void each_line(std::string_view text, Each each) {
 
 Outcome<std::string> account_toml(const AccountDraft& draft) {
   Writer out;
-  out.raw("# Written by `credsync account add`. What may stand here: credsyncd.toml(5).\n");
+  out.raw(std::string(kMark));
   const std::string table = "account." + toml_key(draft.name);
   out.raw("[" + table + "]\n");
   out.text("provider", draft.provider);
@@ -161,6 +163,10 @@ std::string secret_file_of(std::string_view toml, const std::string& account) {
     if (line == expected) found = name;
   });
   return found;
+}
+
+bool is_written_here(std::string_view toml) {
+  return toml.starts_with(kMark);
 }
 
 }  // namespace credsync::cli

@@ -35,4 +35,7 @@ bool defines_only(std::string_view toml, const std::string& account);
 // The file beside it that holds the client's secret, as account_toml names it; empty if there is none.
 std::string secret_file_of(std::string_view toml, const std::string& account);
 
+// Whether account_toml wrote it: a secret beside a file that a person wrote is that person's.
+bool is_written_here(std::string_view toml);
+
 }  // namespace credsync::cli

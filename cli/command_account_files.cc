@@ -68,6 +68,19 @@ Failure refused(Failure failure, const std::string& path) {
   return failure;
 }
 
+bool names(const std::vector<std::string>& accounts, const std::string& account) {
+  return std::find(accounts.begin(), accounts.end(), account) != accounts.end();
+}
+
+// It read its configuration, and the file was not in it.
+Failure not_its_folder(const ConfigFolder& folder, const std::string& what) {
+  Failure failure = failed("the daemon at " + clean_foreign_text(folder.socket()) + " does not read " +
+                           clean_foreign_text(folder.path("")) + ": it read its configuration again, and " + what);
+  failure.details.emplace_back(
+      "Name the one that does, by --socket PATH or CREDSYNC_SOCKET, or this one's folder, by --config DIR.");
+  return failure;
+}
+
 Outcome<std::string> write_and_reload(const AskedAccount& asked, const std::string& toml, const ConfigFolder& folder,
                                       const DaemonClient& client) {
   const HeldSignals held;  // what is half done would be taken at the next reload
@@ -75,10 +88,15 @@ Outcome<std::string> write_and_reload(const AskedAccount& asked, const std::stri
   const std::string name = file_name(asked.draft.name);
   if (!asked.secret.empty()) CREDSYNC_TRY(write_secret(written, asked.draft.secret_file, asked.secret));
   CREDSYNC_TRY(written.write(name, toml));
-  auto words = reload(client);
-  if (!words) return refused(std::move(words).error(), folder.path(name));
+  auto report = reload(client);
+  if (!report) return refused(std::move(report).error(), folder.path(name));
+  if (!names(report->added, asked.draft.name) && !names(report->changed, asked.draft.name)) {
+    Failure failure = not_its_folder(folder, asked.draft.name + " did not come");
+    failure.details.emplace_back("Nothing was added.");
+    return failure;
+  }
   written.keep();
-  return "written: " + clean_foreign_text(folder.path(name)) + "\n" + *words;
+  return "written: " + clean_foreign_text(folder.path(name)) + "\n" + words_of(*report);
 }
 
 Outcome<void> warn_if_nobody(const AccountDraft& draft, const ConfigFolder& folder) {
@@ -118,7 +136,22 @@ Outcome<std::string> read_account_file(const ConfigFolder& folder, const std::st
   return std::move(*text);
 }
 
-Outcome<void> confirm(const AccountRemoveCommand& command, const std::string& path) {
+// What goes with an account, and what only looks as if it did.
+struct Doomed {
+  std::string toml;
+  std::string secret;  // empty: none, or not ours
+  std::string kept;    // a secret that somebody else wrote
+};
+
+Doomed doomed_files(const ConfigFolder& folder, const std::string& account, std::string_view toml) {
+  Doomed doomed{folder.path(file_name(account)), {}, {}};
+  const std::string name = secret_file_of(toml, account);
+  if (name.empty() || ::access(folder.path(name).c_str(), F_OK) != 0) return doomed;
+  (is_written_here(toml) ? doomed.secret : doomed.kept) = folder.path(name);
+  return doomed;
+}
+
+Outcome<void> confirm(const AccountRemoveCommand& command, const Doomed& doomed) {
   if (command.yes) return {};
   if (!can_ask()) return misused("there is no terminal to ask on: say --yes");
   const std::string kept = command.sign_out
@@ -126,24 +159,40 @@ Outcome<void> confirm(const AccountRemoveCommand& command, const std::string& pa
                                : "Its tokens are kept sealed for 30 days, in case it comes back; --sign-out "
                                  "revokes them first.";
   write_err(kept + "\n");
-  CREDSYNC_LET(yes, ask_yes("Remove " + clean_foreign_text(path) + "?", false));
+  const std::string also = doomed.secret.empty() ? "" : " and " + clean_foreign_text(doomed.secret);
+  CREDSYNC_LET(yes, ask_yes("Remove " + clean_foreign_text(doomed.toml) + also + "?", false));
   if (!yes) return failed("nothing was removed");
   return {};
 }
 
-// Set aside until the daemon has taken it: a refusal (of another file, say) puts it back.
-Outcome<std::string> remove_and_reload(const std::string& path, const DaemonClient& client) {
+// Set aside until the daemon has taken it: a refusal (of another file, say) puts it back, and so does a daemon that did not
+// notice.
+Outcome<std::string> remove_and_reload(const std::string& account, const std::string& path, const ConfigFolder& folder,
+                                       const DaemonClient& client) {
   const HeldSignals held;
   const std::string aside = path + ".removed";
   if (::rename(path.c_str(), aside.c_str()) != 0) return file_failure("remove", path, errno);
-  auto words = reload(client);
-  if (!words) {
+  auto report = reload(client);
+  if (report && !names(report->removed, account)) {
+    report = not_its_folder(folder, account + " did not go");
+    report.error().details.emplace_back(
+        "If it does and was not told of the file yet: credsync reload, then once more.");
+  }
+  if (!report) {
     if (::rename(aside.c_str(), path.c_str()) != 0) return file_failure("put back", path, errno);
-    words.error().details.emplace_back("Nothing was removed.");
-    return std::move(words).error();
+    report.error().details.emplace_back("Nothing was removed.");
+    return std::move(report).error();
   }
   ::unlink(aside.c_str());
-  return "removed: " + clean_foreign_text(path) + "\n" + *words;
+  return "removed: " + clean_foreign_text(path) + "\n" + words_of(*report);
+}
+
+Outcome<void> remove_secret(const Doomed& doomed, std::string& words) {
+  if (!doomed.kept.empty()) words += "left: " + clean_foreign_text(doomed.kept) + ", which account add did not write\n";
+  if (doomed.secret.empty()) return {};
+  if (::unlink(doomed.secret.c_str()) != 0 && errno != ENOENT) return file_failure("remove", doomed.secret, errno);
+  words += "removed: " + clean_foreign_text(doomed.secret) + "\n";
+  return {};
 }
 
 }  // namespace
@@ -166,18 +215,19 @@ Outcome<ExitCode> run(const AccountAddCommand& command, Context& context) {
 Outcome<ExitCode> run(const AccountRemoveCommand& command, Context& context) {
   CREDSYNC_LET(folder, ConfigFolder::choose(command.place, context.socket));
   const DaemonClient client(folder.socket());
-  const std::string path = folder.path(file_name(command.account));
   CREDSYNC_LET(toml, read_account_file(folder, command.account));
-  CREDSYNC_TRY(confirm(command, path));
+  const Doomed doomed = doomed_files(folder, command.account, toml);
+  CREDSYNC_TRY(confirm(command, doomed));
   std::string words;
   if (command.sign_out) {
     CREDSYNC_LET(signed_out, sign_out(command.account, client));
     words = signed_out;
   }
-  CREDSYNC_LET(removed, remove_and_reload(path, client));
-  const std::string secret = secret_file_of(toml, command.account);
-  if (!secret.empty()) ::unlink(folder.path(secret).c_str());
-  CREDSYNC_TRY(write_out(words + removed));
+  CREDSYNC_LET(removed, remove_and_reload(command.account, doomed.toml, folder, client));
+  words += removed;
+  const auto gone = remove_secret(doomed, words);
+  CREDSYNC_TRY(write_out(words));
+  CREDSYNC_TRY(gone);
   return ExitCode::kDone;
 }
 

@@ -5,7 +5,7 @@
 
 namespace credsync::cli {
 
-Outcome<std::string> reload(const DaemonClient& client) {
+Outcome<ReloadReport> reload(const DaemonClient& client) {
   Request request;
   request.method = "POST";
   request.target = ipc::kReloadPath;
@@ -13,6 +13,14 @@ Outcome<std::string> reload(const DaemonClient& client) {
   request.max_body = kMaxList;  // names every account that changed
   CREDSYNC_LET(response, client.call(request));
   CREDSYNC_LET(report, parse_reload(response.body.text()));
+  std::string warnings;
+  for (const std::string& warning : report.warnings)
+    warnings += "credsync: warning: " + warning + "\n";
+  write_err(warnings);
+  return std::move(report);
+}
+
+std::string words_of(const ReloadReport& report) {
   std::string out;
   const auto say = [&](const char* what, const std::vector<std::string>& names) {
     if (!names.empty()) out += std::string(what) + join(names, ", ") + "\n";
@@ -21,16 +29,12 @@ Outcome<std::string> reload(const DaemonClient& client) {
   say("changed: ", report.changed);
   say("removed: ", report.removed);
   if (out.empty()) out = "nothing changed\n";
-  std::string warnings;
-  for (const std::string& warning : report.warnings)
-    warnings += "credsync: warning: " + warning + "\n";
-  write_err(warnings);
   return "the configuration was read again\n" + out;
 }
 
 Outcome<ExitCode> run(const ReloadCommand&, Context& context) {
-  CREDSYNC_LET(words, reload(context.client));
-  CREDSYNC_TRY(write_out(words));
+  CREDSYNC_LET(report, reload(context.client));
+  CREDSYNC_TRY(write_out(words_of(report)));
   return ExitCode::kDone;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "cli/answers.h"
 #include "cli/arguments.h"
 #include "cli/daemon_client.h"
 #include "cli/failure.h"
@@ -38,9 +39,10 @@ Outcome<ExitCode> run(const CompletionCommand& command, Context& context);
 // `status --watch`, in command_watch.cc.
 Outcome<ExitCode> watch(const StatusCommand& command, Context& context);
 
-// The daemon reads its configuration again; what became of the accounts, as words for standard output. In
-// command_reload.cc.
-Outcome<std::string> reload(const DaemonClient& client);
+// The daemon reads its configuration again, and its warnings go to standard error; what became of the accounts, and that as
+// words for standard output. In command_reload.cc.
+Outcome<ReloadReport> reload(const DaemonClient& client);
+std::string words_of(const ReloadReport& report);
 // Revokes and forgets; words for standard output. In command_account.cc.
 Outcome<std::string> sign_out(const std::string& account, const DaemonClient& client);
 

@@ -11,7 +11,7 @@ from harness import CREDSYNC, CliTest, Result, status
 
 SECRET = "canary-client-secret-3e1f"
 RELOAD = ("POST", "/v1/reload")
-RELOADED = ok({"reloaded": True, "changed": [], "added": ["flat-me"], "removed": [], "warnings": []})
+RELOADED = ok({"reloaded": True, "changed": [], "added": ["flat-me", "a.b-c_9", "b"], "removed": [], "warnings": []})
 
 
 def fact(key, value):
@@ -105,7 +105,7 @@ actions = ["get"]
             self.assertEqual(stat.S_IMODE(os.stat(self.path(name)).st_mode), 0o600, name)
         self.assertEqual(len(self.asked("/v1/reload")), 1)
         self.assertIn(f"written: {self.path('flat-me.toml')}\n", result.out)
-        self.assertIn("added: flat-me\n", result.out)
+        self.assertIn("added: flat-me, ", result.out)
         self.assertNotIn(SECRET, result.out + result.err)
 
     def test_awkward_values_are_read_back_as_they_were(self):
@@ -147,6 +147,21 @@ actions = ["get"]
         self.daemon.routes[RELOAD] = problem("not-allowed", 403, "Only admins may reload.")
         self.assert_done(self.add(*self.BASICS, "--no-client-secret"), 4)
         self.assertEqual(self.files(), [])
+
+    def test_a_daemon_that_reads_another_folder_adds_nothing(self):
+        for added in ([], ["other"]):
+            self.daemon.routes[RELOAD] = ok({"reloaded": True, "changed": [], "added": added, "removed": [], "warnings": []})
+            result = self.add(*self.BASICS, "--client-secret-stdin", "--login", stdin=SECRET.encode())
+            self.assert_done(result, 1)
+            self.assertIn(f"{self.socket} does not read {self.accounts}", result.err)
+            self.assertIn("CREDSYNC_SOCKET", result.err)
+            self.assertIn("Nothing was added", result.err)
+            self.assertEqual((self.files(), result.out), ([], ""))
+
+    def test_an_account_that_was_there_before_may_change(self):
+        self.daemon.routes[RELOAD] = ok({"reloaded": True, "changed": ["flat-me"], "added": [], "removed": [], "warnings": []})
+        self.assert_done(self.add(*self.BASICS, "--no-client-secret"))
+        self.assertEqual(self.files(), ["flat-me.toml"])
 
     def test_without_a_daemon_nothing_is_written(self):
         self.daemon.stop()
@@ -309,13 +324,14 @@ class AskTest(AccountFilesTest):
 
 
 class RemoveTest(AccountFilesTest):
-    FILE = '# mine\n[account.flat-me]\nprovider = "flat"\nclient_secret = { file = "flat-me.secret" }\n\n[[account.flat-me.allow]]\nuser = "x"\n'
+    MARK = "# Written by `credsync account add`. What may stand here: credsyncd.toml(5).\n"
+    FILE = MARK + '# mine\n[account.flat-me]\nprovider = "flat"\nclient_secret = { file = "flat-me.secret" }\n\n[[account.flat-me.allow]]\nuser = "x"\n'
 
     def setUp(self):
         super().setUp()
         self.write("flat-me.toml", self.FILE)
         self.write("flat-me.secret", "x\n")
-        self.daemon.routes[RELOAD] = ok({"reloaded": True, "changed": [], "added": [], "removed": ["flat-me"], "warnings": []})
+        self.daemon.routes[RELOAD] = ok({"reloaded": True, "changed": [], "added": [], "removed": ["flat-me", "a.b", "x"], "warnings": []})
 
     def remove(self, *arguments):
         return self.alone("account", "remove", "flat-me", "--config", self.folder, *arguments)
@@ -325,13 +341,32 @@ class RemoveTest(AccountFilesTest):
         result = self.remove("--yes")
         self.assert_done(result)
         self.assertEqual(self.files(), ["other.toml"])
-        self.assertIn("removed: flat-me\n", result.out)
+        self.assertIn("removed: flat-me, a.b, x\n", result.out)
+        for name in ("flat-me.toml", "flat-me.secret"):
+            self.assertIn(f"removed: {self.path(name)}\n", result.out)
         self.assertNotIn("DELETE", [r.method for r in self.daemon.requests])
 
     def test_a_secret_that_it_does_not_name_stays(self):
         self.write("flat-me.toml", '[account.flat-me]\nclient_secret = { file = "../shared.secret" }\n')
         self.assert_done(self.remove("--yes"))
         self.assertEqual(self.files(), ["flat-me.secret"])
+
+    def test_a_secret_that_a_person_wrote_stays(self):
+        self.write("flat-me.toml", self.FILE.removeprefix(self.MARK))
+        result = self.remove("--yes")
+        self.assert_done(result)
+        self.assertEqual(self.files(), ["flat-me.secret"])
+        self.assertIn(f"left: {self.path('flat-me.secret')}", result.out)
+
+    def test_a_daemon_that_reads_another_folder_removes_nothing(self):
+        self.daemon.routes[RELOAD] = ok({"reloaded": True, "changed": [], "added": [], "removed": ["other"], "warnings": []})
+        result = self.remove("--yes")
+        self.assert_done(result, 1)
+        self.assertIn(f"{self.socket} does not read {self.accounts}", result.err)
+        self.assertIn("CREDSYNC_SOCKET", result.err)
+        self.assertIn("Nothing was removed", result.err)
+        self.assertEqual(self.files(), ["flat-me.secret", "flat-me.toml"])
+        self.assertEqual(self.read("flat-me.toml"), self.FILE)
 
     def test_signs_out_first_if_told_to(self):
         self.daemon.routes[("DELETE", "/v1/accounts/flat-me/grant")] = ok({"account": "flat-me", "pending": 1}, 202)
@@ -381,6 +416,7 @@ class RemoveTest(AccountFilesTest):
         for answer, code, files in (("", 1, 2), ("n", 1, 2), ("y", 0, 0)):
             person = self.terminal("account", "remove", "flat-me", "--config", self.folder)
             person.expect("[y/N] ")
+            self.assertIn(f"Remove {self.path('flat-me.toml')} and {self.path('flat-me.secret')}? [y/N]", person.plain().replace("\n", ""))
             person.type(answer + "\n")
             self.assertEqual(person.wait(), code)
             self.assertEqual(len(self.files()), files)
