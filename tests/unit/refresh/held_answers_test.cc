@@ -19,7 +19,7 @@ class HeldAnswersTest : public testing::Test {
   void SetUp() override {
     account = &world.add(make_account("flat", make_profile()), tokens("access-1", "refresh-1"), 1);
     world.advance(45min);
-    world.sign_in.with_refresh_token(*account, Secret("imported"),
+    world.sign_in.with_refresh_token(*account, Secret("imported"), false,
                                      [this](login::Outcome outcome) { first = std::move(outcome); });
     world.settle();
     ASSERT_EQ(world.endpoint.calls.size(), 2U);
