@@ -19,8 +19,10 @@ using provider::Grant;
 
 std::optional<Way> way_of(const config::Account& account, ipc::LoginMethod method) {
   const bool browser = account.grant == Grant::kAuthorizationCode || account.grant == Grant::kImplicit;
-  const bool device = account.grant == Grant::kDeviceCode ||
-                      (account.grant == Grant::kAuthorizationCode && !account.profile->endpoints.device.url.empty());
+  // An issuer's metadata may name the endpoint; that there is none is known when it is asked.
+  const bool may_be_there = !account.profile->endpoints.device.url.empty() || !account.profile->issuer.empty();
+  const bool device =
+      account.grant == Grant::kDeviceCode || (account.grant == Grant::kAuthorizationCode && may_be_there);
   switch (method) {
     case ipc::LoginMethod::kBrowser: return browser ? std::optional(Way::kBrowser) : std::nullopt;
     case ipc::LoginMethod::kDevice: return device ? std::optional(Way::kDevice) : std::nullopt;

@@ -109,6 +109,11 @@ std::variant<DeviceAnswer, Failure> HttpsAuthorizationServer::start_device_now(c
   auto completed = discovery_.complete(account, Purpose::kDevice);
   if (auto* failure = std::get_if<Failure>(&completed)) return std::move(*failure);
   const provider::Profile& profile = std::get<provider::Profile>(completed);
+  if (profile.endpoints.device.url.empty()) {
+    return local_failure(Error(ErrorCode::kInvalid,
+                               "this provider has no sign-in by device code: neither its profile nor "
+                               "its issuer names an endpoint for it"));
+  }
   auto request =
       build_token_request(profile, account.vars, *client, DeviceStartInput{}, account.scopes, clock_.wall(), random_);
   if (!request) return local_failure(request.error());

@@ -49,6 +49,17 @@ TEST_F(DeviceTest, ShowsTheCodeAndWhereToEnterIt) {
   EXPECT_EQ(world.doors.open_doors(), 0U);
 }
 
+TEST_F(DeviceTest, ABrowsersAccountMayWhereTheProfileOrItsIssuerCanNameTheEndpoint) {
+  const auto account = fakes::make_account("both", profile, Grant::kAuthorizationCode);
+  EXPECT_EQ(way_of(*account, ipc::LoginMethod::kDevice), std::nullopt);
+  profile->issuer = "https://auth.example";
+  EXPECT_EQ(way_of(*account, ipc::LoginMethod::kDevice), Way::kDevice);
+  EXPECT_EQ(way_of(*account, ipc::LoginMethod::kAuto), Way::kBrowser);
+  profile->issuer.clear();
+  profile->endpoints.device.url = "https://auth.example/device";
+  EXPECT_EQ(way_of(*account, ipc::LoginMethod::kDevice), Way::kDevice);
+}
+
 TEST_F(DeviceTest, AsksAtTheIntervalUntilThePersonIsDone) {
   begin();
   EXPECT_EQ(until_asked(), Duration(5s)) << "not before the first interval is over";

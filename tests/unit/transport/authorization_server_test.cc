@@ -253,6 +253,17 @@ TEST_F(AuthorizationServerTest, StartsADeviceSignIn) {
   EXPECT_EQ(std::get<Failure>(start()).failure_class, FailureClass::kClient);
 }
 
+TEST_F(AuthorizationServerTest, SaysThatNeitherProfileNorIssuerKnowDeviceCodes) {
+  discover();
+  std::optional<std::variant<DeviceAnswer, Failure>> got;
+  server_.start_device(account(), [&](auto answer) { got.emplace(std::move(answer)); });
+  loop_.run_one();
+  ASSERT_TRUE(std::holds_alternative<Failure>(*got));
+  EXPECT_EQ(std::get<Failure>(*got).failure_class, FailureClass::kLocal);
+  EXPECT_NE(std::get<Failure>(*got).words.find("no sign-in by device code"), std::string::npos)
+      << std::get<Failure>(*got).words;
+}
+
 TEST_F(AuthorizationServerTest, BelievesAnIdTokenThatTheIssuerSigned) {
   discover();
   const Identified got = identify(issuer_key().sign("ES256", payload()));
