@@ -25,6 +25,12 @@ std::string start_command(const Context& context) {
   return user_daemon(context) ? "systemctl --user start credsyncd" : "systemctl start credsyncd";
 }
 
+// What is there but closed to us is not mended by starting anything: who may go where on its way is the question.
+std::string step_after(int error, const Context& context) {
+  if (error == ENOENT || error == ECONNREFUSED) return start_command(context);
+  return error == EACCES ? "namei -l " + clean_foreign_text(context.socket.path) : std::string();
+}
+
 std::string origin_text(SocketOrigin origin) {
   switch (origin) {
     case SocketOrigin::kOption: return "named by --socket";
@@ -40,8 +46,9 @@ DoctorCheck check_socket(const Context& context) {
   const std::string detail = path + ", " + origin_text(context.socket.origin);
   struct stat info {};
   if (::stat(context.socket.path.c_str(), &info) != 0) {
-    const std::string reason = errno == ENOENT ? "does not exist" : ::strerror(errno);
-    return {"socket", CheckResult::kFailed, detail + ": " + reason, start_command(context)};
+    const int error = errno;
+    const std::string reason = error == ENOENT ? "does not exist" : ::strerror(error);
+    return {"socket", CheckResult::kFailed, detail + ": " + reason, step_after(error, context)};
   }
   if (!S_ISSOCK(info.st_mode)) return {"socket", CheckResult::kFailed, detail + ": is no socket", ""};
   return {"socket", CheckResult::kOk, detail, ""};
@@ -56,7 +63,8 @@ DoctorCheck check_directory(const Context& context) {
   const std::string shown = clean_foreign_text(directory);
   struct stat info {};
   if (::stat(directory.c_str(), &info) != 0) {
-    return {"directory", CheckResult::kFailed, shown + ": " + ::strerror(errno), start_command(context)};
+    const int error = errno;
+    return {"directory", CheckResult::kFailed, shown + ": " + ::strerror(error), step_after(error, context)};
   }
   const bool open_to_others = (info.st_mode & (S_IWGRP | S_IWOTH)) != 0;
   const bool foreign = info.st_uid != 0 && info.st_uid != ::geteuid();
@@ -74,7 +82,8 @@ DoctorCheck check_connection(const Context& context) {
   const auto connection = context.client.connect(after(kQuickAnswer));
   if (!connection) {
     const bool closed = ::access(context.socket.path.c_str(), W_OK) != 0 && errno == EACCES;
-    return {"connection", CheckResult::kFailed, connection.error().message, closed ? "" : start_command(context)};
+    return {"connection", CheckResult::kFailed, connection.error().message,
+            closed ? step_after(EACCES, context) : start_command(context)};
   }
   ucred peer{};
   socklen_t size = sizeof peer;

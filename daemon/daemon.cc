@@ -230,7 +230,9 @@ void Daemon::Parts::assemble_sessions() {
 handout::Administration Daemon::Parts::administration() {
   handout::Administration administration;
   administration.reload = [this] { return reload(); };
-  administration.doctor = [this] { return examine({paths, config, *accounts, *store, clock, bus.get()}); };
+  administration.doctor = [this] {
+    return examine({paths, config, *accounts, *store, *refresher, *retirer, clock, bus.get()});
+  };
   administration.metrics = [this] { return metrics(); };
   administration.look = [](pid_t pid) { return ipc::caller_of(pid); };
   administration.config = [this]() -> const config::Config& { return config; };

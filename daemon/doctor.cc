@@ -1,6 +1,7 @@
 #include "daemon/doctor.h"
 
 #include "base/log.h"
+#include "daemon/handout/words.h"
 
 namespace credsync {
 namespace {
@@ -51,15 +52,19 @@ Check check_bus(const ipc::dbus::Server* bus) {
   return {"bus", "ok", "org.credsync.CredSync1 is on the " + std::string(to_string(bus->kind())) + " bus", ""};
 }
 
-Check check_account(const account::Account& account, const Clock& clock) {
+// As its status says it, which is also where its words about the next step come from.
+Check check_account(const account::Account& account, const handout::Sight& sight) {
   using account::State;
   const State state = account.standing().state;
   const auto& trouble = account.standing().trouble;
   Check check{"account " + account.name(), "ok", std::string(to_string(state)), ""};
-  if (state == State::kOk) return check;
-  check.result = account.usable(clock.wall(), clock.boot()) || state == State::kSignedOut ? "warning" : "failed";
+  const auto step = handout::next_step(account, sight);
+  if (state == State::kOk && !step) return check;
+  check.result =
+      account.usable(sight.clock.wall(), sight.clock.boot()) || state == State::kSignedOut ? "warning" : "failed";
   if (trouble) check.detail += ": " + trouble->words;
-  check.next_step = "credsync status " + account.name();
+  if (step) check.detail += "; " + step->text;
+  check.next_step = step && !step->command.empty() ? step->command : "credsync status " + account.name();
   return check;
 }
 
@@ -69,7 +74,7 @@ std::vector<Check> examine(const Patient& patient) {
   std::vector<Check> checks{check_config(patient.paths), check_clock(patient.clock),
                             check_store(patient.store, patient.clock), check_log(), check_bus(patient.bus)};
   for (const auto& [name, account] : patient.accounts.all())
-    checks.push_back(check_account(*account, patient.clock));
+    checks.push_back(check_account(*account, {patient.refresher, patient.retirer, patient.clock}));
   return checks;
 }
 

@@ -6,6 +6,8 @@
 
 #include "daemon/account/accounts.h"
 #include "daemon/config/config.h"
+#include "daemon/refresh/refresher.h"
+#include "daemon/retire/retirer.h"
 #include "daemon/store/sqlite_store.h"
 #include "ipc/dbus/server.h"
 #include "ipc/service.h"
@@ -17,6 +19,8 @@ struct Patient {
   const config::Config& config;
   const account::Accounts& accounts;
   const store::SqliteStore& store;
+  const refresh::Refresher& refresher;
+  const retire::Retirer& retirer;
   const Clock& clock;
   const ipc::dbus::Server* bus;  // null: listen.dbus is off
 };

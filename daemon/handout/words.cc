@@ -23,28 +23,6 @@ std::optional<WallTime> end_in_sight(const Account& account, const Sight& sight)
   return outlook->end;
 }
 
-std::optional<ipc::AccountStatus::NextStep> next_step(const Account& account, const Sight& sight) {
-  const config::Account& config = account.config();
-  const std::string& name = config.name;
-  switch (account.standing().state) {
-    case State::kOk: break;
-    case State::kRetrying:
-      return {{"nothing needs to be done; it is tried again by itself", "credsync refresh " + name}};
-    case State::kNeedsLogin:
-      if (sight.refresher.can_refresh(account)) return {{"the first sign-in is under way", ""}};
-      return {{"sign in", login_command(config)}};
-    case State::kSignedOut: return {{"sign in to use it again", login_command(config)}};
-    case State::kSuspended:
-      return {{"mend the configuration or the client at the provider, then reload", "credsync reload"}};
-  }
-  if (account.live() != nullptr && !account.usable(sight.clock.wall(), sight.clock.boot()) &&
-      !sight.refresher.can_refresh(account)) {
-    return {{"its token has ended and cannot be refreshed; sign in again", login_command(config)}};
-  }
-  if (end_in_sight(account, sight)) return {{"sign in again before it ends", login_command(config)}};
-  return std::nullopt;
-}
-
 std::vector<std::string> notes_of(const Account& account, const Sight& sight) {
   std::vector<std::string> notes;
   const account::Live* live = account.live();
@@ -73,6 +51,28 @@ std::string login_command(const config::Account& account) {
   if (account.grant == Grant::kStatic) command += " --token-stdin";
   if (account.grant == Grant::kRefreshToken) command += " --refresh-token-stdin";
   return command;
+}
+
+std::optional<ipc::AccountStatus::NextStep> next_step(const Account& account, const Sight& sight) {
+  const config::Account& config = account.config();
+  const std::string& name = config.name;
+  switch (account.standing().state) {
+    case State::kOk: break;
+    case State::kRetrying:
+      return {{"nothing needs to be done; it is tried again by itself", "credsync refresh " + name}};
+    case State::kNeedsLogin:
+      if (sight.refresher.can_refresh(account)) return {{"the first sign-in is under way", ""}};
+      return {{"sign in", login_command(config)}};
+    case State::kSignedOut: return {{"sign in to use it again", login_command(config)}};
+    case State::kSuspended:
+      return {{"mend the configuration or the client at the provider, then reload", "credsync reload"}};
+  }
+  if (account.live() != nullptr && !account.usable(sight.clock.wall(), sight.clock.boot()) &&
+      !sight.refresher.can_refresh(account)) {
+    return {{"its token has ended and cannot be refreshed; sign in again", login_command(config)}};
+  }
+  if (end_in_sight(account, sight)) return {{"sign in again before it ends", login_command(config)}};
+  return std::nullopt;
 }
 
 ipc::AccountStatus describe(const Account& account, const Sight& sight, config::Actions actions) {

@@ -1,6 +1,7 @@
 // What people and programs are told about an account: its status, and the problem when there is no token to give.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "daemon/account/accounts.h"
@@ -19,6 +20,10 @@ struct Sight {
   const retire::Retirer& retirer;
   const Clock& clock;
 };
+
+// What mends the account, or keeps it well; absent: nothing has to be done.
+std::optional<ipc::AccountStatus::NextStep> next_step(const account::Account& account, const Sight& sight);
+
 ipc::AccountStatus describe(const account::Account& account, const Sight& sight, config::Actions actions);
 
 // Why there is no valid token now, for a caller who may have one.

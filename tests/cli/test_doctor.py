@@ -50,6 +50,24 @@ class DoctorTest(CliTest):
         self.assertIn("does not exist", result.out)
         self.assertIn("Try: systemctl start credsyncd", result.out)
 
+    def test_a_socket_that_is_closed_to_the_caller_is_not_to_be_started(self):
+        # Root goes everywhere.
+        as_other = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+        closed = os.path.join(self.directory, "closed")
+        os.mkdir(closed, 0)
+        result = self.credsync("doctor", "--socket", os.path.join(closed, "api.sock"), cwd="/", **as_other)
+        os.chmod(closed, 0o700)
+        self.assert_done(result, 1)
+        self.assertIn("Permission denied", result.out)
+        self.assertIn("Try: namei -l " + os.path.join(closed, "api.sock"), result.out)
+        self.assertNotIn("systemctl", result.out)
+        os.chmod(self.socket, 0o600)
+        result = self.credsync("doctor", cwd="/", **as_other)
+        if as_other:
+            self.assert_done(result, 1)
+            self.assertIn("no permission to connect", result.out)
+            self.assertNotIn("systemctl", result.out)
+
     def test_a_file_that_is_no_socket(self):
         path = os.path.join(self.directory, "file")
         with open(path, "w", encoding="ascii"):

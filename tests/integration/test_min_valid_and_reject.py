@@ -111,6 +111,9 @@ class MinValidAndReject(DaemonTest):
         answer = self.granted(self.api.token("a"))   # a failure costs no working token
         self.assertEqual((answer["access_token"], answer["state"]), (self.first["access_token"], "needs-login"))
         self.assert_alive(answer["access_token"])
+        doctor = {check["name"]: check for check in self.api("GET", "/v1/doctor").json["checks"]}
+        self.assertEqual((doctor["account a"]["result"], doctor["account a"]["next_step"]), ("warning", "credsync login a"))
+        self.assertIn("; sign in", doctor["account a"]["detail"])
 
 
 if __name__ == "__main__":
