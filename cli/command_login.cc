@@ -13,6 +13,7 @@ namespace {
 struct Given {
   std::string_view method;
   Secret secret;
+  std::optional<Response> answer{};  // signed in already
 };
 
 // Escaped, a byte becomes six at most.
@@ -55,6 +56,29 @@ Outcome<Given> from_person(std::string_view method, const std::string& prompt) {
   return Given{method, std::move(secret)};
 }
 
+Request login_request(const LoginCommand& command, const Given& given, std::optional<uid_t> browser_uid) {
+  Request request;
+  request.method = "POST";
+  request.target = account_target(command.account, ipc::kAccountLogin);
+  request.body = login_body(given, command, browser_uid);
+  request.timeout = kProviderAnswer;
+  return request;
+}
+
+// The configuration may name the password: only the daemon knows. Nothing: it does not.
+Outcome<std::optional<Response>> with_configured_password(const LoginCommand& command, Context& context) {
+  auto response = context.client.call(login_request(command, Given{ipc::kLoginAuto, {}}, std::nullopt));
+  if (response) return std::optional<Response>(std::move(*response));
+  Failure& failure = response.error();
+  // "bad-request": this account is not signed in to like this. All else was tried, and is told.
+  if (failure.exit == ExitCode::kFailed) return std::optional<Response>();
+  if (failure.exit == ExitCode::kNeedsLogin) {
+    failure.details.emplace_back("That was the password of the configuration. To try another one:");
+    failure.command = "credsync login " + command.account + " --password-stdin";
+  }
+  return std::move(failure);
+}
+
 // Without an option, the account's grant says what to ask for. What needs a browser is the daemon's to begin.
 Outcome<Given> by_grant(const LoginCommand& command, Context& context) {
   if (command.device) return Given{ipc::kLoginDevice, {}};
@@ -65,8 +89,15 @@ Outcome<Given> by_grant(const LoginCommand& command, Context& context) {
   CREDSYNC_LET(status, parse_status(response.body.text()));
   const std::string of = " for " + command.account + " (" + status.provider + "): ";
   const std::string warning = grant_warning(status.grant);
-  if (status.grant == "password" && !command.json) write_err(warning + "\n");
-  if (status.grant == "password") return from_person(ipc::kLoginPassword, "Password" + of);
+  if (status.grant == "password") {
+    // Whose password it is was said: not that of the configuration.
+    if (command.username.empty()) {
+      CREDSYNC_LET(done, with_configured_password(command, context));
+      if (done) return Given{ipc::kLoginPassword, {}, std::move(done)};
+    }
+    if (!command.json) write_err(warning + "\n");
+    return from_person(ipc::kLoginPassword, "Password" + of);
+  }
   if (status.grant == "refresh_token") return from_person(ipc::kLoginRefreshToken, "Refresh token" + of);
   if (status.grant == "static") return from_person(ipc::kLoginToken, "Access token" + of);
   return Given{ipc::kLoginAuto, {}};
@@ -86,17 +117,14 @@ Outcome<Given> gather(const LoginCommand& command, Context& context) {
 
 Outcome<ExitCode> run(const LoginCommand& command, Context& context) {
   CREDSYNC_LET(given, gather(command, context));
+  if (given.answer) return show_signed_in(command, given.answer->body.text());
   const bool interactive = given.secret.empty();
   std::optional<uid_t> browser_uid;
   if (interactive) {
     CREDSYNC_LET(user, browser_user(command));
     browser_uid = user;
   }
-  Request request;
-  request.method = "POST";
-  request.target = account_target(command.account, ipc::kAccountLogin);
-  request.body = login_body(given, command, browser_uid);
-  request.timeout = kProviderAnswer;
+  const Request request = login_request(command, given, browser_uid);
   if (interactive) return sign_in_interactively(command, context, request);
   CREDSYNC_LET(response, context.client.call(request));
   return show_signed_in(command, response.body.text());

@@ -8,6 +8,12 @@ from harness import CREDSYNC, CliTest, Terminal, status
 SECRET = "canary-refresh-token-9b1d"
 LOGIN = ("POST", "/v1/accounts/flat-me/login")
 STATUS = ("GET", "/v1/accounts/flat-me")
+NEEDS_ITS_PASSWORD = problem("bad-request", 400, "this account needs its password", "credsync login flat-me")
+
+
+def without_a_password(grant):
+    """A daemon whose configuration names none."""
+    return lambda request: NEEDS_ITS_PASSWORD if request.json()["method"] == "auto" else ok(status(grant=grant))
 
 
 class LoginFromStdinTest(CliTest):
@@ -77,8 +83,25 @@ class LoginFromStdinTest(CliTest):
         self.assert_done(self.credsync("login", "flat-me"))
         self.assertEqual(self.sent(), {"method": "auto"})
 
+    def test_a_password_that_the_configuration_names_is_not_asked_for(self):
+        self.daemon.routes[STATUS] = ok(status(grant="password"))
+        result = self.credsync("login", "flat-me", "--replace-identity")
+        self.assert_done(result)
+        self.assertEqual(self.sent(), {"method": "auto", "replace_identity": True})
+        self.assertIn("flat-me: ok", result.out)
+
+    def test_a_refused_password_of_the_configuration_is_told(self):
+        self.daemon.routes[STATUS] = ok(status(grant="password"))
+        for name, code, http in (("needs-login", 3, 409), ("unavailable", 5, 503)):
+            self.daemon.routes[LOGIN] = problem(name, http, "the provider said no")
+            result = self.credsync("login", "flat-me")
+            self.assert_done(result, code)
+            self.assertIn("the provider said no", result.err)
+            self.assertEqual("--password-stdin" in result.err, code == 3)
+
     def test_without_a_terminal_there_is_nobody_to_ask(self):
         self.daemon.routes[STATUS] = ok(status(grant="password"))
+        self.daemon.routes[LOGIN] = NEEDS_ITS_PASSWORD
         done = subprocess.run([CREDSYNC, "login", "flat-me"], env=self.environment(), start_new_session=True,
                               capture_output=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
         self.assertEqual(done.returncode, 2)
@@ -91,7 +114,7 @@ class LoginFromStdinTest(CliTest):
 class PromptTest(CliTest):
     def begin(self, grant="password"):
         self.daemon.routes[STATUS] = ok(status(grant=grant))
-        self.daemon.routes[LOGIN] = ok(status(grant=grant))
+        self.daemon.routes[LOGIN] = without_a_password(grant)
         person = self.terminal("login", "flat-me")
         person.expect(" for flat-me (flat): ")
         return person
@@ -146,11 +169,11 @@ class PromptTest(CliTest):
                     os.kill(person.pid, number)
                 self.assertEqual(person.wait(), -number)
                 self.assertTrue(person.echoes())
-                self.assertEqual([r.method for r in self.daemon.requests].count("POST"), 0)
+                self.assertNotIn("password", [r.json()["method"] for r in self.daemon.requests if r.method == "POST"])
 
     def test_stopping_gives_the_echo_back_and_continuing_asks_again(self):
         self.daemon.routes[STATUS] = ok(status(grant="password"))
-        self.daemon.routes[LOGIN] = ok(status(grant="password"))
+        self.daemon.routes[LOGIN] = without_a_password("password")
         # Only a shell's jobs can be stopped by the terminal.
         shell = f"set -m; '{CREDSYNC}' login flat-me; echo stopped: $?; fg > /dev/null"
         person = Terminal(["bash", "--norc", "-c", shell], self.environment(), 80, 24, self)
@@ -166,7 +189,7 @@ class PromptTest(CliTest):
 
     def test_the_prompt_is_not_part_of_the_output(self):
         self.daemon.routes[STATUS] = ok(status(grant="password"))
-        self.daemon.routes[LOGIN] = ok(status(grant="password"))
+        self.daemon.routes[LOGIN] = without_a_password("password")
         out = os.path.join(self.directory, "out")
         person = Terminal(["sh", "-c", f"exec '{CREDSYNC}' login flat-me > '{out}' < /dev/null"], self.environment(), 80, 24, self)
         person.expect("Password for flat-me")
