@@ -1,7 +1,7 @@
 import json
 
 from fake_daemon import ok, problem
-from harness import TOKEN, CliTest, at, status
+from harness import TOKEN, CliTest, at, status, token_answer
 
 
 class RefreshTest(CliTest):
@@ -55,13 +55,37 @@ class RejectTest(CliTest):
         result = self.credsync("reject", "flat-me", "--generation", "7")
         self.assert_done(result)
         self.assertEqual(self.daemon.requests[0].json(), {"generation": 7})
-        self.assertEqual(result.out, "flat-me: generation 8 is the current one\n")
+        self.assertEqual(result.out, "flat-me: generation 8 is the current one; what was refused is older\n")
 
     def test_by_the_token_on_standard_input(self):
         result = self.credsync("reject", "flat-me", stdin=TOKEN.encode() + b"\n")
         self.assert_done(result)
         self.assertEqual(self.daemon.requests[0].json(), {"access_token": TOKEN})
         self.assertNotIn(TOKEN, result.out + result.err)
+
+    def refused(self, token, *, handed_out=TOKEN, **changes):
+        self.daemon.routes[("GET", "/v1/accounts/flat-me/token")] = ok(token_answer(access_token=handed_out))
+        self.daemon.routes[("GET", "/v1/accounts/flat-me")] = ok(status(**changes))
+        by_token = self.credsync("reject", "flat-me", stdin=token.encode())
+        self.assertNotIn(token, by_token.out + by_token.err)
+        return by_token, self.credsync("reject", "flat-me", "--generation", "8")
+
+    def test_a_stale_token_is_told_from_the_current_one(self):
+        stale, _ = self.refused("old-token")
+        self.assert_done(stale)
+        self.assertEqual(stale.out, "flat-me: generation 8 is the current one; what was refused is older, or not its token\n")
+        for current in self.refused(TOKEN):
+            self.assert_done(current)
+            self.assertEqual(current.out, "flat-me: generation 8 was refused: a new one is on its way\n")
+
+    def test_the_current_one_of_an_account_that_cannot_renew(self):
+        for result in self.refused(TOKEN, refreshable=False, grant="static"):
+            self.assert_done(result, 3)
+            self.assertIn("flat-me: generation 8 was refused: it cannot be renewed, and is still what is handed out\n", result.err)
+            self.assertIn("Try: credsync login flat-me", result.err)
+
+    def test_a_generation_to_come(self):
+        self.assertIn("not there yet", self.credsync("reject", "flat-me", "--generation", "9").out)
 
     def test_at_a_terminal_it_says_how(self):
         person = self.terminal("reject", "flat-me")
