@@ -28,6 +28,19 @@ std::string check_duration(const std::string& text) {
   return parse_seconds(text) ? "" : "a duration is written as 90s, 10m, 12h, 30d or in seconds";
 }
 
+// Digits, and a letter perhaps: meant as a duration, whatever its size.
+bool looks_like_duration(std::string_view text) {
+  if (!text.empty() && std::string_view("smhd").find(text.back()) != std::string_view::npos) text.remove_suffix(1);
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::string check_min_valid(const std::string& text) {
+  constexpr std::int64_t kMost = std::int64_t{365} * 24 * 3600;  // as the daemon takes it
+  const auto seconds = parse_seconds(text);
+  const bool too_long = seconds ? *seconds > kMost : looks_like_duration(text);
+  return too_long ? "at most 365d" : check_duration(text);
+}
+
 std::string check_wait(const std::string& text) {
   const auto seconds = parse_seconds(text);
   if (!seconds) return check_duration(text);
@@ -168,8 +181,9 @@ Parser::Parser(std::string_view wanted, std::string_view below) : below_(below) 
 void Parser::need(CLI::App& sub, TokenNeed& need) {
   account(sub, need.account);
   const auto set_min_valid = [&need](const std::string& text) { need.min_valid = parse_seconds(text).value_or(0); };
-  sub.add_option_function<std::string>("--min-valid", set_min_valid, "how long the token must be good at least")
-      ->check(check_duration)
+  sub.add_option_function<std::string>("--min-valid", set_min_valid,
+                                       "how long the token must be good at least (at most 365d)")
+      ->check(check_min_valid)
       ->type_name("DURATION");
   const auto set_wait = [&need](const std::string& text) { need.wait = parse_seconds(text).value_or(0); };
   sub.add_option_function<std::string>("--wait", set_wait, "how long to wait for a refresh (default 10s, at most 60s)")
@@ -395,18 +409,23 @@ std::string stray_words(const CLI::App& app, std::string_view command) {
   const std::string_view option = first.substr(0, first.find('='));
   if (option.starts_with("--") && may_be_shown(option)) return "there is no option " + std::string(option);
   if (option.starts_with('-')) return "there is no such option";
+  if (command == "exec") return "write -- before the command to run: credsync exec ACCOUNT -- COMMAND";
   if (!app.get_subcommands().empty()) return "more arguments than '" + std::string(command) + "' takes";
   return "there is no such command";
 }
 
-std::string command_words(std::string_view command) {
-  std::array<std::string_view, kCommands.size()> names;
-  std::transform(kCommands.begin(), kCommands.end(), names.begin(), [](const Named& c) { return c.name; });
-  if (command.empty()) return "say what to do: credsync COMMAND";
+template <std::size_t N>
+std::string command_words(std::string_view command, const std::array<Named, N>& known, const std::string& before) {
+  std::array<std::string_view, N> names;
+  std::transform(known.begin(), known.end(), names.begin(), [](const Named& c) { return c.name; });
+  if (command.empty()) return "say what to do: " + before + " COMMAND";
   std::string words =
       may_be_shown(command) ? "there is no command '" + std::string(command) + "'" : "there is no such command";
   const std::string_view near = nearest_word(command, names);
-  if (!near.empty()) words += ", did you mean '" + std::string(near) + "'?";
+  if (!near.empty()) return words + ", did you mean '" + std::string(near) + "'?";
+  constexpr std::size_t kFew = 5;  // more are for --help to list
+  for (std::size_t i = 0; N <= kFew && i < N; ++i)
+    words.append(i == 0 ? ": there are " : ", ").append(names[i]);
   return words;
 }
 
@@ -425,7 +444,8 @@ std::string first_lower(std::string text) {
   return text;
 }
 
-std::variant<Invocation, Words> run_parser(Parser& parser, std::vector<std::string> words, std::string_view command) {
+std::variant<Invocation, Words> run_parser(Parser& parser, std::vector<std::string> words, std::string_view command,
+                                           std::string_view below) {
   std::reverse(words.begin(), words.end());  // as the library takes them
   try {
     parser.app().parse(words);
@@ -437,7 +457,10 @@ std::variant<Invocation, Words> run_parser(Parser& parser, std::vector<std::stri
     return complaint(stray_words(parser.app(), command), parser.app());
   } catch (const CLI::RequiredError& error) {
     const bool no_command = parser.app().get_subcommands().empty();
-    return complaint(no_command ? command_words(command) : first_lower(error.what()), parser.app());
+    if (no_command) return complaint(command_words(command, kCommands, "credsync"), parser.app());
+    if (command == "account" && parser.app().get_subcommands().front()->get_subcommands().empty())
+      return complaint(command_words(below, kAccountCommands, "credsync account"), parser.app());
+    return complaint(first_lower(error.what()), parser.app());
   } catch (const CLI::ConversionError&) {
     return complaint("a flag was given a value", parser.app());  // the library would repeat the value
   } catch (const CLI::Error& error) {
@@ -460,7 +483,7 @@ std::variant<Invocation, Words> parse_arguments(int argc, const char* const* arg
     words.erase(mark, words.end());
   }
   Parser parser(command, below);
-  auto parsed = run_parser(parser, std::move(words), command);
+  auto parsed = run_parser(parser, std::move(words), command, below);
   auto* invocation = std::get_if<Invocation>(&parsed);
   if (invocation == nullptr) return parsed;
   if (auto* exec = std::get_if<ExecCommand>(&invocation->command)) {

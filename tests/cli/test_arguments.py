@@ -45,6 +45,22 @@ class ArgumentsTest(CliTest):
     def test_a_misspelt_command_is_guessed(self):
         self.assertIn("did you mean 'status'?", self.credsync("statsu").err)
 
+    def test_a_misspelt_command_of_account_is_guessed(self):
+        self.assertIn("there is no command 'remvoe', did you mean 'remove'?", self.credsync("account", "remvoe").err)
+        self.assertIn("there is no command 'frob': there are add, remove, list\n", self.credsync("account", "frob").err)
+        self.assertIn("say what to do: credsync account COMMAND", self.credsync("account").err)
+
+    def test_a_command_to_run_needs_its_mark(self):
+        for words in (["ls"], ["ls", "-l"], ["ls", "flat-me"]):
+            self.assertIn("write -- before the command to run: credsync exec ACCOUNT -- COMMAND", self.credsync("exec", "flume", *words).err)
+
+    def test_the_longest_time_is_named(self):
+        for text in ("99999d", "366d", "31536001", "99999999999999999999"):
+            self.assertIn("at most 365d", self.credsync("token", "a", "--min-valid", text).err)
+        self.daemon.routes[("GET", "/v1/accounts/a/token")] = ok(token_answer())
+        self.assert_done(self.credsync("token", "a", "--min-valid", "365d"))
+        self.assertIn("a duration is written", self.credsync("token", "a", "--min-valid", "1y").err)
+
     def test_an_unknown_option_is_named(self):
         self.assertIn("there is no option --min-vlaid", self.credsync("token", "a", "--min-vlaid", "3").err)
 
