@@ -12,7 +12,8 @@ HONEST, HOSTILE = 4001, 4002
 IDLE_MS, ATTACKED_MS, ROUNDS = 700, 1400, 3
 AIM, GATE = 1.5, 3.0
 EVENTS = 20
-ALLOWANCE = 100_000    # microseconds: what a loaded machine may add to a p99
+ALLOWANCE = 2_000           # microseconds: ten times what was measured, and nothing that a person would notice
+SHARED_ALLOWANCE = 100_000   # where the three cannot go before what else runs on the machine
 MOST_GROWTH = 64 * 1024   # KiB: of all that one user can make the daemon hold
 
 
@@ -77,7 +78,7 @@ class Flood(DaemonTest):
         growth = self.memory("VmHWM") - before
         print(f"cached request, others' p50 {p50[0]} -> {p50[1]} us, p99 {p99[0]} -> {p99[1]} us: {p99[1] / p99[0]:.1f} x (aim "
               f"{AIM}, gate {GATE}); slowest {max(r[2] for r in attacked)} us; memory +{growth} KiB", flush=True)
-        self.assertLessEqual(p99[1], GATE * p99[0] + ALLOWANCE)
+        self.assertLessEqual(p99[1], GATE * p99[0] + (ALLOWANCE if self.goes_first else SHARED_ALLOWANCE))
         self.assertLess(growth, MOST_GROWTH)
         self.assertIsNone(self.daemon.process.poll(), "the daemon died")
         self.assertEqual(self.new_api()("GET", "/v1/health").status, 200)
