@@ -52,6 +52,7 @@ void SignOut::commit(const std::string& name, unsigned sign_in, Secret order,
                    accounts_.begin_sign_in(*signed_out);
                    accounts_.take_tokens(*signed_out);
                    accounts_.forget_password(*signed_out);
+                   if (signed_out->unknown()) installer_.give_back(name, signed_out->unknown()->slot);
                    accounts_.set_unknown(*signed_out, std::nullopt);
                    accounts_.set_standing(*signed_out, standing);
                  }

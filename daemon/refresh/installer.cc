@@ -158,7 +158,10 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
   if (!still_ours) {  // signed out, parked or signed in again while this was on its way to the disk
     return place_late(std::move(candidate), std::move(commit->done));
   }
-  if (candidate.new_sign_in) accounts_.begin_sign_in(*account);
+  if (candidate.new_sign_in) {
+    if (account->unknown()) give_back(account->name(), account->unknown()->slot);
+    accounts_.begin_sign_in(*account);
+  }
   if (candidate.password_used) accounts_.set_password_used(*account, std::move(candidate.kept_password));
   accounts_.set_unknown(*account, std::nullopt);
   accounts_.install(*account, commit->generation, std::move(candidate.tokens), commit->standing);

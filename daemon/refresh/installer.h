@@ -65,6 +65,9 @@ class Installer {
   void hold_answers(const std::string& account);
   void let_go(const std::string& account);
 
+  // The intent of this slot says nothing of a grant in use, and no answer will come into it: tried until it is free.
+  void give_back(const std::string& account, std::optional<store::SlotId> slot);
+
  private:
   struct Commit;
   bool current(const Candidate& candidate) const;
@@ -75,8 +78,6 @@ class Installer {
   void settled(const std::string& account);
   void place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
   void give_up(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
-  // A slot with an answer that could not be stored, and whose intent says nothing of a grant in use: tried until it is free.
-  void give_back(const std::string& account, std::optional<store::SlotId> slot);
   void queue(std::vector<store::Retirement> retire, const store::Ids& ids);
   void keep_promises(const account::Live& old, std::vector<store::Retirement>& retire, const store::Ids& ids);
 

@@ -187,6 +187,30 @@ TEST_F(HeldAnswersTest, TheSlotOfASignInThatCouldNotBeStoredIsFreedInTheEnd) {
   expect_grant("access-2", "refresh-2");
 }
 
+// A refresh whose answer is lost keeps its slot for the resend, which the grant that ends will not need.
+TEST_F(HeldAnswersTest, WhatEndsAGrantEndsItsUnknownOutcomeToo) {
+  for (const bool by_sign_in : {true, false}) {
+    SCOPED_TRACE(by_sign_in);
+    CoreWorld fresh;
+    account::Account& flat =
+        fresh.add(make_account("flat", make_profile()), make_tokens(fresh.clock, "access-1", "refresh-1", 1h), 1);
+    fresh.advance(45min);
+    fresh.endpoint.answer(fakes::make_failure(oauth::FailureClass::kAmbiguous));
+    fresh.settle();
+    ASSERT_TRUE(flat.unknown());
+    if (by_sign_in) {
+      fresh.sign_in.with_refresh_token(flat, Secret("imported"), false, [](login::Outcome) {});
+      fresh.settle();
+      fresh.endpoint.answer(make_tokens(fresh.clock, "access-new", "refresh-new", 1h), Secret("order"));
+    } else {
+      fresh.sign_out.run(flat, [](Result<unsigned>) {});
+    }
+    fresh.settle();
+    EXPECT_FALSE(flat.unknown());
+    EXPECT_TRUE(fresh.disk.intents.empty()) << "all slots are free";
+  }
+}
+
 TEST_F(HeldAnswersTest, OfTwoSignOutsOneEndsTheGrant) {
   world.store.hold();
   answer_refresh();  // both wait for it
