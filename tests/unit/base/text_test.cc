@@ -48,9 +48,9 @@ TEST(Utf8Text, IsToldFromWhatIsNoneAndMadeOfIt) {
   const std::pair<std::string_view, std::string_view> bad[] = {
       {"a\0b"sv, "ab"},
       {"a\xff"sv, "a\xef\xbf\xbd"},
-      {"\xc3"sv, "\xef\xbf\xbd"},                                        // cut
+      {"\xc3"sv, "\xef\xbf\xbd"},                                    // cut
       {"\xed\xa0\x80"sv, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"sv},  // a surrogate
-      {"\xc0\x80"sv, "\xef\xbf\xbd\xef\xbf\xbd"},                       // overlong NUL
+      {"\xc0\x80"sv, "\xef\xbf\xbd\xef\xbf\xbd"},                    // overlong NUL
   };
   for (const auto& [text, made] : bad) {
     EXPECT_FALSE(is_utf8_text(text));
