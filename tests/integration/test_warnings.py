@@ -7,7 +7,7 @@ import unittest
 
 from harness import DaemonTest, EventStream, wait_for
 
-LIFE = 16    # seconds: warned at a half, a quarter and an eighth of it
+LIFE = 24    # seconds: warned at a half, a quarter and an eighth of it
 TEXT = "this account will need a sign-in"
 
 
