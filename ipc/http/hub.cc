@@ -129,9 +129,13 @@ void Hub::on_poll() {
   begin_turn();
   epoll_event events[kEventsPerTurn];
   const int count = ::epoll_wait(epoll_.get(), events, kEventsPerTurn, 0);
+  // The kernel tells of what was left over in the order of before: each turn begins further on, so that a user's share
+  // does not always go to the same connections.
+  const std::uint64_t first = turn_ * (kShareAmongMany / 2);
   for (int i = 0; i < count; ++i) {
-    if (events[i].data.ptr != nullptr) {
-      static_cast<Source*>(events[i].data.ptr)->on_ready(events[i].events);
+    const epoll_event& event = events[(first + static_cast<std::uint64_t>(i)) % static_cast<std::uint64_t>(count)];
+    if (event.data.ptr != nullptr) {
+      static_cast<Source*>(event.data.ptr)->on_ready(event.events);
       continue;
     }
     std::uint64_t rings = 0;

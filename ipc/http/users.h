@@ -15,7 +15,9 @@ namespace credsync::ipc::http {
 // What one user gets done in one turn, over all its connections, before others have theirs: that long it can make another
 // wait. Counted in requests; reading from a connection counts as one too, taking or refusing a new connection as four.
 inline constexpr unsigned kShareAmongMany = 8;
-inline constexpr unsigned kShareAlone = 64;  // while nobody else has a connection: fewer turns cost less
+// While nobody else has a connection: a read and a request for each of the 64 events of a turn, and as much again for
+// pipelines. With less, the connections that are last in the kernel's list would wait behind those that are first again.
+inline constexpr unsigned kShareAlone = 256;
 inline constexpr unsigned kConnectionCost = 4;
 
 struct Use {
