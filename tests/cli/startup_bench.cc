@@ -72,11 +72,9 @@ double run_once(std::vector<std::string> words) {
   return status == 0 ? took.count() : -1;
 }
 
-// The first tenth: what a run costs when nothing else wants the processor. Half of the runs of a busy machine tell of the
-// others instead.
-double undisturbed(std::vector<double>& values) {
+double median(std::vector<double>& values) {
   std::sort(values.begin(), values.end());
-  return values[values.size() / 10];
+  return values[values.size() / 2];
 }
 
 int measure(const std::string& empty, const std::string& credsync, double limit) {
@@ -89,7 +87,7 @@ int measure(const std::string& empty, const std::string& credsync, double limit)
     std::fputs("credsync failed\n", stderr);
     return 1;
   }
-  const double base = undisturbed(floor), cost = undisturbed(token);
+  const double base = median(floor), cost = median(token);
   std::printf("empty main %.0f us, credsync token %.0f us, ratio %.2f\n", base, cost, cost / base);
   return limit > 0 && cost / base > limit ? 1 : 0;
 }
