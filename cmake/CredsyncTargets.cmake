@@ -22,12 +22,29 @@ if(CREDSYNC_COVERAGE)
   target_link_options(credsync_options INTERFACE --coverage)
 endif()
 
-# credsync_library(name SOURCES a.cc … USES other_library … [PRIVATE_USES third_party …])
+# credsync_library(name SOURCES a.cc … [SWITCHED b.cc …] USES other_library … [PRIVATE_USES third_party …])
 # One static library a folder. USES is the include graph: what headers may name.
+# SWITCHED: sources with fail points in them (base/fail_point.h). They are part of the library as all others are, without
+# the switches, and once more apart, with them, for credsync_with_switches.
 function(credsync_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;USES;PRIVATE_USES" ${ARGN})
-  add_library(${name} STATIC ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "" "" "SOURCES;SWITCHED;USES;PRIVATE_USES" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES} ${ARG_SWITCHED})
   target_link_libraries(${name} PUBLIC credsync_options ${ARG_USES} PRIVATE ${ARG_PRIVATE_USES})
+  if(CREDSYNC_TESTS AND ARG_SWITCHED)
+    add_library(${name}_switched OBJECT ${ARG_SWITCHED})
+    target_link_libraries(${name}_switched PRIVATE credsync_options ${ARG_USES} ${ARG_PRIVATE_USES})
+    target_compile_definitions(${name}_switched PRIVATE CREDSYNC_TEST_SWITCHES)
+  endif()
+endfunction()
+
+# credsync_with_switches(program library …): a test's program that has the switches of these libraries. It links the
+# libraries as usual; the objects named here come first, so that theirs are never taken.
+function(credsync_with_switches program)
+  target_compile_definitions(${program} PRIVATE CREDSYNC_TEST_SWITCHES)
+  target_sources(${program} PRIVATE $<TARGET_OBJECTS:credsync_fail_points>)
+  foreach(library ${ARGN})
+    target_sources(${program} PRIVATE $<TARGET_OBJECTS:${library}_switched>)
+  endforeach()
 endfunction()
 
 # credsync_test(name SOURCES a_test.cc … USES library … [LABEL unit] [TIMEOUT seconds])

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/login/same_person.h"
@@ -128,6 +129,7 @@ void Completion::place(Number number) {
   candidate.order = std::move(running.grant.order);
   candidate.slot = running.grant.slot;
   running.storing = true;
+  CREDSYNC_FAIL_POINT("completion.placing");
   parts_.installer.place(std::move(candidate), [this, number](refresh::Placed where, const std::string& words) {
     placed(number, where, words);
   });

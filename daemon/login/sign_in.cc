@@ -1,5 +1,6 @@
 #include "daemon/login/sign_in.h"
 
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/config/config.h"
@@ -140,6 +141,7 @@ void SignIn::exchanged(const std::string& name, refresh::Exchanged exchanged) {
     if (exchanged.slot) store_.apply(store::DropIntent{name, *exchanged.slot}, [](credsync::Result<store::Ids>) {});
     return finish(name, from_failure(accounts_.find(name), *failure));
   }
+  CREDSYNC_FAIL_POINT("sign-in.answered");
   refresh::Candidate candidate;
   candidate.config = running.config;
   candidate.sign_in = running.sign_in;
@@ -175,6 +177,7 @@ void SignIn::identify(const std::string& name) {
 
 void SignIn::identified(const std::string& name, oauth::Identified identified) {
   Running& running = *running_.at(name);
+  CREDSYNC_FAIL_POINT("sign-in.identified");
   account::TokenSet& tokens = running.candidate.tokens;
   const account::TokenSet* live = live_tokens(accounts_, *running.config);
   const bool to_compare = live != nullptr && !live->subject.empty() && !running.replace_identity;

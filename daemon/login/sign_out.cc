@@ -1,5 +1,6 @@
 #include "daemon/login/sign_out.h"
 
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "daemon/config/config.h"
 #include "daemon/retire/plan.h"
@@ -35,6 +36,7 @@ void SignOut::commit(const std::string& name, unsigned sign_in, Secret order,
   }
   for (store::Retirement& r : plan)
     r.id = store_.new_id();
+  CREDSYNC_FAIL_POINT("sign-out.planned");
   installer_.hold_answers(name);  // they belong to the grant that ends, or goes on if this cannot be stored
   store::SignOut change;
   change.account = name;
@@ -46,6 +48,7 @@ void SignOut::commit(const std::string& name, unsigned sign_in, Secret order,
   auto held = std::make_shared<std::vector<store::Retirement>>(std::move(plan));
   store_.apply(std::move(change),
                [this, name, standing, held, done = std::move(done)](Result<store::Ids> stored) mutable {
+                 CREDSYNC_FAIL_POINT("sign-out.stored");
                  if (!stored) return installer_.let_go(name), done(stored.error());
                  const auto pending = static_cast<unsigned>(held->size());
                  if (Account* signed_out = accounts_.find(name)) {

@@ -1,5 +1,7 @@
 #include "daemon/refresh/exchanger.h"
 
+#include "base/fail_point.h"
+
 namespace credsync::refresh {
 namespace {
 
@@ -81,7 +83,10 @@ void Exchanger::enter(std::uint64_t id) {
   if (!running.order.resend_slot) return reserve(id);
   running.slot = running.order.resend_slot;
   store_.apply(store::CountResend{running.order.account->name, *running.slot, clock_.wall()},
-               [this, id](Result<store::Ids> counted) { counted ? send(id) : not_sent(id, counted.error()); });
+               [this, id](Result<store::Ids> counted) {
+                 CREDSYNC_FAIL_POINT("exchange.resend-counted");
+                 counted ? send(id) : not_sent(id, counted.error());
+               });
 }
 
 void Exchanger::reserve(std::uint64_t id) {
@@ -113,12 +118,14 @@ void Exchanger::send(std::uint64_t id) {
   call.account = running.order.account;
   call.input = std::move(running.order.input);
   call.fresh_connection = running.order.rotates;
+  if (running.order.rotates) CREDSYNC_FAIL_POINT("exchange.sending");
   call.password_from_source = running.order.password_from_source;
   endpoint_.call(std::move(call), [this, id](oauth::CallResult result) { answered(id, std::move(result)); });
 }
 
 void Exchanger::answered(std::uint64_t id, oauth::CallResult result) {
   Running& running = *running_.at(id);
+  if (running.order.rotates) CREDSYNC_FAIL_POINT("exchange.answered");
   Gate& gate = *running.gate;
   gate.gate.leave(outcome_for_gate(result.outcome));
   if (const auto* failure = std::get_if<oauth::Failure>(&result.outcome); failure != nullptr && failure->rate_limited) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "daemon/refresh/policy.h"
 
@@ -84,6 +85,7 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
   commit->candidate = std::move(candidate);
   commit->done = std::move(done);
   store_.apply(std::move(change), [this, commit](Result<store::Ids> ids) { stored(commit, std::move(ids)); });
+  CREDSYNC_FAIL_POINT("install.ordered");
 }
 
 // The word about a refresh may come while the sign-in that was ordered after it is on its way: what the refresh brought is
@@ -96,7 +98,9 @@ void Installer::stored(std::shared_ptr<Commit> commit, Result<store::Ids> ids) {
     way.held.push_back([this, commit, ids = std::move(ids)]() mutable { stored(commit, std::move(ids)); });
     return;
   }
+  CREDSYNC_FAIL_POINT("install.stored");
   installed(commit, std::move(ids));
+  CREDSYNC_FAIL_POINT("install.published");
   sign_in ? let_go(name) : settled(name);
 }
 

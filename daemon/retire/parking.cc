@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "daemon/config/config.h"
 #include "daemon/oauth/token_request.h"
@@ -54,15 +55,18 @@ void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_con
       {{"ACCOUNT", grant.account}, {"UNTIL", leaver.keep ? to_rfc3339(grant.retire_at) : "it is enabled again"}});
   const std::int64_t id = grant.id;
   store_.apply(store::Park{grant.clone()}, [](Result<store::Ids> done) {
+    CREDSYNC_FAIL_POINT("park.stored");
     if (!done) log::error("a grant could not be parked durably", {{"REASON", done.error().message()}});
   });
+  CREDSYNC_FAIL_POINT("park.ordered");
   keep(std::move(grant));
   if (old_config == nullptr) return;
   // What revoking it will need, while its secrets can still be read.
   endpoint_.make_order(std::move(old_config), [this, id](Secret order) {
     const auto at = grants_.find(id);
     if (at == grants_.end() || order.empty()) return;
-    store_.apply(store::SetParkedOrder{id, order.clone()}, [](Result<store::Ids>) {});
+    store_.apply(store::SetParkedOrder{id, order.clone()},
+                 [](Result<store::Ids>) { CREDSYNC_FAIL_POINT("park.order-stored"); });
     at->second->grant.order = std::move(order);
   });
 }
@@ -76,6 +80,7 @@ bool Parking::restore(account::Account& account) {
   const account::Generation generation =
       account.generation() > grant.generation ? accounts_.next_generation(account) : grant.generation;
   store_.apply(store::Restore{*id, standing, generation}, [](Result<store::Ids> done) {
+    CREDSYNC_FAIL_POINT("restore.stored");
     if (!done) log::error("a parked grant could not be restored durably", {{"REASON", done.error().message()}});
   });
   log::notice("restored: a parked grant is in use again",
@@ -122,6 +127,7 @@ void Parking::retire(std::int64_t id) {
     change.retire.push_back(r.clone());
   auto held = std::make_shared<std::vector<store::Retirement>>(std::move(plan));
   store_.apply(std::move(change), [this, held](Result<store::Ids> done) {
+    CREDSYNC_FAIL_POINT("park.retired");
     if (done) retirer_.add(std::move(*held));
   });
   log::notice("a parked grant is retired", {{"ACCOUNT", grant.account}});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "base/message_ids.h"
 #include "daemon/config/config.h"
@@ -78,6 +79,7 @@ void Retirer::revoke(std::int64_t id) {
   call.kind = r.kind == store::RetiredKind::kAccess ? oauth::TokenKind::kAccess : oauth::TokenKind::kRefresh;
   call.token = r.token.clone();
   queue_.at(id)->at_work = true;
+  CREDSYNC_FAIL_POINT("revoke.sending");
   ++under_way_;
   endpoint_.revoke(std::move(call), [this, id](oauth::RevocationOutcome outcome) {
     --under_way_;
@@ -88,6 +90,7 @@ void Retirer::revoke(std::int64_t id) {
 
 void Retirer::answered(std::int64_t id, const oauth::RevocationOutcome& outcome) {
   Item& item = *queue_.at(id);
+  CREDSYNC_FAIL_POINT("revoke.answered");
   item.at_work = false;
   store::Retirement& r = item.retirement;
   if (outcome.result == oauth::RevocationResult::kDone) return over(id, true, "revoked");
@@ -105,7 +108,8 @@ void Retirer::answered(std::int64_t id, const oauth::RevocationOutcome& outcome)
                                               {"GENERATION", std::to_string(r.generation)},
                                               {"ATTEMPTS", std::to_string(r.attempts)},
                                               {"REASON", outcome.failure.words}});
-  store_.apply(store::RetirementTried{id, r.attempts, r.not_before}, [](Result<store::Ids>) {});
+  store_.apply(store::RetirementTried{id, r.attempts, r.not_before},
+               [](Result<store::Ids>) { CREDSYNC_FAIL_POINT("revoke.put-off"); });
   schedule(item);
 }
 
@@ -121,7 +125,7 @@ void Retirer::over(std::int64_t id, bool revoked, std::string_view why) {
               {"KIND", r.kind == store::RetiredKind::kAccess ? "access" : "refresh"},
               {"REASON", std::string(why)}});
   if (observer_) observer_(r, revoked, why);
-  store_.apply(store::RetirementOver{id}, [](Result<store::Ids>) {});
+  store_.apply(store::RetirementOver{id}, [](Result<store::Ids>) { CREDSYNC_FAIL_POINT("revoke.erased"); });
   queue_.erase(id);
 }
 

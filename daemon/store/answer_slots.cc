@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "daemon/store/state_directory.h"
 
@@ -89,7 +90,9 @@ Result<Descriptor> make_file(const std::string& path, const SlotGeometry& geomet
     ::unlink(fresh.c_str());
     return file.error();
   }
+  CREDSYNC_FAIL_POINT("slots.made");
   if (::rename(fresh.c_str(), path.c_str()) != 0) return from_errno("create " + path, errno);
+  CREDSYNC_FAIL_POINT("slots.named");
   CREDSYNC_TRY(sync_folder_of(path));
   return file;
 }
@@ -130,6 +133,7 @@ Result<AnswerSlots> AnswerSlots::open(const std::string& path, const SlotGeometr
     if (const auto found = geometry_of(existing.get())) return AnswerSlots(std::move(existing), path, *found, false);
     const std::string aside = path + ".damaged";
     if (::rename(path.c_str(), aside.c_str()) != 0) return from_errno("set aside " + path, errno);
+    CREDSYNC_FAIL_POINT("slots.set-aside");
     log::error("the file of reserved answers is damaged; it was set aside and made anew", {{"FILE", aside}});
   }
   auto file = make_file(path, geometry);
@@ -193,11 +197,13 @@ Result<void> AnswerSlots::put(SlotId id, std::string_view answer, const Sealer& 
   std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
   bytes.append(sealed);
   slot->written = std::max(slot->written, bytes.size());
+  if (const int broken = CREDSYNC_FAIL_POINT("slots.put")) return from_errno("write answers.slots", broken);
   return write_at(file_.get(), bytes, offset(id));
 }
 
 // What O_DSYNC would do after every write, once for all of them: the blocks exist, so no metadata is waited for.
 Result<void> AnswerSlots::sync() {
+  if (const int broken = CREDSYNC_FAIL_POINT("slots.sync")) return from_errno("sync answers.slots", broken);
   if (::fdatasync(file_.get()) != 0) return from_errno("sync answers.slots", errno);
   return {};
 }

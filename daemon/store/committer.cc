@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "base/message_ids.h"
 #include "daemon/store/codec.h"
@@ -131,10 +132,12 @@ void Committer::sync_slots(std::size_t first) {
     if (put_into_slot(waiting_[i])) written.push_back(&waiting_[i]);
   }
   if (written.empty()) return;
+  CREDSYNC_FAIL_POINT("slots.written");
   if (const auto synced = slots_.sync(); !synced) {
     log::error("answers could not be synced in their slots", {{"WHY", synced.error().message()}});
     return;
   }
+  CREDSYNC_FAIL_POINT("slots.synced");
   for (Request* request : written) {
     request->durable = true;
     loop_.post([done = std::move(request->done), ids = request->ids]() mutable {
@@ -172,7 +175,8 @@ bool Committer::attempt_together() {
     const bool stays = !request.outcome || (!*request.outcome && request.durable);
     if (stays) held_up.add(request);
   }
-  if (database_.execute("COMMIT")) return true;
+  CREDSYNC_FAIL_POINT("commit.many-before");
+  if (database_.execute("COMMIT")) return CREDSYNC_FAIL_POINT("commit.many-after"), true;
   if (database_.in_transaction()) [[maybe_unused]]
     const auto undone = database_.execute("ROLLBACK");
   return false;
@@ -192,7 +196,9 @@ Result<Applied> Committer::attempt_alone(Request& request) {
   if (const auto begun = database_.execute("BEGIN IMMEDIATE"); !begun) return begun.error();
   auto applied = write(request);
   if (applied) {
+    CREDSYNC_FAIL_POINT("commit.one-before");
     const auto committed = database_.execute("COMMIT");
+    CREDSYNC_FAIL_POINT("commit.one-after");
     if (committed) return applied;
     applied = committed.error();
   }
@@ -222,8 +228,10 @@ void Committer::finish(Request& request) {
   Applied& applied = **request.outcome;
   for (const SlotId slot : applied.released)
     slots_.release(slot);
+  if (!applied.released.empty()) CREDSYNC_FAIL_POINT("slots.released");
   if (applied.erased && !cut_log_at_) cut_log_at_ = now() + times_.cut_log_after;
   if (auto* intent = std::get_if<Intent>(&request.work)) {
+    CREDSYNC_FAIL_POINT("intent.durable");
     loop_.post([begun = std::move(request.begun), slot = intent->slot]() mutable { begun(slot); });
   } else if (!request.durable) {
     loop_.post([done = std::move(request.done), ids = std::move(applied.ids)]() mutable {
@@ -279,11 +287,13 @@ std::optional<Committer::Moment> Committer::next_moment() const {
 void Committer::tidy(bool at_once) {
   if (!cut_log_at_ || (!at_once && now() < *cut_log_at_)) return;
   cut_log_at_.reset();
+  CREDSYNC_FAIL_POINT("log.cut-before");
   if (const auto cut = database_.truncate_log(); !cut) {
     log::warning("the write-ahead log could not be cut; erased tokens stay in it, sealed",
                  {{"WHY", cut.error().message()}});
     if (!at_once) cut_log_at_ = now() + times_.longest_pause;
   }
+  CREDSYNC_FAIL_POINT("log.cut-after");
 }
 
 }  // namespace credsync::store

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "base/fail_point.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "daemon/store/data_key.h"
@@ -23,6 +24,7 @@ Result<void> write_schema(const std::string& path, const Key& master, const Fill
   Database& database = **opened;
   CREDSYNC_TRY(database.execute("PRAGMA application_id = " + std::to_string(kApplicationId)));
   CREDSYNC_TRY(migrate(database, migrations()));
+  CREDSYNC_FAIL_POINT("database.schema");
   CREDSYNC_TRY(wrap(database, Wrapper::kMaster, master, Key::random()));
   return fill ? fill(database) : Result<void>();
 }
@@ -141,7 +143,9 @@ Result<void> write_database(const std::string& path, const Key& master, const Fi
 Result<void> make_database(const std::string& path, const Key& master) {
   const std::string fresh = path + ".new";
   CREDSYNC_TRY(write_database(fresh, master, {}));
+  CREDSYNC_FAIL_POINT("database.made");
   if (::rename(fresh.c_str(), path.c_str()) != 0) return from_errno("create " + path, errno);
+  CREDSYNC_FAIL_POINT("database.named");
   return sync_folder_of(path);
 }
 

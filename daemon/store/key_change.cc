@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/fail_point.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/time.h"
@@ -106,6 +107,7 @@ Result<KeyChanged> put_in_place(const KeyTask& task, Opened& opened, const Key& 
   if (!changed.file.empty()) {
     CREDSYNC_TRY(write_fresh_key(changed.file, fresh));
     task.step("written");
+    CREDSYNC_FAIL_POINT("key.written");
   }
   const auto prepared = change_wrappings(database, [&] { return wrap(database, Wrapper::kNext, fresh, data_key); });
   if (!prepared) {
@@ -113,11 +115,14 @@ Result<KeyChanged> put_in_place(const KeyTask& task, Opened& opened, const Key& 
     return prepared.error();
   }
   task.step("prepared");
+  CREDSYNC_FAIL_POINT("key.prepared");
   if (changed.file.empty()) return changed;  // the daemon's first start with it does the rest
   CREDSYNC_TRY(use_fresh_key(changed.file));
   task.step("in place");
+  CREDSYNC_FAIL_POINT("key.in-place");
   CREDSYNC_TRY(change_wrappings(database, [&] { return promote_next(database); }));
   task.step("promoted");
+  CREDSYNC_FAIL_POINT("key.promoted");
   return changed;
 }
 

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/encoding.h"
+#include "base/fail_point.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "daemon/store/state_directory.h"
@@ -23,8 +24,10 @@ Result<Key> make_key(const std::string& path) {
   Key key = Key::random();
   CREDSYNC_TRY(write_fresh_key(path, key));
   const std::string fresh = fresh_key_file(path);
+  CREDSYNC_FAIL_POINT("first-key.written");
   const bool linked = ::link(fresh.c_str(), path.c_str()) == 0;
   const int problem = errno;
+  CREDSYNC_FAIL_POINT("first-key.named");
   ::unlink(fresh.c_str());
   if (!linked) return from_errno("create " + path, problem);
   CREDSYNC_TRY(sync_folder_of(path));
@@ -119,6 +122,7 @@ Result<void> write_fresh_key(const std::string& path, const Key& key) {
 Result<void> use_fresh_key(const std::string& path) {
   const Descriptor old(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
   if (::rename(fresh_key_file(path).c_str(), path.c_str()) != 0) return from_errno("replace " + path, errno);
+  CREDSYNC_FAIL_POINT("key.renamed");
   CREDSYNC_TRY(sync_folder_of(path));
   if (old) overwrite_unnamed(old.get());
   return {};

@@ -1,5 +1,7 @@
 #include "daemon/store/migrations.h"
 
+#include "base/fail_point.h"
+
 namespace credsync::store {
 namespace {
 
@@ -85,8 +87,11 @@ Result<void> migrate(Database& database, std::span<const Migration> steps) {
   if (!version) return version.error();
   for (auto step = static_cast<std::size_t>(*version); step < steps.size(); ++step) {
     const std::string number = std::to_string(step + 1);
-    const auto made = database.execute("BEGIN IMMEDIATE;" + std::string(steps[step].sql) +
-                                       ";PRAGMA user_version = " + number + ";COMMIT;");
+    auto made =
+        database.execute("BEGIN IMMEDIATE;" + std::string(steps[step].sql) + ";PRAGMA user_version = " + number);
+    CREDSYNC_FAIL_POINT("migration.before");
+    if (made) made = database.execute("COMMIT");
+    CREDSYNC_FAIL_POINT("migration.after");
     if (made) continue;
     if (database.in_transaction()) CREDSYNC_TRY(database.execute("ROLLBACK"));
     return made.error().within("schema step " + number);

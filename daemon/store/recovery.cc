@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "daemon/store/codec.h"
 #include "daemon/store/state_reader.h"
@@ -40,7 +41,9 @@ class Recovery {
       [[maybe_unused]] const auto undone = database_.execute("ROLLBACK");
       return done.error();
     }
+    CREDSYNC_FAIL_POINT("recovery.before");
     commit();
+    CREDSYNC_FAIL_POINT("recovery.after");
     slots_.wipe_free();
     return std::move(recovered_);
   }

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "base/fail_point.h"
 #include "base/log.h"
 #include "daemon/store/data_key.h"
 #include "daemon/store/records.h"
@@ -132,15 +133,18 @@ class StartingOver {
       key->emplace(std::move(*made));
     }
     task_.step("key");
+    CREDSYNC_FAIL_POINT("start-over.key");
     const std::string fresh = directory_.database() + ".new";
     CREDSYNC_TRY(write_database(fresh, **key, [&](Database& database) { return write_carried(database, *old, now_); }));
     task_.step("written");
+    CREDSYNC_FAIL_POINT("start-over.written");
     CREDSYNC_TRY(put_aside());
     if (::rename(fresh.c_str(), directory_.database().c_str()) != 0) {
       return from_errno("replace " + directory_.database(), errno);
     }
     CREDSYNC_TRY(sync_folder_of(directory_.database()));
     task_.step("replaced");
+    CREDSYNC_FAIL_POINT("start-over.replaced");
     return done_;
   }
 
@@ -174,12 +178,14 @@ class StartingOver {
     const std::string database = directory_.database();
     CREDSYNC_TRY(move_if_there(directory_.slots(), kept + "/answers.slots"));
     task_.step("slots");
+    CREDSYNC_FAIL_POINT("start-over.slots");
     for (const char* rest : {"-wal", "-journal"})
       CREDSYNC_TRY(move_if_there(database + rest, kept + "/state.db" + rest));
     if (::link(database.c_str(), (kept + "/state.db").c_str()) != 0) return from_errno("keep " + database, errno);
     CREDSYNC_TRY(sync_folder_of(kept + "/state.db"));
     CREDSYNC_TRY(sync_folder_of(database));
     task_.step("kept");
+    CREDSYNC_FAIL_POINT("start-over.kept");
     return {};
   }
 
