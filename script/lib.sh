@@ -11,6 +11,8 @@ build_packages=(
   libexpected-dev libqrencode-dev libcli11-dev nlohmann-json3-dev libboost-dev libgtest-dev libgmock-dev
   libsdbus-c++-dev
 )
+# What the packages (script/package) need besides.
+package_packages=(debhelper dpkg-dev fakeroot bash-completion systemd)
 # What the practice provider (script/server) needs besides.
 server_packages=(python3 python3-cryptography curl ca-certificates)
 # What the tests need besides.
