@@ -1,20 +1,25 @@
 #include "base/log.h"
 
-#include <spdlog/async_logger.h>
-#include <spdlog/details/thread_pool.h>
+#include <poll.h>
+#include <spdlog/details/null_mutex.h>
+#include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
+#include <unistd.h>
 
 #include <atomic>
-#include <charconv>
+#include <cerrno>
 #include <chrono>
-#include <cstdio>
+#include <condition_variable>
 #include <cstdlib>
-#include <limits>
+#include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/message_ids.h"
@@ -22,10 +27,12 @@
 namespace credsync::log {
 namespace {
 
+using Steady = std::chrono::steady_clock;
+
 constexpr std::size_t kQueue = 4096;  // records waiting for a slow journal; the oldest give way
 constexpr char kSeparator = '\x1f';   // between text and fields inside spdlog's one string
 constexpr char kJson = '\x1e';        // before a record whose first part is a line for standard error
-// The number of lost records is told so often at most: it takes a place in the queue itself.
+// While records are being lost all the time their number is told so often; and when the queue has been worked off.
 constexpr std::chrono::seconds kLostEvery{60};
 
 spdlog::level::level_enum to_spdlog(Level level) {
@@ -112,10 +119,22 @@ std::string line_of(std::string_view record) {
   return line + "\n";
 }
 
+// Not by stdio, whose lock a stuck writer would hold while the process ends.
 void to_stderr(std::string_view record) {
   const bool json = record.starts_with(kJson);
   const std::string line = json ? std::string(record.substr(1, record.find(kSeparator) - 1)) + "\n" : line_of(record);
-  std::fwrite(line.data(), 1, line.size(), stderr);
+  std::string_view left = line;
+  while (!left.empty()) {
+    const ssize_t written = ::write(STDERR_FILENO, left.data(), left.size());
+    if (written >= 0) {
+      left.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno == EAGAIN) {  // whoever gave it to us made it non-blocking
+      pollfd room{STDERR_FILENO, POLLOUT, 0};
+      ::poll(&room, 1, -1);
+    } else if (errno != EINTR) {
+      return;
+    }
+  }
 }
 
 void to_journal(std::string_view record) {
@@ -135,7 +154,8 @@ bool stderr_is_the_journal() {
   return std::string(stream) == std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
 }
 
-class FieldSink final : public spdlog::sinks::base_sink<std::mutex> {
+// Used by the writer's thread alone.
+class FieldSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   explicit FieldSink(bool journal) : journal_(journal) {}
 
@@ -144,43 +164,117 @@ class FieldSink final : public spdlog::sinks::base_sink<std::mutex> {
     const std::string_view record(message.payload.data(), message.payload.size());
     journal_ ? to_journal(record) : to_stderr(record);
   }
-  void flush_() override { std::fflush(stderr); }
+  void flush_() override {}
 
  private:
   const bool journal_;
 };
 
-struct Writer {
-  std::shared_ptr<spdlog::details::thread_pool> pool;
-  std::shared_ptr<spdlog::async_logger> logger;
+// The queue and its thread, which sleeps until there is something to write (that of spdlog 1.10 looks every ten seconds).
+class Writer {
+ public:
+  explicit Writer(Level least) : logger_("credsync", std::make_shared<FieldSink>(stderr_is_the_journal())) {
+    logger_.set_level(to_spdlog(least));
+  }
+
+  bool wants(Level level) const { return logger_.should_log(to_spdlog(level)); }
+
+  void add(Level level, std::string record) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (waiting_.size() == kQueue) {
+        waiting_.pop_front();
+        ++lost_;
+      }
+      waiting_.emplace_back(level, std::move(record));
+    }
+    something_.notify_one();
+  }
+
+  std::uint64_t lost() const {
+    const std::lock_guard lock(mutex_);
+    return lost_;
+  }
+
+  void begin() {
+    thread_ = std::thread([this] { run(); });
+  }
+
+  // Returns when all is written, or when nothing was for so long.
+  void end(std::chrono::milliseconds patience) {
+    std::unique_lock lock(mutex_);
+    ending_ = true;
+    something_.notify_one();
+    std::size_t left = 0;
+    do {
+      left = waiting_.size();
+      over_.wait_for(lock, patience, [&] { return ended_; });
+    } while (!ended_ && waiting_.size() < left);
+    const bool ended = ended_;
+    lock.unlock();
+    ended ? thread_.join() : thread_.detach();
+  }
+
+ private:
+  using Record = std::pair<Level, std::string>;
+
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      something_.wait(lock, [&] { return ending_ || !waiting_.empty(); });
+      if (waiting_.empty()) break;
+      write_one(lock);
+    }
+    ended_ = true;
+    over_.notify_all();
+  }
+
+  // What is lost is told in its place: before the oldest that is still there.
+  void write_one(std::unique_lock<std::mutex>& lock) {
+    const Record record = std::move(waiting_.front());
+    waiting_.pop_front();
+    const std::optional<std::uint64_t> lost = lost_to_tell();
+    lock.unlock();
+    if (lost) {
+      put(Level::kWarning,
+          pack(Level::kWarning, message_id::kLogLost.id, "log records were lost", {{"LOST", std::to_string(*lost)}}));
+    }
+    put(record.first, record.second);
+    lock.lock();
+  }
+
+  std::optional<std::uint64_t> lost_to_tell() {
+    if (lost_ == told_) return std::nullopt;
+    const auto now = Steady::now();
+    if (told_at_ && now - *told_at_ < kLostEvery && !waiting_.empty()) return std::nullopt;
+    told_ = lost_;
+    told_at_ = now;
+    return lost_;
+  }
+
+  void put(Level level, std::string_view record) {
+    logger_.log(spdlog::source_loc{}, to_spdlog(level), spdlog::string_view_t(record.data(), record.size()));
+  }
+
+  spdlog::logger logger_;
+  mutable std::mutex mutex_;
+  std::condition_variable something_, over_;
+  std::deque<Record> waiting_;
+  std::uint64_t lost_ = 0, told_ = 0;
+  std::optional<Steady::time_point> told_at_;
+  bool ending_ = false, ended_ = false;
+  std::thread thread_;
 };
 
-// The one piece of process-wide state: a logger must be reachable from every thread until the very end.
-Writer& writer() {
-  static Writer instance;
-  return instance;
-}
-std::atomic<bool> running{false};
-std::atomic<std::uint64_t> lost_told{0};
-std::atomic<std::chrono::steady_clock::rep> lost_told_at{std::numeric_limits<std::chrono::steady_clock::rep>::min()};
+// The one piece of process-wide state: a log must be reachable from every thread until the very end. So a writer is never
+// destroyed, only left: a thread may just have found it, and its own may be stuck.
+std::mutex start_and_stop;
+std::atomic<Writer*> current{nullptr};
 
-void hand_over(Level level, const std::string& record) {
-  writer().logger->log(spdlog::source_loc{}, to_spdlog(level), spdlog::string_view_t(record.data(), record.size()));
-}
-
-// One thread tells it, the first that sees it.
-void tell_lost(bool at_once) {
-  const std::uint64_t lost = writer().pool->overrun_counter();
-  std::uint64_t told = lost_told.load(std::memory_order_relaxed);
-  if (lost <= told) return;
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  const auto before = lost_told_at.load(std::memory_order_relaxed);
-  const bool too_soon = before != std::numeric_limits<std::chrono::steady_clock::rep>::min() &&
-                        now - std::chrono::steady_clock::duration(before) < kLostEvery;
-  if ((too_soon && !at_once) || !lost_told.compare_exchange_strong(told, lost)) return;
-  lost_told_at.store(now.count(), std::memory_order_relaxed);
-  hand_over(Level::kWarning,
-            pack(Level::kWarning, message_id::kLogLost.id, "log records were lost", {{"LOST", std::to_string(lost)}}));
+Writer& keep_for_ever(std::unique_ptr<Writer> made) {
+  static auto& all = *new std::vector<std::unique_ptr<Writer>>;
+  all.push_back(std::move(made));
+  return *all.back();
 }
 
 }  // namespace
@@ -191,33 +285,30 @@ void write(Level level, std::string_view message_id, std::string_view text, std:
 
 void write_structured(Level level, std::string_view message_id, std::string_view text,
                       std::initializer_list<Field> fields, std::string_view json) {
-  if (!running.load(std::memory_order_acquire)) {
+  Writer* writer = current.load(std::memory_order_acquire);
+  if (writer == nullptr) {
     if (level != Level::kDebug) to_stderr(pack(level, message_id, text, fields, json));
     return;
   }
-  if (!writer().logger->should_log(to_spdlog(level))) return;
-  hand_over(level, pack(level, message_id, text, fields, json));
-  tell_lost(false);
+  if (writer->wants(level)) writer->add(level, pack(level, message_id, text, fields, json));
 }
 
 void start(Level least) {
-  Writer& w = writer();
-  w.pool = std::make_shared<spdlog::details::thread_pool>(kQueue, 1);
-  w.logger = std::make_shared<spdlog::async_logger>("credsync", std::make_shared<FieldSink>(stderr_is_the_journal()),
-                                                    w.pool, spdlog::async_overflow_policy::overrun_oldest);
-  w.logger->set_level(to_spdlog(least));
-  running.store(true, std::memory_order_release);
+  const std::lock_guard lock(start_and_stop);
+  Writer& writer = keep_for_ever(std::make_unique<Writer>(least));
+  writer.begin();
+  current.store(&writer, std::memory_order_release);
+  std::atexit([] { stop(); });  // however the program ends
 }
 
-void stop() {
-  if (!running.exchange(false)) return;
-  tell_lost(true);
-  writer().logger.reset();
-  writer().pool.reset();  // drains and joins
+void stop(std::chrono::milliseconds patience) {
+  const std::lock_guard lock(start_and_stop);
+  if (Writer* writer = current.exchange(nullptr)) writer->end(patience);
 }
 
 std::uint64_t lost() {
-  return running.load() ? writer().pool->overrun_counter() : 0;
+  const Writer* writer = current.load(std::memory_order_acquire);
+  return writer == nullptr ? 0 : writer->lost();
 }
 
 }  // namespace credsync::log

@@ -1,9 +1,11 @@
 // Log records: constant text and fields. Written by a thread of their own, so that a stuck journal never holds the
-// caller; at most 4,096 wait, the oldest give way, are counted, and the count is told when there is room again.
+// caller; at most 4,096 wait, the oldest give way, are counted, and the count is told in their place when there is room
+// again (each minute while it goes on).
 // Thread-safe after start().
 // Nothing secret goes in: tokens are named by account and generation.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -44,9 +46,12 @@ inline void error(std::string_view text, std::initializer_list<Field> fields = {
 // Starts the writer: the journal's native protocol when standard error is the journal ($JOURNAL_STREAM names it),
 // else lines on standard error. Before start() records go to standard error at once.
 void start(Level least);
-// Writes what waits and ends the writer.
-void stop();
-// Records lost because the writer could not keep up.
+// Who ends waits so long for a writer that writes nothing: a stuck journal does not keep the program.
+constexpr std::chrono::seconds kFarewell{5};
+// Writes what waits and ends the writer; what is not written when nothing moved for `patience` is lost. Records of later
+// go to standard error at once.
+void stop(std::chrono::milliseconds patience = kFarewell);
+// Records lost because the writer could not keep up; 0 when there is none.
 std::uint64_t lost();
 
 }  // namespace credsync::log

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "base/log.h"
+#include "tests/fakes/captured_stderr.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/fake_process.h"
 
@@ -164,6 +167,27 @@ TEST_F(AuditTest, AStepOfTheWallClockChangesNoCounting) {
   EXPECT_EQ(all().size(), 1U);
   pass(60s);
   EXPECT_EQ(all().size(), 2U);
+}
+
+TEST_F(AuditTest, WhatALogThatIsStuckCannotKeepIsCountedAndTold) {
+  constexpr std::size_t kQueue = 4096, kMore = 1000;  // as credsyncd(8) says
+  fakes::CapturedStderr stderr_pipe;
+  stderr_pipe.stick();
+  log::start(log::Level::kInfo);
+  for (std::size_t i = 0; i < kQueue + kMore; ++i)
+    audit_.record_own("refresh", "done", "flat", i, "");
+  EXPECT_EQ(all().size(), kKeptRecords) << "`credsync log` shows them all the same";
+  const std::uint64_t lost = log::lost();
+  EXPECT_GE(lost, kMore - 1);  // the writer may hold one already
+  stderr_pipe.read();
+  log::stop();
+  const auto lines = stderr_pipe.lines();
+  const auto records = std::count_if(lines.begin(), lines.end(), [](const std::string& line) {
+    return line.starts_with("{\"message_id\":\"36da9fb268b646678ca7ddcb22489506\"") && line.ends_with("}");
+  });
+  EXPECT_EQ(static_cast<std::uint64_t>(records) + lost, kQueue + kMore) << "each is written or counted";
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), "warning: log records were lost lost=" + std::to_string(lost)), 1)
+      << "the whole number, once";
 }
 
 }  // namespace
