@@ -29,7 +29,8 @@ std::string toml_inline(const Lines& lines) {
   return out + " }";
 }
 
-std::string quoted(std::string_view word) {
+// Not `quoted`: std::quoted would be found for a std::string, where <iomanip> comes along (g++ 14).
+std::string in_quotes(std::string_view word) {
   return "\"" + std::string(word) + "\"";
 }
 std::string toml_bool(bool value) {
@@ -47,13 +48,13 @@ class Writer {
   void string_map(std::string_view key, const std::map<std::string, std::string>& value) { put(key, toml_map(value)); }
   template <typename Enum>
   void choice(std::string_view key, Enum value) {
-    put(key, quoted(provider::to_name(value)));
+    put(key, in_quotes(provider::to_name(value)));
   }
   template <typename Enum>
   void choices(std::string_view key, const std::vector<Enum>& values) {
     std::string out = "[";
     for (const Enum value : values)
-      out += (out.size() > 1 ? ", " : "") + quoted(provider::to_name(value));
+      out += (out.size() > 1 ? ", " : "") + in_quotes(provider::to_name(value));
     put(key, out + "]");
   }
   template <typename Enum>
@@ -74,7 +75,7 @@ class Writer {
     put(key, toml_value(node));
   }
   void duration(std::string_view key, Duration, Duration, std::optional<Duration> value) {
-    if (value) put(key, quoted(to_text(*value)));
+    if (value) put(key, in_quotes(to_text(*value)));
   }
   void statuses(std::string_view key, const std::vector<int>& values) {
     std::string out = "[";
@@ -124,7 +125,7 @@ class Writer {
 std::string toml_actions(Actions actions) {
   std::string out = "[";
   for (const auto& entry : names_of(Action{})) {
-    if ((actions & static_cast<Actions>(entry.value)) != 0) out += (out.size() > 1 ? ", " : "") + quoted(entry.name);
+    if ((actions & static_cast<Actions>(entry.value)) != 0) out += (out.size() > 1 ? ", " : "") + in_quotes(entry.name);
   }
   return out + "]";
 }
@@ -179,7 +180,7 @@ Lines lines_of(const Account& account) {
   Lines out;
   out.emplace_back("enabled", toml_bool(account.enabled));
   out.emplace_back("provider", json_string(account.provider));
-  out.emplace_back("grant", quoted(provider::to_name(account.grant)));
+  out.emplace_back("grant", in_quotes(provider::to_name(account.grant)));
   put_text(out, "client_id", account.client_id);
   put_source(out, "client_secret", account.client_secret);
   put_source(out, "client_key", account.client_key);
@@ -195,10 +196,10 @@ Lines lines_of(const Account& account) {
   if (!account.params.empty()) out.emplace_back("params", toml_map(account.params));
   put_text(out, "ca_file", account.ca_file);
   out.emplace_back("allow_http_loopback", toml_bool(account.allow_http_loopback));
-  out.emplace_back("refresh", quoted(provider::to_name(account.refresh)));
-  out.emplace_back("margin", quoted(account.margin ? to_text(*account.margin) : "auto"));
-  out.emplace_back("revoke_superseded", quoted(provider::to_name(account.revoke_superseded)));
-  out.emplace_back("revoke_grace", quoted(to_text(account.revoke_grace)));
+  out.emplace_back("refresh", in_quotes(provider::to_name(account.refresh)));
+  out.emplace_back("margin", in_quotes(account.margin ? to_text(*account.margin) : "auto"));
+  out.emplace_back("revoke_superseded", in_quotes(provider::to_name(account.revoke_superseded)));
+  out.emplace_back("revoke_grace", in_quotes(to_text(account.revoke_grace)));
   out.emplace_back("allow", toml_rules(account.allow));
   return out;
 }
