@@ -4,15 +4,16 @@ namespace credsync {
 
 void Agenda::Entry::set(BootTime when) {
   if (when_ == when) return;
-  if (when_) agenda_.entries_.erase({*when_, this});
+  if (when_) agenda_.entries_.erase({*when_, turn_, this});
   when_ = when;
-  agenda_.entries_.emplace(when, this);
+  turn_ = agenda_.next_turn_++;
+  agenda_.entries_.emplace(when, turn_, this);
   agenda_.rearm();
 }
 
 void Agenda::Entry::cancel() {
   if (!when_) return;
-  agenda_.entries_.erase({*when_, this});
+  agenda_.entries_.erase({*when_, turn_, this});
   when_.reset();
   agenda_.rearm();
 }
@@ -21,8 +22,8 @@ void Agenda::run(BootTime now) {
   running_ = true;
   // Entries set for `now` or earlier by a callback wait for the next turn, so that a turn always ends.
   std::size_t left = entries_.size();
-  while (left-- > 0 && !entries_.empty() && entries_.begin()->first <= now) {
-    Entry& entry = *entries_.begin()->second;
+  while (left-- > 0 && !entries_.empty() && std::get<BootTime>(*entries_.begin()) <= now) {
+    Entry& entry = *std::get<Entry*>(*entries_.begin());
     entries_.erase(entries_.begin());
     entry.when_.reset();
     const std::function<void()> call = entry.on_time_;  // the callback may destroy the entry
@@ -35,7 +36,7 @@ void Agenda::run(BootTime now) {
 
 std::optional<BootTime> Agenda::next() const {
   if (entries_.empty()) return std::nullopt;
-  return entries_.begin()->first;
+  return std::get<BootTime>(*entries_.begin());
 }
 
 void Agenda::rearm() {

@@ -1,10 +1,11 @@
 // What is to happen when, on one timer. Entries live on the loop; an entry's end takes it off the agenda.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <set>
-#include <utility>
+#include <tuple>
 
 #include "base/time.h"
 
@@ -33,9 +34,10 @@ class Agenda {
     Agenda& agenda_;
     std::function<void()> on_time_;
     std::optional<BootTime> when_;
+    std::uint64_t turn_ = 0;  // among those of the same moment
   };
 
-  // Runs what is due at `now`, each once, and arms the timer for the next. An entry's callback may destroy it.
+  // Runs what is due at `now`, each once, by time and then in the order in which it was set, and arms the timer for the next. An entry's callback may destroy it.
   void run(BootTime now);
   std::optional<BootTime> next() const;
 
@@ -43,7 +45,8 @@ class Agenda {
   void rearm();
 
   const std::function<void(std::optional<BootTime>)> arm_;
-  std::set<std::pair<BootTime, Entry*>> entries_;
+  std::set<std::tuple<BootTime, std::uint64_t, Entry*>> entries_;
+  std::uint64_t next_turn_ = 0;
   std::optional<BootTime> armed_;
   bool running_ = false;
 };

@@ -1,6 +1,7 @@
 #include "daemon/reconcile.h"
 
 #include "base/log.h"
+#include "base/mutation.h"
 #include "daemon/retire/plan.h"
 
 namespace credsync {
@@ -75,8 +76,8 @@ void Reconciler::begin_departed(Stored stored, const config::Config& config) {
 void Reconciler::begin_intents(const std::vector<store::Intent>& intents) {
   for (const store::Intent& intent : intents) {
     account::Account* account = accounts_.find(intent.account);
-    const bool of_this_grant = intent.generation != 0 && account != nullptr && account->live() != nullptr &&
-                               account->config().identity == intent.identity &&
+    const bool of_this_grant = !mutated(Mutation::kForgetIntents) && intent.generation != 0 && account != nullptr &&
+                               account->live() != nullptr && account->config().identity == intent.identity &&
                                account->generation() == intent.generation;
     if (of_this_grant) {
       log::warning("a refresh was under way when credsyncd ended, and its answer is not known",
@@ -139,7 +140,7 @@ void Reconciler::update(account::Account& account, std::shared_ptr<const config:
   accounts_.forget_password(account);
   accounts_.set_standing(account, nobody_signed_in(clock_.wall()));
   accounts_.replace_config(account, std::move(config));
-  if (tokens) {
+  if (tokens && !mutated(Mutation::kDiscardOnNewConfig)) {
     parking_.park(
         {old_config->name, old_config->identity, generation, std::move(*tokens), retire::kKeptAfterIdentityChange},
         old_config);

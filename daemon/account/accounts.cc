@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/mutation.h"
 #include "daemon/config/config.h"
 
 namespace credsync::account {
@@ -10,13 +11,14 @@ namespace credsync::account {
 std::optional<Duration> Account::remaining(WallTime wall, BootTime boot) const {
   if (!live_ || !live_->tokens.expires_at) return std::nullopt;
   const Duration by_wall = *live_->tokens.expires_at - wall;
-  return live_->expires_boot ? std::min(by_wall, *live_->expires_boot - boot) : by_wall;
+  return live_->expires_boot && !mutated(Mutation::kWallClockAlone) ? std::min(by_wall, *live_->expires_boot - boot)
+                                                                    : by_wall;
 }
 
 bool Account::usable(WallTime wall, BootTime boot) const {
   if (!live_ || live_->tokens.access_token.empty()) return false;
   const auto left = remaining(wall, boot);
-  return !left || *left > Duration::zero();
+  return !left || *left > Duration::zero() || mutated(Mutation::kHandOutExpired);
 }
 
 namespace {

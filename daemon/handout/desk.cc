@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutation.h"
 #include "daemon/config/config.h"
 #include "daemon/refresh/policy.h"
 
@@ -104,6 +105,8 @@ Desk::Desk(account::Accounts& accounts, refresh::Refresher& refresher, const ret
 Desk::Need Desk::need(Account& account, Duration min_valid) {
   const BootTime now = clock_.boot();
   const bool usable = account.usable(clock_.wall(), now);
+  if (usable && mutated(Mutation::kNoFloor)) return Need::kNone;
+  if (usable && mutated(Mutation::kWaitForOthers) && refresher_.under_way(account)) return Need::kRefreshFirst;
   if (usable) {
     const auto lifetime = account.live()->tokens.lifetime();
     const auto remaining = account.remaining(clock_.wall(), now);
@@ -140,6 +143,8 @@ std::unique_ptr<ipc::Pending> Desk::token(Account& account, const ipc::TokenQuer
 void Desk::serve(Account& account, Duration min_valid, bool waited, const Admits& admits,
                  ipc::Reply<ipc::TokenView>& reply) {
   if (auto problem = admits(account, waited)) return reply(std::move(*problem));
+  if (mutated(Mutation::kRefuseInTrouble) && account.standing().state != account::State::kOk)
+    return reply(no_token(account, sight()));
   const WallTime wall = clock_.wall();
   const account::Live& live = *account.live();
   const auto remaining = account.remaining(wall, clock_.boot());

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/encoding.h"
+#include "base/mutation.h"
 #include "daemon/oauth/rate_limit.h"
 #include "daemon/oauth/token_answer.h"
 
@@ -112,7 +113,7 @@ std::optional<WallTime> access_token_end(const provider::Profile& profile, const
                                          std::string_view access_token) {
   const provider::Answer& rules = profile.answer;
   if (const auto life = read_life(find_field(rules, object, "expires_in"), rules.expires_unit)) {
-    return saturating_add(response.sent_at, *life);
+    return saturating_add(mutated(Mutation::kLifeFromReceipt) ? response.received_at : response.sent_at, *life);
   }
   if (const auto end = declared_end(rules, response, answer, object)) return end;
   if (rules.jwt_expiry) {

@@ -1,6 +1,7 @@
 #include "daemon/refresh/exchanger.h"
 
 #include "base/fail_point.h"
+#include "base/mutation.h"
 
 namespace credsync::refresh {
 namespace {
@@ -79,9 +80,10 @@ void Exchanger::enter(std::uint64_t id) {
   Running& running = *running_.at(id);
   running.inside = true;
   if (stopped_) return not_sent(id, unavailable("credsyncd is stopping"));
-  if (!running.order.rotates) return send(id);
+  if (!running.order.rotates || mutated(Mutation::kNoIntent)) return send(id);
   if (!running.order.resend_slot) return reserve(id);
   running.slot = running.order.resend_slot;
+  if (mutated(Mutation::kResendUncounted)) return send(id);
   store_.apply(store::CountResend{running.order.account->name, *running.slot, clock_.wall()},
                [this, id](Result<store::Ids> counted) {
                  CREDSYNC_FAIL_POINT("exchange.resend-counted");
@@ -100,6 +102,7 @@ void Exchanger::reserve(std::uint64_t id) {
     Running& r = *running_.at(id);
     if (slot) {
       r.slot = *slot;
+      if (mutated(Mutation::kSendBeforeIntent)) return;
       return send(id);
     }
     if (slot.error().code() != ErrorCode::kExhausted || stopped_) return not_sent(id, slot.error());
@@ -108,6 +111,7 @@ void Exchanger::reserve(std::uint64_t id) {
         agenda_, [this, id] { stopped_ ? not_sent(id, unavailable("credsyncd is stopping")) : reserve(id); });
     r.slot_wait->set(clock_.boot() + kSlotWait);
   });
+  if (mutated(Mutation::kSendBeforeIntent)) send(id);
 }
 
 void Exchanger::send(std::uint64_t id) {

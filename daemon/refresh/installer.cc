@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/fail_point.h"
 #include "base/log.h"
+#include "base/mutation.h"
 #include "daemon/refresh/policy.h"
 
 namespace credsync::refresh {
@@ -36,6 +37,7 @@ struct Installer::Commit {
 bool Installer::current(const Candidate& candidate) const {
   const Account* account = accounts_.find(candidate.config->name);
   if (account == nullptr || account->config().identity != candidate.config->identity) return false;
+  if (mutated(Mutation::kOverwriteNewer)) return true;
   if (account->sign_in() != candidate.sign_in) return false;
   return candidate.new_sign_in || account->generation() == candidate.replaces;
 }
@@ -68,13 +70,14 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
     const retire::Leaving old{account.name(), account.config().identity, account.generation(),
                               &live->tokens,  live->promised_until,      &candidate.order};
     commit->retire = retire::plan_superseded(account.config(), old, candidate.tokens, clock_.wall());
+    if (mutated(Mutation::kForgetRetirement)) commit->retire.clear();
   }
   store::Install change;
   change.account = account.name();
   change.identity = account.config().identity;
   change.generation = commit->generation;
   change.tokens = candidate.tokens.clone();
-  change.retire = clone(commit->retire);
+  if (!mutated(Mutation::kRetireOutsideStore)) change.retire = clone(commit->retire);
   change.slot = candidate.slot;
   change.standing = commit->standing;
   change.password_used = candidate.password_used || account.password_used();
@@ -84,6 +87,11 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
   candidate.new_sign_in ? hold_answers(change.account) : void(++on_the_way_[change.account].orders);
   commit->candidate = std::move(candidate);
   commit->done = std::move(done);
+  if (mutated(Mutation::kPublishFirst)) {
+    commit->retire.clear();
+    stored(commit, store::Ids{});
+    return store_.apply(std::move(change), [](Result<store::Ids>) {});
+  }
   store_.apply(std::move(change), [this, commit](Result<store::Ids> ids) { stored(commit, std::move(ids)); });
   CREDSYNC_FAIL_POINT("install.ordered");
 }
@@ -168,11 +176,14 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
   }
   if (candidate.password_used) accounts_.set_password_used(*account, std::move(candidate.kept_password));
   accounts_.set_unknown(*account, std::nullopt);
+  if (mutated(Mutation::kKeepOldToken) && account->live() != nullptr) return commit->done(Placed::kInstalled, {});
   accounts_.install(*account, commit->generation, std::move(candidate.tokens), commit->standing);
   commit->done(Placed::kInstalled, {});
 }
 
 void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
+  if (mutated(Mutation::kDropLate))
+    return give_back(candidate.config->name, candidate.slot), done(Placed::kRetired, {});
   const std::string name = candidate.config->name;
   const auto parked = find_parked_(name, candidate.config->identity);
   if (parked) {

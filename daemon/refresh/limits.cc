@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/mutation.h"
+
 namespace credsync::refresh {
 namespace {
 
@@ -37,7 +39,7 @@ void EndpointGate::pause(BootTime until) {
 std::optional<BootTime> EndpointGate::admit(BootTime now) {
   if (paused_until_ && *paused_until_ <= now) paused_until_.reset();
   while (!queue_.empty() && running_ < window_) {
-    if (paused_until_) return paused_until_;
+    if (paused_until_ && !mutated(Mutation::kNoPause)) return paused_until_;
     if (!take_token(now)) return next_token(now);
     Place* place = queue_.begin()->second;
     queue_.erase(queue_.begin());
@@ -52,7 +54,7 @@ std::optional<BootTime> EndpointGate::admit(BootTime now) {
 // Paced a little below the declared rate and with a bucket of 20 ms, so that no window of a second, wherever it begins and
 // however the network bunches requests, holds more than the provider allows.
 bool EndpointGate::take_token(BootTime now) {
-  if (!rate_) return true;
+  if (!rate_ || mutated(Mutation::kNoRate)) return true;
   const double most = std::max(1.0, *rate_ * kBucketSeconds);
   if (filled_at_) {
     const double seconds = std::chrono::duration<double>(now - *filled_at_).count();

@@ -1,5 +1,7 @@
 #include "daemon/refresh/outcome.h"
 
+#include "base/mutation.h"
+
 namespace credsync::refresh {
 namespace {
 
@@ -10,8 +12,9 @@ Verdict judge_ambiguous(const Situation& s) {
   if (!s.rotates) return {State::kRetrying, Next::kBackOff, true, false};
   Verdict verdict;
   verdict.outcome_known = false;
-  if (!s.resend) {
-    verdict.next = s.overlap && *s.overlap > Duration::zero() ? Next::kNow : Next::kAtFloor;
+  if (!s.resend || mutated(Mutation::kResendForEver)) {
+    const bool at_once = (s.overlap && *s.overlap > Duration::zero()) || mutated(Mutation::kResendAtOnce);
+    verdict.next = at_once ? Next::kNow : Next::kAtFloor;
     return verdict;
   }
   verdict.state = State::kNeedsLogin;  // resent once, and again no answer

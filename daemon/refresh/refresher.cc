@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/message_ids.h"
+#include "base/mutation.h"
 #include "daemon/config/config.h"
 #include "daemon/oauth/id_token.h"
 #include "daemon/refresh/due.h"
@@ -97,7 +98,7 @@ bool Refresher::under_way(const Account& account) const {
 
 bool Refresher::start(Account& account, Reason reason) {
   if (stopped_) return false;
-  if (under_way(account) || attach_own_flight(account)) return true;
+  if (!mutated(Mutation::kTwoFlights) && (under_way(account) || attach_own_flight(account))) return true;
   const BootTime now = clock_.boot();
   const bool ordered = reason == Reason::kOrdered;
   if (!ordered && account.attempts.not_before && *account.attempts.not_before > now) return false;
@@ -157,6 +158,8 @@ void Refresher::exchanged(std::uint64_t id, Exchanged exchanged) {
   candidate.slot = exchanged.slot;
   candidate.password_used = flight.by_password;
   const bool stranger = candidate.stranger;
+  if (mutated(Mutation::kLoseStoredAnswer) && candidate.slot && candidate.replaces % 3 == 2)
+    return end(id, Ended{false, "lost"});
   installer_.place(std::move(candidate), [this, id, stranger, slot = exchanged.slot](Placed placed, std::string words) {
     Flight& f = *flights_.at(id);
     Account* account = accounts_.find(f.config->name);
@@ -283,7 +286,7 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
     case Next::kNever: break;
   }
   if (failure.retry_after) delay = std::max(delay, *failure.retry_after);
-  attempts.not_before = boot + delay;
+  attempts.not_before = mutated(Mutation::kNoBackOff) ? boot : boot + delay;
 
   std::string words = failure.words;
   if (verdict.state == State::kNeedsLogin && flight.resend) {
@@ -292,6 +295,10 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
   }
   oauth::Failure told = failure;
   if (flight.by_password && verdict.state == State::kNeedsLogin) told.code = kPasswordRefused;
+  if (mutated(Mutation::kDiscardWhenDead) && verdict.state == State::kNeedsLogin) {
+    (void)accounts_.take_tokens(account);
+    store_.apply(store::Forget{account.name()}, [](Result<store::Ids>) {});
+  }
   set_standing(account, verdict.state, told, std::move(words));
   if (verdict.whole_client) pause_client(account, failure);
 }
@@ -395,7 +402,7 @@ Refresher::Waiting::~Waiting() {
 }
 
 bool Refresher::take_allowance(Account& account) {
-  if (until_allowance(account) > Duration::zero()) return false;
+  if (until_allowance(account) > Duration::zero() && !mutated(Mutation::kNoAllowance)) return false;
   account.attempts.last_on_demand = clock_.boot();
   return true;
 }
@@ -463,6 +470,7 @@ void Refresher::detach_foreign_flight(const Account& account, Plan& plan) {
 // The configuration changed to another grant and back while a refresh of this one was under way: it is ours again, and
 // its refresh token must not be sent a second time.
 bool Refresher::attach_own_flight(const Account& account) {
+  if (mutated(Mutation::kForgetOwnFlight)) return false;
   for (const auto& [id, flight] : flights_) {
     const bool ours = flight->config->name == account.name() && flight->config->identity == account.config().identity &&
                       flight->sign_in == account.sign_in() && flight->generation == account.generation();
@@ -484,7 +492,8 @@ void Refresher::plan(Account& account) {
   Plan& plan = *plans_.at(account.name());
   if (plan.flight) return;
   const auto when = due(account, clock_.wall(), clock_.boot());
-  when && !stopped_ ? plan.due.set(*when) : plan.due.cancel();
+  const bool forgotten = mutated(Mutation::kForgetPlan) && account.generation() > 2;
+  when && !stopped_ && !forgotten ? plan.due.set(*when) : plan.due.cancel();
 }
 
 std::optional<BootTime> Refresher::next_attempt(const Account& account) const {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/mutation.h"
+
 namespace credsync::retire {
 namespace {
 
@@ -42,6 +44,7 @@ bool revokes_superseded(const config::Account& account, RetiredKind kind) {
     case config::RevokeSuperseded::kAlways: return true;
     case config::RevokeSuperseded::kAuto: break;
   }
+  if (mutated(Mutation::kRevokeAnyCascade)) return true;
   const provider::Revoke& revoke = account.profile->revoke;
   return (kind == RetiredKind::kAccess ? revoke.access_cascade : revoke.refresh_cascade) == Cascade::kNone;
 }
@@ -50,16 +53,18 @@ std::vector<store::Retirement> plan_superseded(const config::Account& account, c
                                                const account::TokenSet& fresh, WallTime now) {
   std::vector<store::Retirement> plan;
   if (old.order->empty()) return plan;
-  const WallTime not_before = std::max(saturating_add(now, account.revoke_grace), old.promised_until);
+  const WallTime not_before =
+      mutated(Mutation::kRevokeAtOnce) ? now : std::max(saturating_add(now, account.revoke_grace), old.promised_until);
   const account::TokenSet& tokens = *old.tokens;
   const bool expired = tokens.expires_at && *tokens.expires_at <= not_before;
-  const bool same_access = same_secret(tokens.access_token, fresh.access_token);
+  const bool careless = mutated(Mutation::kRevokeCurrent);
+  const bool same_access = !careless && same_secret(tokens.access_token, fresh.access_token);
   const bool refreshed_away = dies_by_refresh(*account.profile) && !tokens.refresh_token.empty();
   if (!tokens.access_token.empty() && !same_access && !expired && !refreshed_away &&
       revokes_superseded(account, RetiredKind::kAccess)) {
     plan.push_back(make(old, RetiredKind::kAccess, not_before, now));
   }
-  const bool same_refresh = same_secret(tokens.refresh_token, fresh.refresh_token);
+  const bool same_refresh = !careless && same_secret(tokens.refresh_token, fresh.refresh_token);
   if (!tokens.refresh_token.empty() && !same_refresh && revokes_superseded(account, RetiredKind::kRefresh)) {
     plan.push_back(make(old, RetiredKind::kRefresh, not_before, now));
   }

@@ -5,6 +5,7 @@
 #include "base/fail_point.h"
 #include "base/log.h"
 #include "base/message_ids.h"
+#include "base/mutation.h"
 #include "daemon/config/config.h"
 
 namespace credsync::retire {
@@ -69,7 +70,8 @@ void Retirer::revoke(std::int64_t id) {
   const account::Live* live = account != nullptr ? account->live() : nullptr;
   const bool current_again = live != nullptr && (same_secret(live->tokens.access_token, r.token) ||
                                                  same_secret(live->tokens.refresh_token, r.token));
-  if (current_again) return over(id, false, "the provider gave the same token again");
+  if (current_again && !mutated(Mutation::kRevokeCurrent))
+    return over(id, false, "the provider gave the same token again");
   if (clock_.wall() >= r.give_up_at) return over(id, false, "it has ended by itself");
   auto config = present_config(r);
   if (config == nullptr && r.order.empty()) return over(id, false, "there is no way to revoke it");
@@ -95,6 +97,7 @@ void Retirer::answered(std::int64_t id, const oauth::RevocationOutcome& outcome)
   store::Retirement& r = item.retirement;
   if (outcome.result == oauth::RevocationResult::kDone) return over(id, true, "revoked");
   if (outcome.result == oauth::RevocationResult::kRefused) return over(id, false, outcome.failure.words);
+  if (mutated(Mutation::kRevokeOnce)) return over(id, false, outcome.failure.words);
   ++counters_.retried;
   ++r.attempts;
   Duration delay = kFirstRetry;

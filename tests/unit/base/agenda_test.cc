@@ -36,6 +36,19 @@ TEST_F(AgendaTest, RunsWhatIsDueInOrderAndArmsForTheNext) {
   EXPECT_EQ(armed, at(30s));
 }
 
+TEST_F(AgendaTest, OfOneMomentTheFirstToBeSetIsTheFirstToRun) {
+  std::vector<std::unique_ptr<Agenda::Entry>> entries;
+  for (int i = 0; i < 64; ++i)
+    entries.push_back(std::make_unique<Agenda::Entry>(agenda, [this, i] { ran.push_back(i); }));
+  std::vector<int> expected;
+  for (int i = 63; i >= 0; --i) {  // against the order in memory
+    entries[static_cast<std::size_t>(i)]->set(at(7s));
+    expected.push_back(i);
+  }
+  agenda.run(at(7s));
+  EXPECT_EQ(ran, expected);
+}
+
 TEST_F(AgendaTest, AnEntryMayDestroyItselfAndOthers) {
   std::unique_ptr<Agenda::Entry> other = std::make_unique<Agenda::Entry>(agenda, [&] { ran.push_back(9); });
   std::unique_ptr<Agenda::Entry> self;
