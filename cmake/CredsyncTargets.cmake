@@ -1,16 +1,20 @@
 # Warnings and sanitizers as interface targets, and the two helpers every folder uses.
 
-add_library(credsync_options INTERFACE)
-target_include_directories(credsync_options INTERFACE "${PROJECT_SOURCE_DIR}")
-target_compile_definitions(credsync_options INTERFACE
+add_library(credsync_warnings INTERFACE)
+target_include_directories(credsync_warnings INTERFACE "${PROJECT_SOURCE_DIR}")
+target_compile_definitions(credsync_warnings INTERFACE
   CREDSYNC_VERSION="${PROJECT_VERSION}")
-target_compile_options(credsync_options INTERFACE
+target_compile_options(credsync_warnings INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
   -Wold-style-cast -Wcast-qual -Woverloaded-virtual -Wimplicit-fallthrough
   -fstack-protector-strong -fno-omit-frame-pointer)
 if(CREDSYNC_WERROR)
-  target_compile_options(credsync_options INTERFACE -Werror)
+  target_compile_options(credsync_warnings INTERFACE -Werror)
 endif()
+
+# What all of the product and its tests are built with.
+add_library(credsync_options INTERFACE)
+target_link_libraries(credsync_options INTERFACE credsync_warnings)
 if(CREDSYNC_SANITIZE)
   target_compile_options(credsync_options INTERFACE -fsanitize=${CREDSYNC_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(credsync_options INTERFACE -fsanitize=${CREDSYNC_SANITIZE})

@@ -23,11 +23,13 @@ REPOSITORY = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(REPOSITORY, "tests", "practice_provider"))
 
 import profiles  # noqa: E402
+import sanitizer  # noqa: E402
 from control import PracticeProvider  # noqa: E402
 
+sanitizer.begin()
 PROVIDERS = os.path.join(REPOSITORY, "config", "providers")
-START_DEADLINE = 60.0   # seconds; the machine may be busy
-STOP_DEADLINE = 45.0    # longer than an exchange that a stopping daemon waits for
+START_DEADLINE = 60.0 * sanitizer.PATIENCE   # seconds; the machine may be busy
+STOP_DEADLINE = 45.0 * sanitizer.PATIENCE    # longer than an exchange that a stopping daemon waits for
 POLL = 0.02
 EVERY_ACTION = ["get", "watch", "refresh", "login", "admin"]
 CONFIG_ERROR = 78       # EX_CONFIG
@@ -46,7 +48,7 @@ def binary(variable):
 
 def wait_for(condition, timeout=15.0, what="the condition"):
     """Polls until `condition` gives something true, and returns that."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * sanitizer.PATIENCE
     while True:
         found = condition()
         if found:
@@ -298,9 +300,12 @@ class Daemon:
         return Api(self.socket, timeout)
 
     def close(self):
-        if self.process is not None:
+        if self.process is not None and sanitizer.BUILT_WITH:
+            self.stop()   # what has leaked is told at an orderly end only
+        elif self.process is not None:
             self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
+        sanitizer.check()
 
 
 class DaemonTest(unittest.TestCase):

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import unittest
 
+import sanitizer
 from harness import DaemonTest, binary, wait_for
 
 HONEST, HOSTILE = 4001, 4002
@@ -14,7 +15,8 @@ AIM, GATE = 1.5, 3.0
 EVENTS = 20
 ALLOWANCE = 2_000           # microseconds: ten times what was measured, and nothing that a person would notice
 SHARED_ALLOWANCE = 100_000   # where the three cannot go before what else runs on the machine
-MOST_GROWTH = 64 * 1024   # KiB: of all that one user can make the daemon hold
+# KiB: of all that one user can make the daemon hold. A sanitizer puts room around each piece and holds back what was freed.
+MOST_GROWTH = 64 * 1024 * (2 if sanitizer.BUILT_WITH else 1)
 
 
 @unittest.skipUnless(os.geteuid() == 0, "NOT TESTED: becoming other users needs root")
@@ -31,14 +33,15 @@ class Flood(DaemonTest):
         for name in ("mine", "theirs"):
             self.assertEqual(self.api.login(name, "token", f"token-of-{name}").status, 200)
         self.refused_before = 0
-        self.goes_first = True
+        self.goes_first = not sanitizer.BUILT_WITH
         self.cpus = sorted(os.sched_getaffinity(0))
         # What else runs on this machine must not be measured: all three go before it. The honest user shares the daemon's
         # processor and goes before it, as somebody does who has slept.
         for task in os.listdir(f"/proc/{self.daemon.process.pid}/task"):
             os.sched_setaffinity(int(task), {self.cpus[0]})
             try:
-                os.sched_setscheduler(int(task), os.SCHED_RR, os.sched_param(1))
+                if self.goes_first:
+                    os.sched_setscheduler(int(task), os.SCHED_RR, os.sched_param(1))
             except PermissionError:
                 self.goes_first = False   # then the figures are those of a shared machine
 
@@ -78,7 +81,10 @@ class Flood(DaemonTest):
         growth = self.memory("VmHWM") - before
         print(f"cached request, others' p50 {p50[0]} -> {p50[1]} us, p99 {p99[0]} -> {p99[1]} us: {p99[1] / p99[0]:.1f} x (aim "
               f"{AIM}, gate {GATE}); slowest {max(r[2] for r in attacked)} us; memory +{growth} KiB", flush=True)
-        self.assertLessEqual(p99[1], GATE * p99[0] + (ALLOWANCE if self.goes_first else SHARED_ALLOWANCE))
+        if sanitizer.BUILT_WITH:
+            print(sanitizer.NO_LATENCY, flush=True)
+        else:
+            self.assertLessEqual(p99[1], GATE * p99[0] + (ALLOWANCE if self.goes_first else SHARED_ALLOWANCE))
         self.assertLess(growth, MOST_GROWTH)
         self.assertIsNone(self.daemon.process.poll(), "the daemon died")
         self.assertEqual(self.new_api()("GET", "/v1/health").status, 200)

@@ -129,6 +129,7 @@ class NobodyElse(DaemonTest):
     def core_files(self):
         return sorted(name for name in os.listdir(self.daemon.directory) if name.startswith("core"))
 
+    @unittest.skipIf(sanitizer.BUILT_WITH, f"NOT TESTED: {sanitizer.BUILT_WITH} catches these signals to report them")
     def test_no_signal_makes_a_core_dump(self):
         if not self.dumped(self.spawn_other(), signal.SIGABRT):
             print("no program can dump core here: the limit is looked at, the dump cannot be tried", file=sys.stderr)
@@ -143,6 +144,7 @@ class NobodyElse(DaemonTest):
             os.unlink(self.daemon.socket)
 
 
+@unittest.skipIf(sanitizer.BUILT_WITH, sanitizer.OWN_HEAP)
 @unittest.skipUnless(os.geteuid() == 0, "NOT TESTED: reading the memory of a process needs root")
 class Memory(DaemonTest):
     LIFETIME = 3600
@@ -250,6 +252,7 @@ class Memory(DaemonTest):
         self.assertEqual(copies_that_stay(self.daemon.process.pid, {name: canaries[name] for name in kept}), {})
 
 
+@unittest.skipIf(sanitizer.BUILT_WITH, sanitizer.OWN_HEAP)
 @unittest.skipUnless(os.geteuid() == 0, "NOT TESTED: reading the memory of a process needs root")
 class MemoryOfSignIns(DaemonTest):
     """Codes, verifiers and the address that brings them: over as soon as they were redeemed."""
