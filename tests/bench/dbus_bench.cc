@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <systemd/sd-bus.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,21 +18,16 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/bench/bare_bus.h"
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr const char* kService = "org.credsync.CredSync1";
-constexpr const char* kServicePath = "/org/credsync/CredSync1";
-constexpr const char* kBare = "org.credsync.Bench.Bare";
 constexpr int kServerCpu = 0;  // the bus too: both servers share it
 constexpr int kClientCpu = 1;
 
-int must(int result, const char* what) {
-  if (result >= 0) return result;
-  std::fprintf(stderr, "bench: %s: %s\n", what, std::strerror(-result));
-  std::exit(1);
-}
+using bare_bus::must;
 
 void pin(pid_t pid, int cpu) {
   cpu_set_t set;
@@ -50,98 +44,16 @@ double cpu_seconds(pid_t pid) {
   return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
 }
 
-sd_bus* connect_to_bus() {
-  sd_bus* bus = nullptr;
-  must(::sd_bus_open_system(&bus), "connect to the bus");
-  return bus;
-}
-
-sd_bus_message* call(sd_bus* bus, const char* destination, const char* path, const char* account) {
-  sd_bus_message *message = nullptr, *reply = nullptr;
-  must(::sd_bus_message_new_method_call(bus, &message, destination, path, destination, "GetAccessToken"),
-       "make a call");
-  must(::sd_bus_message_append(message, "sa{sv}", account, 0), "make a call");
-  sd_bus_error error = SD_BUS_ERROR_NULL;
-  if (const int r = ::sd_bus_call(bus, message, 0, &error, &reply); r < 0) {
-    std::fprintf(stderr, "bench: %s: %s\n", destination, error.message);
-    std::exit(1);
-  }
-  ::sd_bus_message_unref(message);
-  return reply;
-}
-
-// --- the bare server: what the service answered once, appended again for each call ---------------------------------
-
-struct Step {
-  enum class Kind { kOpen, kClose, kText, kNumber } kind;
-  char type = 0;
-  std::string text;  // the value, or what a container holds
-  std::uint64_t number = 0;
-};
-
-void record(sd_bus_message* message, std::vector<Step>& steps) {
-  char type = 0;
-  const char* contents = nullptr;
-  while (must(::sd_bus_message_peek_type(message, &type, &contents), "read the reply") > 0) {
-    if (contents != nullptr) {
-      const std::string inside(contents);
-      must(::sd_bus_message_enter_container(message, type, inside.c_str()), "read the reply");
-      steps.push_back({Step::Kind::kOpen, type, inside});
-      record(message, steps);
-      must(::sd_bus_message_exit_container(message), "read the reply");
-      steps.push_back({Step::Kind::kClose, type, {}});
-    } else if (type == 's') {
-      const char* text = nullptr;
-      must(::sd_bus_message_read_basic(message, type, &text), "read the reply");
-      steps.push_back({Step::Kind::kText, type, text});
-    } else {
-      std::uint64_t number = 0;
-      must(::sd_bus_message_read_basic(message, type, &number), "read the reply");
-      steps.push_back({Step::Kind::kNumber, type, {}, number});
-    }
-  }
-}
-
-int answer(sd_bus_message* message, void* steps, sd_bus_error*) {
-  sd_bus_message* reply = nullptr;
-  must(::sd_bus_message_new_method_return(message, &reply), "answer");
-  for (const Step& step : *static_cast<std::vector<Step>*>(steps)) {
-    switch (step.kind) {
-      case Step::Kind::kOpen: ::sd_bus_message_open_container(reply, step.type, step.text.c_str()); break;
-      case Step::Kind::kClose: ::sd_bus_message_close_container(reply); break;
-      case Step::Kind::kText: ::sd_bus_message_append_basic(reply, step.type, step.text.c_str()); break;
-      case Step::Kind::kNumber: ::sd_bus_message_append_basic(reply, step.type, &step.number); break;
-    }
-  }
-  must(::sd_bus_send(nullptr, reply, nullptr), "answer");
-  ::sd_bus_message_unref(reply);
-  return 1;
-}
-
-[[noreturn]] void serve_bare(std::vector<Step> steps, int ready) {
-  static const sd_bus_vtable kTable[] = {
-      SD_BUS_VTABLE_START(0), SD_BUS_METHOD("GetAccessToken", "sa{sv}", "sta{sv}", answer, SD_BUS_VTABLE_UNPRIVILEGED),
-      SD_BUS_VTABLE_END};
-  sd_bus* bus = connect_to_bus();
-  must(::sd_bus_add_object_vtable(bus, nullptr, kServicePath, kBare, kTable, &steps), "serve");
-  must(::sd_bus_request_name(bus, kBare, 0), "take the name of the bare server");
-  if (::write(ready, "r", 1) != 1) std::exit(1);
-  while (true) {
-    if (must(::sd_bus_process(bus, nullptr), "serve") == 0) must(::sd_bus_wait(bus, UINT64_MAX), "serve");
-  }
-}
-
 pid_t launch_bare(const char* account) {
-  sd_bus* bus = connect_to_bus();
-  sd_bus_message* reply = call(bus, kService, kServicePath, account);
-  std::vector<Step> steps;
-  record(reply, steps);
-  ::sd_bus_message_unref(reply);
-  ::sd_bus_close_unref(bus);
+  std::vector<bare_bus::Step> steps = bare_bus::recorded(account);
   int ready[2];
   if (::pipe(ready) != 0) must(-errno, "pipe");
   const pid_t pid = ::fork();
-  if (pid == 0) serve_bare(std::move(steps), ready[1]);
+  if (pid == 0) {
+    bare_bus::serve(std::move(steps), [&] {
+      if (::write(ready[1], "r", 1) != 1) std::exit(1);
+    });
+  }
   must(pid, "fork");
   ::close(ready[1]);
   char byte = 0;
@@ -161,7 +73,7 @@ Figures measure(sd_bus* bus, pid_t server, const char* destination, const char* 
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
   while (Clock::now() < end) {
     const auto begin = Clock::now();
-    ::sd_bus_message_unref(call(bus, destination, kServicePath, account));
+    ::sd_bus_message_unref(bare_bus::get_access_token(bus, destination, account));
     times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
   }
   const double used = cpu_seconds(server) - cpu;
@@ -203,11 +115,11 @@ int main(int argc, char** argv) {
   pin(daemon, kServerCpu);
   pin(bare, kServerCpu);
   pin(0, kClientCpu);
-  sd_bus* bus = connect_to_bus();
+  sd_bus* bus = bare_bus::connect();
   std::vector<double> p50[2], p99[2], cpu[2];
   for (int round = -1; round < rounds; ++round) {  // the first warms up
-    const Figures figures[2] = {measure(bus, daemon, kService, account, seconds),
-                                measure(bus, bare, kBare, account, seconds)};
+    const Figures figures[2] = {measure(bus, daemon, bare_bus::kService, account, seconds),
+                                measure(bus, bare, bare_bus::kBare, account, seconds)};
     for (int i = 0; round >= 0 && i < 2; ++i) {
       p50[i].push_back(figures[i].p50);
       p99[i].push_back(figures[i].p99);
