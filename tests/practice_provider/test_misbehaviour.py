@@ -1,6 +1,7 @@
 """Each misbehaviour does what it says on the wire, and the ledger tells the truth about it."""
 
 import email.utils
+import gzip
 import http.client
 import json
 import socket
@@ -304,6 +305,22 @@ class OnTheWire(Case):
             self.assertEqual(self.refresh().status, 200)
             self.assertGreater(time.monotonic() - started, 0.2, do)
 
+    def test_chunks_whose_size_is_none(self):
+        self.behave("bad_chunks", times=1)
+        with self.assertRaises(http.client.IncompleteRead):
+            self.refresh()
+        self.assertTrue(self.acted())
+        self.assertEqual(self.last()["answer"], "lost")
+
+    def test_gzip_bomb(self):
+        self.behave("gzip_bomb", bytes=1_000_000)
+        answer = self.refresh()
+        self.assertEqual((answer.status, answer.headers["content-encoding"]), (200, "gzip"))
+        self.assertLess(len(answer.body), 5_000)
+        self.assertGreater(len(gzip.decompress(answer.body)), 1_000_000)
+        self.assertEqual(self.last()["accept_encoding"], "identity", "http.client says so")
+        self.assertFalse(self.acted())
+
     def test_garbage_status_line(self):
         self.behave("garbage_status")
         with self.assertRaises(http.client.BadStatusLine):
@@ -375,13 +392,14 @@ class Traps(unittest.TestCase):
 
     def test_certificates_that_must_be_refused(self):
         for kind, words in (("wrong_host", "mismatch"), ("expired", "expired"), ("not_yet_valid", "not yet valid"),
-                            ("other_ca", "unable to get local issuer"), ("late", "mismatch")):
+                            ("other_ca", "unable to get local issuer"), ("self_signed", "self-signed"), ("late", "mismatch")):
             with self.assertRaises(ssl.SSLCertVerificationError) as caught:
                 self.connect(kind, **({"seconds": 0.1} if kind == "late" else {}))
             self.assertIn(words, str(caught.exception), kind)
 
     def test_handshakes_that_never_come(self):
-        for kind, error in (("stall", TimeoutError), ("reset", OSError), ("garbage", ssl.SSLError)):
+        for kind, error in (("stall", TimeoutError), ("reset", OSError), ("garbage", ssl.SSLError), ("alert", ssl.SSLError),
+                            ("tls11", ssl.SSLError)):
             with self.assertRaises(error):
                 self.connect(kind, timeout=0.5 if kind == "stall" else 10.0)
 

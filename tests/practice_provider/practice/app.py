@@ -105,7 +105,7 @@ class App:
         record = self.world.ledger.open_request(
             provider=provider.name, endpoint=endpoint, method=request.method, connection=request.serial,
             nth_on_connection=request.nth, grant=parsed.get("grant_type"), encoding=parsed.encoding,
-            parameters=parsed.names(), credential=credential.id if credential else None,
+            parameters=parsed.names(), accept_encoding=request.header("accept-encoding"), credential=credential.id if credential else None,
             client=claimed if claimed in provider.clients else None)
         facts = {"provider": provider.name, "endpoint": endpoint, "client": claimed, "grant": record.grant,
                  "user": credential.user if credential else parsed.get("username"), "path": request.path,

@@ -5,6 +5,7 @@ All rules that match a request apply, in the order they were given.
 """
 
 import asyncio
+import gzip
 import random
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -20,8 +21,8 @@ KINDS = {
     "drop_before": {"how"}, "drop_after": {"how"}, "drop_bytes": {"bytes", "how"},
     "too_many": {"style", "seconds", "act"}, "status": {"status", "body", "json", "headers", "content_type", "act"},
     "html": {"status", "act"}, "redirect": {"location", "status", "act"}, "huge": {"bytes", "act"},
-    "endless": {"act"}, "truncated": {"bytes"}, "wrong_length": {"delta"}, "drip": {"interval", "bytes"},
-    "slow_headers": {"interval"}, "garbage_status": {"line"}, "continue_flood": {"count"}, "chunked": set(),
+    "endless": {"act"}, "gzip_bomb": {"bytes", "act"}, "truncated": {"bytes"}, "wrong_length": {"delta"}, "drip": {"interval", "bytes"},
+    "slow_headers": {"interval"}, "garbage_status": {"line"}, "continue_flood": {"count"}, "chunked": set(), "bad_chunks": {"size_line"},
     "close": set(), "close_kept": {"seconds"}, "token_missing": set(), "error_inside": {"error", "description"},
     "expires_in": {"value"}, "token_type": {"value"}, "scope": {"value"}, "same_token": set(),
     "set": {"fields"}, "remove": {"fields"},
@@ -167,6 +168,9 @@ def replacement(rule, now, offset):
                         content_type="application/json")
     if rule.do == "endless":
         return Response(200, body=b"{", content_type="application/json")
+    if rule.do == "gzip_bomb":
+        plain = b'{"padding":"' + b"x" * rule.get("bytes", HUGE_BYTES) + b'"}'
+        return Response(200, [("Content-Encoding", "gzip")], gzip.compress(plain), content_type="application/json")
     return None
 
 
@@ -202,7 +206,7 @@ MUTATIONS = {
     "set": lambda token, rule: token.update(rule.get("fields", {})),
 }
 # After these the client has no way to learn the tokens that were made.
-LOSING = {"token_missing", "error_inside", "truncated", "drop_after", "drop_bytes", "garbage_status"}
+LOSING = {"token_missing", "error_inside", "truncated", "drop_after", "drop_bytes", "garbage_status", "bad_chunks"}
 
 
 def bend(rule, response):
@@ -233,6 +237,8 @@ def onto_wire(rule, wire):
         wire.slow_head_interval = rule.get("interval", 0.05)
     elif rule.do == "garbage_status":
         wire.garbage = rule.get("line", "SSH-2.0-OpenSSH_9.2 \x00\x01").encode("latin-1", "replace")
+    elif rule.do == "bad_chunks":
+        wire.chunked, wire.size_line = True, rule.get("size_line", "0x5 bytes")
     elif rule.do == "continue_flood":
         wire.continues = rule.get("count", 10_000)
     elif rule.do == "close_kept":

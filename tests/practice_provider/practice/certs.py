@@ -102,6 +102,20 @@ class Authority:
             f.write(certificate.public_bytes(serialization.Encoding.PEM))
         return pem, key_file
 
+    def self_signed(self, stem, common, hosts, addresses):
+        """STEM.pem and STEM.key: a certificate that nobody but its own key vouches for."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.datetime.utcnow()
+        names = [x509.DNSName(h) for h in hosts] + [x509.IPAddress(ipaddress.ip_address(a)) for a in addresses]
+        certificate = (_builder(common, _name(common), key.public_key(), now - DAY, now + 30 * DAY)
+                       .add_extension(x509.SubjectAlternativeName(names), critical=False)
+                       .sign(key, hashes.SHA256()))
+        pem, key_file = (os.path.join(self.directory, f"{stem}.{suffix}") for suffix in ("pem", "key"))
+        write_private(key_file, _key_pem(key))
+        with open(pem, "wb") as f:
+            f.write(certificate.public_bytes(serialization.Encoding.PEM))
+        return pem, key_file
+
     def server_files(self):
         """The provider's own certificate: localhost, 127.0.0.1 and ::1. Issued anew at each start, by the same CA."""
         return self.issue("server", "localhost", ["localhost"], ["127.0.0.1", "::1"])

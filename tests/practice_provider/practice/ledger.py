@@ -75,6 +75,7 @@ class RequestRecord:
     auth: str | None = None
     encoding: str = "none"
     parameters: list = field(default_factory=list)
+    accept_encoding: str = ""          # what the client said it can unpack
     credential: str | None = None      # id of the refresh token, code or bearer token that was sent
     in_flight_same_credential: int = 0  # others under way with the same credential when this one came
     over_limit: bool = False

@@ -6,6 +6,9 @@ from . import certs
 from .wire import Protocol
 
 MAX_TRAPS = 200
+# A TLS record: alert (21), TLS 1.2, two bytes: fatal (2), and the code (RFC 8446, 6).
+ALERT = b"\x15\x03\x03\x00\x02\x02"
+HANDSHAKE_FAILURE = 40
 
 
 class Traps:
@@ -19,6 +22,8 @@ class Traps:
             "expired": lambda _: self._own("expired", start=-30, end=-2),
             "not_yet_valid": lambda _: self._own("not-yet-valid", start=2, end=30),
             "other_ca": lambda _: self._other_ca(),
+            "self_signed": lambda _: self._self_signed(),
+            "tls11": lambda _: self._tls11(),
             "mtls": lambda _: self._mtls(),
         }
 
@@ -31,11 +36,12 @@ class Traps:
             server = await self._listen(self.app.serve, self.kinds[kind](body))
         elif kind == "plain":
             server = await self._listen(self.app.serve, None)
-        elif kind in ("stall", "late", "reset", "garbage"):
-            seconds = float(body.get("seconds", 1.0))
-            server = await self._listen(lambda r, w, gone: self._before_tls(r, w, gone, kind, seconds), None)
+        elif kind in ("stall", "late", "reset", "garbage", "alert"):
+            seconds, code = float(body.get("seconds", 1.0)), int(body.get("code", HANDSHAKE_FAILURE))
+            server = await self._listen(lambda r, w, gone: self._before_tls(r, w, gone, kind, seconds, code), None)
         else:
-            raise ValueError(f"kind: {kind!r}; there are: {', '.join(sorted(self.kinds))}, plain, stall, late, reset, garbage")
+            raise ValueError(f"kind: {kind!r}; there are: {', '.join(sorted(self.kinds))}, plain, stall, late, reset, garbage, "
+                             "alert")
         self.open_servers.append(server)
         port = server.sockets[0].getsockname()[1]
         scheme = "http" if kind == "plain" else "https"
@@ -47,8 +53,9 @@ class Traps:
         loop = asyncio.get_running_loop()
         return await loop.create_server(lambda: Protocol(serve, loop), "127.0.0.1", 0, ssl=context, backlog=1024)
 
-    async def _before_tls(self, reader, writer, gone, kind, seconds):
-        """stall: silence for ever; late: then the certificate of another host; reset; garbage instead of a handshake."""
+    async def _before_tls(self, reader, writer, gone, kind, seconds, code):
+        """stall: silence for ever; late: then the certificate of another host; reset; garbage or a fatal alert instead of a
+        handshake."""
         task = asyncio.current_task()
         self.app.tasks.add(task)
         try:
@@ -57,6 +64,9 @@ class Traps:
                 return
             if kind == "garbage":
                 writer.write(b"220 mail.example ESMTP\r\n" * 4)
+            if kind == "alert":
+                await reader.read(1)   # the client has spoken: an answer before its hello would be no alert to it
+                writer.write(ALERT + bytes([code]))
             if kind == "late":
                 writer.transport.pause_reading()   # the client's hello is for TLS, not for the stream
                 await asyncio.sleep(seconds)
@@ -76,6 +86,21 @@ class Traps:
     def _other_ca(self):
         other = certs.Authority(self.world.directory, "other-ca")
         return certs.server_context(*other.issue("other-server", "localhost", ["localhost"], ["127.0.0.1", "::1"]))
+
+    def _self_signed(self):
+        return certs.server_context(*self.world.authority.self_signed("self-signed", "localhost", ["localhost"], ["127.0.0.1", "::1"]))
+
+    def _tls11(self):
+        """Nothing newer than TLS 1.1, which OpenSSL still speaks at security level 0."""
+        import ssl
+        import warnings
+        context = self._own("tls11")
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+        return context
 
     def _mtls(self):
         """Asks for a client certificate of our CA, and takes connections without one too."""

@@ -16,6 +16,7 @@ MAX_HEAD = 64 * 1024          # a request head; real clients stay under 8 KiB
 MAX_BODY = 4 * 1024 * 1024    # a request body; token requests are under 64 KiB
 READ_DEADLINE = 30.0          # seconds from the first byte of a request to its last
 ENDLESS_PIECE = b" " * 65536  # what an endless body is made of: white space, legal before and after JSON
+YIELD_EVERY = 64              # interim answers: so often the peer may be seen to leave
 
 
 class BadRequest(Exception):
@@ -74,6 +75,7 @@ class Wire:
     continues: int = 0                 # so many "100 Continue" first
     endless: bool = False
     chunked: bool = False
+    size_line: str | None = None       # instead of the chunk's size
     close: bool = False                # answer "Connection: close"
     close_after: float | None = None   # seconds after the answer, close without a word
     date_offset: float = 0.0
@@ -180,7 +182,8 @@ class Connection:
             await self.leave(wire.drop)
             raise Lost("dropped")
         body = b"" if request.method == "HEAD" else response.rendered()
-        keep = self._may_keep(request) and not (wire.close or wire.endless or wire.length_delta or wire.garbage)
+        keep = self._may_keep(request) and not (wire.close or wire.endless or wire.length_delta or wire.garbage
+                                                  or wire.size_line)
         head = self._head(request, response, wire, now, len(body), keep)
         try:
             await self._transmit(head, body, wire)
@@ -213,9 +216,13 @@ class Connection:
         return first + b"\r\n" + "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n"
 
     async def _transmit(self, head, body, wire):
-        for _ in range(wire.continues):
+        for i in range(wire.continues):
             await self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if wire.chunked:
+            if i % YIELD_EVERY == 0:
+                await asyncio.sleep(0)   # see below
+        if wire.size_line is not None:
+            body = wire.size_line.encode() + b"\r\n" + body + b"\r\n0\r\n\r\n"
+        elif wire.chunked:
             body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
         if wire.drop_after_bytes is not None:
             await self._write((head + body)[:wire.drop_after_bytes])
