@@ -87,8 +87,10 @@ class Front:
         self._unfill()
 
     async def _drop_connections(self):
-        for task in list(self.tasks):
+        tasks = list(self.tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for writer in list(self.writers):
             writer.transport.abort()
 
