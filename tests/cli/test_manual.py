@@ -36,6 +36,9 @@ class ManualTest(CliTest):
         pages = sorted(glob.glob(os.path.join(FOLDER, "*.[1-8]")))
         self.assertIn(PAGE, pages)
         for page in pages:
+            with open(page, encoding="utf-8") as text:
+                if text.read().startswith(".so "):  # another name of a page that is looked at
+                    continue
             for command in renderers:
                 with self.subTest(os.path.basename(page), renderer=command[0]):
                     done = subprocess.run([*command, page], capture_output=True, check=True)
