@@ -17,6 +17,7 @@ import unittest
 import urllib.parse
 
 from harness import PROVIDERS, DaemonTest, binary, wait_for
+import sanitizer
 import test_sign_in
 from memory import copies, copies_that_stay
 
