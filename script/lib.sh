@@ -60,6 +60,8 @@ build() {
   shift
   local launcher=()
   command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  # Paths count from the tree, wherever it is: script/package --quick compiles a copy of it with the same options.
+  local -x CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=1
   say "Building ($preset)"
   (cd "$root" && cmake --preset "$preset" "${launcher[@]}" >"$root/build/configure.log" 2>&1) || {
     cat "$root/build/configure.log" >&2
