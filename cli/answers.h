@@ -67,6 +67,7 @@ struct Problem {
   std::string detail;
   std::string next_step;
   std::vector<std::string> problems;  // of a refused configuration
+  bool stopping = false;              // nothing was done; the daemon that comes next can be asked
 };
 
 struct Rule {

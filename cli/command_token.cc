@@ -52,9 +52,12 @@ Outcome<WipedString> format_token(const TokenAnswer& answer, TokenFormat format)
 
 Outcome<WipedString> fetch_token(const TokenNeed& need, Context& context) {
   Request request;
-  request.target = account_target(need.account, ipc::kAccountToken) + "?wait=" + std::to_string(need.wait);
-  if (need.min_valid) request.target += "&min_valid=" + std::to_string(*need.min_valid);
-  request.timeout = std::chrono::seconds(need.wait) + kMargin;
+  request.target = account_target(need.account, ipc::kAccountToken);
+  if (need.min_valid) request.target += "?min_valid=" + std::to_string(*need.min_valid);
+  request.wait = std::chrono::seconds(need.wait);
+  request.timeout = *request.wait + kMargin;
+  request.patience = *request.wait;
+  request.awaits_daemon = true;
   CREDSYNC_LET(response, context.client.call(request));
   return std::move(response.body);
 }

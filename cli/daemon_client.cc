@@ -25,20 +25,38 @@ constexpr std::chrono::seconds kLongestConnect{5};
 constexpr std::size_t kReadSize = 16 * 1024;
 constexpr std::string_view kJsonAnswers = "application/json, application/problem+json";
 
+// Between two attempts at a daemon that is not there: as short as a person does not notice.
+constexpr milliseconds kLookAgain{100};
+constexpr const char* kNoAnswer = "credsyncd closed the connection without an answer";
+
 Failure unreachable(std::string message) {
-  return {ExitCode::kUnreachable, std::move(message), "credsync doctor", {}};
+  return {ExitCode::kUnreachable, std::move(message), "credsync doctor", {}, {}};
+}
+
+Failure away(std::string message) {
+  Failure failure = unreachable(std::move(message));
+  failure.ask_again = kLookAgain;
+  return failure;
 }
 
 milliseconds remaining(Deadline deadline) {
   return std::chrono::ceil<milliseconds>(deadline - std::chrono::steady_clock::now());
 }
 
-std::string request_text(const Request& request, std::string_view accept) {
+std::string target_of(const Request& request, Deadline begun) {
+  if (!request.wait) return request.target;
+  const auto left = std::chrono::ceil<std::chrono::seconds>(begun + *request.wait - std::chrono::steady_clock::now());
+  const auto wait = std::clamp<std::chrono::seconds>(left, std::chrono::seconds(0), *request.wait);
+  return request.target + (request.target.find('?') == std::string::npos ? "?wait=" : "&wait=") +
+         std::to_string(wait.count());
+}
+
+std::string request_text(const Request& request, Deadline begun, std::string_view accept) {
   const std::string& body = request.body.text();
   std::string text;
   constexpr std::size_t kHeaderRoom = 512;
   text.reserve(kHeaderRoom + request.target.size() + body.size());
-  text.append(request.method).append(" ").append(request.target);
+  text.append(request.method).append(" ").append(target_of(request, begun));
   text.append(" HTTP/1.1\r\nHost: credsyncd\r\nUser-Agent: credsync/" CREDSYNC_VERSION "\r\nAccept: ").append(accept);
   text.append("\r\nConnection: close\r\n");
   if (!body.empty()) {
@@ -64,12 +82,13 @@ ExitCode exit_of(const Problem& problem, int status) {
 
 Failure failure_of(const ResponseReader& reader, std::string_view body) {
   const Problem problem = parse_problem(body);
-  Failure failure{exit_of(problem, reader.status()), problem.detail, problem.next_step, problem.problems};
+  Failure failure{exit_of(problem, reader.status()), problem.detail, problem.next_step, problem.problems, {}};
   if (failure.message.empty()) failure.message = "the daemon answered HTTP status " + std::to_string(reader.status());
   const std::string_view again = reader.header("retry-after");
   const bool seconds = !again.empty() && again.find_first_not_of("0123456789") == std::string_view::npos;
   if (failure.exit == ExitCode::kTemporary && seconds && again.size() < 8) {
     failure.details.push_back("It may be worth trying again in " + std::string(again) + " s.");
+    if (problem.stopping) failure.ask_again = std::chrono::seconds(std::stoi(std::string(again)));
   }
   return failure;
 }
@@ -87,11 +106,20 @@ Outcome<std::size_t> read_some(int fd, std::array<char, kReadSize>& bytes) {
   return unreachable(std::string("the connection to credsyncd broke: ") + ::strerror(errno));
 }
 
+// Without its folder the socket will not be there in a moment either.
+bool has_folder(const std::string& socket) {
+  const std::size_t slash = socket.rfind('/');
+  return slash == std::string::npos || ::access(socket.substr(0, slash + 1).c_str(), X_OK) == 0;
+}
+
 Failure connect_failure(const std::string& socket, int error) {
   const std::string where = clean_foreign_text(socket);
   switch (error) {
-    case ENOENT: return unreachable("no daemon: there is no socket at " + where);
-    case ECONNREFUSED: return unreachable("no daemon listens at " + where);
+    case ENOENT: {
+      std::string words = "no daemon: there is no socket at " + where;
+      return has_folder(socket) ? away(std::move(words)) : unreachable(std::move(words));
+    }
+    case ECONNREFUSED: return away("no daemon listens at " + where);
     case EACCES:
     case EPERM: return unreachable("no permission to connect to " + where);
     case EAGAIN: return unreachable("credsyncd at " + where + " does not take connections");
@@ -194,52 +222,86 @@ Outcome<void> DaemonClient::wait(int fd, short events, Deadline deadline) const 
   }
 }
 
-Outcome<Connection> DaemonClient::send(const Request& request, Deadline deadline, std::string_view accept) const {
-  CREDSYNC_LET(connection, connect(deadline));
-  const WipedString text(request_text(request, accept));
-  std::string_view rest = text.text();
-  while (!rest.empty()) {
-    const ssize_t sent = ::send(connection.fd(), rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+Outcome<void> DaemonClient::pause(Deadline until) const {
+  while (true) {
+    pollfd interrupt{interrupt_, POLLIN, 0};
+    const milliseconds left = remaining(until);
+    if (left.count() <= 0) return {};
+    if (::poll(&interrupt, 1, static_cast<int>(left.count())) > 0) return failed("interrupted");
+  }
+}
+
+// True: all of it. False: the daemon takes no more; it may have answered (busy, too-large) before it closed.
+Outcome<bool> DaemonClient::send(const Connection& connection, std::string_view text, Deadline deadline) const {
+  while (!text.empty()) {
+    const ssize_t sent = ::send(connection.fd(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) {
-      rest.remove_prefix(static_cast<std::size_t>(sent));
+      text.remove_prefix(static_cast<std::size_t>(sent));
     } else if (errno == EAGAIN) {
       CREDSYNC_TRY(wait(connection.fd(), POLLOUT, deadline));
-    } else if (errno == EPIPE) {
-      break;  // it may have answered (busy, too-large) before it closed: read that
+    } else if (errno == EPIPE || errno == ECONNRESET) {
+      return false;
     } else if (errno != EINTR) {
       return unreachable(std::string("the connection to credsyncd broke: ") + ::strerror(errno));
     }
   }
-  return std::move(connection);
+  return true;
 }
 
-Outcome<void> DaemonClient::receive(const Connection& connection, ResponseReader& reader, Deadline deadline,
+// False: the connection ended before the first byte of an answer.
+Outcome<bool> DaemonClient::receive(const Connection& connection, ResponseReader& reader, Deadline deadline,
                                     bool head_only) const {
   std::array<char, kReadSize> bytes;
-  while (!(head_only ? reader.has_head() : reader.complete())) {
+  for (bool begun = false; !(head_only ? reader.has_head() : reader.complete()); begun = true) {
     CREDSYNC_TRY(wait(connection.fd(), POLLIN, deadline));
-    CREDSYNC_LET(got, read_some(connection.fd(), bytes));
-    if (got == 0) {
+    const auto got = read_some(connection.fd(), bytes);
+    if (!begun && (!got || *got == 0)) return false;
+    if (!got) return got.error();
+    if (*got == 0) {
       CREDSYNC_TRY(reader.end());
       break;
     }
-    CREDSYNC_TRY(reader.feed({bytes.data(), got}));
+    CREDSYNC_TRY(reader.feed({bytes.data(), *got}));
   }
   wipe(bytes.data(), bytes.size());
-  return {};
+  return true;
+}
+
+Outcome<Response> DaemonClient::converse(const Connection& connection, const Request& request, Deadline begun,
+                                         Deadline deadline) const {
+  const WipedString text(request_text(request, begun, kJsonAnswers));
+  CREDSYNC_LET(sent, send(connection, text.text(), deadline));
+  ResponseReader reader(request.max_body);
+  CREDSYNC_LET(answered, receive(connection, reader, deadline, false));
+  if (answered) return response_of(reader);
+  const bool repeatable = !sent || request.method == "GET";
+  return repeatable ? away(kNoAnswer) : unreachable(kNoAnswer);
 }
 
 Outcome<Response> DaemonClient::call(const Request& request) const {
-  const Deadline deadline = after(request.timeout);
-  CREDSYNC_LET(connection, send(request, deadline, kJsonAnswers));
-  ResponseReader reader(request.max_body);
-  CREDSYNC_TRY(receive(connection, reader, deadline, false));
-  return response_of(reader);
+  const Deadline begun = after(milliseconds(0));
+  const Deadline deadline = begun + request.timeout;
+  bool met = false;
+  while (true) {
+    const auto connection = connect(deadline);
+    met = met || connection;
+    auto response =
+        connection ? converse(*connection, request, begun, deadline) : Outcome<Response>(connection.error());
+    if (response || !response.error().ask_again) return response;
+    milliseconds patience = request.patience;
+    if (!met && !request.awaits_daemon) patience = milliseconds(0);
+    const Deadline again = after(*response.error().ask_again);
+    if (again >= begun + patience) return response;
+    CREDSYNC_TRY(pause(again));
+  }
 }
 
 Outcome<Exchange> DaemonClient::begin(const Request& request) const {
-  const Deadline deadline = after(request.timeout);
-  CREDSYNC_LET(connection, send(request, deadline, kJsonAnswers));
+  const Deadline begun = after(milliseconds(0));
+  const Deadline deadline = begun + request.timeout;
+  CREDSYNC_LET(connection, connect(deadline));
+  const WipedString text(request_text(request, begun, kJsonAnswers));
+  CREDSYNC_TRY(send(connection, text.text(), deadline));
   return Exchange(std::move(connection), std::make_unique<ResponseReader>(request.max_body), deadline);
 }
 
@@ -247,9 +309,12 @@ Outcome<EventStream> DaemonClient::open_events(const std::string& target) const 
   const Deadline deadline = after(kQuickAnswer);
   Request request;
   request.target = target;
-  CREDSYNC_LET(connection, send(request, deadline, ipc::kEventStreamType));
+  CREDSYNC_LET(connection, connect(deadline));
+  const WipedString text(request_text(request, after(milliseconds(0)), ipc::kEventStreamType));
+  CREDSYNC_TRY(send(connection, text.text(), deadline));
   auto reader = std::make_unique<ResponseReader>(kMaxObject);
-  CREDSYNC_TRY(receive(connection, *reader, deadline, true));
+  CREDSYNC_LET(answered, receive(connection, *reader, deadline, true));
+  if (!answered) return unreachable(kNoAnswer);
   if (reader->status() != 200) {
     CREDSYNC_TRY(receive(connection, *reader, deadline, false));
     return failure_of(*reader, reader->take_body());

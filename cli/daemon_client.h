@@ -1,6 +1,10 @@
 // Speaks HTTP/1.1 with the daemon over its Unix socket: one connection a request, blocking, every step under
 // one deadline. A Failure says which of these it was: the daemon cannot be reached, it answered a problem
 // (with the exit code of its name), or what answered made no sense.
+//
+// A daemon that restarts is waited for: a request is sent again, on a new connection, when the daemon said that it is
+// stopping, when the connection ended before the whole request was taken, and, for requests that only read, when it ended
+// without an answer. Never when the daemon may have done what would be done twice.
 #pragma once
 
 #include <chrono>
@@ -26,6 +30,8 @@ inline constexpr std::size_t kMaxList = 128 * 1024 * 1024;
 inline constexpr std::chrono::seconds kQuickAnswer{10};
 // A refresh, sign-in or reload: the daemon bounds its own exchange with a provider well below this.
 inline constexpr std::chrono::seconds kProviderAnswer{90};
+// For a daemon that restarts; its start is a matter of a second or two.
+inline constexpr std::chrono::seconds kRestartPatience{5};
 
 struct Request {
   std::string_view method = "GET";
@@ -33,6 +39,11 @@ struct Request {
   WipedString body{};  // JSON; empty sends none
   std::chrono::milliseconds timeout = kQuickAnswer;
   std::size_t max_body = kMaxObject;
+  // How long the daemon may wait for a provider: sent as the parameter `wait`, less what has passed meanwhile.
+  std::optional<std::chrono::seconds> wait{};
+  // How long after the beginning it may be sent again.
+  std::chrono::milliseconds patience = kRestartPatience;
+  bool awaits_daemon = false;  // also one that is not there at the beginning
 };
 
 struct Response {
@@ -101,9 +112,12 @@ class DaemonClient {
   Outcome<Connection> connect(Deadline deadline) const;
 
  private:
-  Outcome<Connection> send(const Request& request, Deadline deadline, std::string_view accept) const;
+  Outcome<Response> converse(const Connection& connection, const Request& request, Deadline begun,
+                             Deadline deadline) const;
+  Outcome<void> pause(Deadline until) const;
+  Outcome<bool> send(const Connection& connection, std::string_view text, Deadline deadline) const;
   // Reads until the head (`head_only`) or the whole response is there.
-  Outcome<void> receive(const Connection& connection, ResponseReader& reader, Deadline deadline, bool head_only) const;
+  Outcome<bool> receive(const Connection& connection, ResponseReader& reader, Deadline deadline, bool head_only) const;
   Outcome<void> wait(int fd, short events, Deadline deadline) const;
 
   std::string socket_;

@@ -3,6 +3,8 @@
 // base/text.h.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,13 +21,15 @@ struct Failure {
   std::string message;               // one line, no full stop needed
   std::string command;               // what to try, empty when there is nothing
   std::vector<std::string> details;  // further lines, such as each problem of a configuration
+  // The daemon is away or going, and has done nothing of what was asked: it may be asked again after that.
+  std::optional<std::chrono::milliseconds> ask_again{};
 };
 
 inline Failure failed(std::string message) {
-  return {ExitCode::kFailed, std::move(message), {}, {}};
+  return {ExitCode::kFailed, std::move(message), {}, {}, {}};
 }
 inline Failure misused(std::string message) {
-  return {ExitCode::kUsage, std::move(message), {}, {}};
+  return {ExitCode::kUsage, std::move(message), {}, {}, {}};
 }
 
 // A value or a Failure. As Result<T> of base, but with the exit code that only a command has.

@@ -393,7 +393,8 @@ Problem parse_problem(std::string_view text) {
   std::string name = type.starts_with(ipc::kProblemPrefix) ? type.substr(ipc::kProblemPrefix.size()) : "";
   std::string detail = text_of(*json, "detail");
   if (detail.empty()) detail = text_of(*json, "title");
-  return {std::move(name), std::move(detail), text_of(*json, "next_step"), texts_of(*json, "problems")};
+  return {std::move(name), std::move(detail), text_of(*json, "next_step"), texts_of(*json, "problems"),
+          flag_of(*json, "stopping", false)};
 }
 
 std::string parse_version(std::string_view text) {

@@ -28,11 +28,11 @@ SocketChoice choose_socket(const std::string& option) {
   if (!option.empty()) return {option, SocketOrigin::kOption};
   std::string chosen = variable(ipc::kSocketVariable.data());
   if (!chosen.empty()) return {std::move(chosen), SocketOrigin::kEnvironment};
-  const std::string runtime = variable("XDG_RUNTIME_DIR");
-  if (runtime.starts_with('/')) {
-    std::string user = runtime + "/" + std::string(ipc::kUserSocketInRuntimeDir);
-    if (is_our_socket(user)) return {std::move(user), SocketOrigin::kUser};
-  }
+  // A job of cron or a shell of su(1) is not told of it; systemd-logind makes it there.
+  std::string runtime = variable("XDG_RUNTIME_DIR");
+  if (!runtime.starts_with('/')) runtime = "/run/user/" + std::to_string(::geteuid());
+  std::string user = runtime + "/" + std::string(ipc::kUserSocketInRuntimeDir);
+  if (is_our_socket(user)) return {std::move(user), SocketOrigin::kUser};
   return {std::string(ipc::kSystemSocket), SocketOrigin::kSystem};
 }
 

@@ -58,6 +58,7 @@ struct Problem {
   std::string next_step;  // a command that mends it; may be empty
   std::optional<Duration> retry_after;
   std::vector<std::string> problems;  // of a refused reload: file:line:column: …
+  bool stopping = false;              // the daemon ends; the next one will answer
 };
 
 // One hand-out. Views live until the reply callback returns.
@@ -255,7 +256,8 @@ class Service {
   virtual std::vector<ProviderSummary> providers(const Caller&) = 0;
   virtual Answer<ProviderDetail> provider(const Caller&, std::string_view id) = 0;
   virtual Answer<ReloadAnswer> reload(const Caller&) = 0;
-  virtual Answer<std::vector<Check>> doctor(const Caller&) = 0;
+  // Takes seconds: providers are looked at.
+  virtual std::unique_ptr<Pending> doctor(const Caller&, Reply<std::vector<Check>>) = 0;
   virtual Answer<std::vector<AuditRecord>> audit(const Caller&, std::optional<WallTime> since) = 0;
   virtual Answer<std::string> metrics(const Caller&) = 0;  // OpenMetrics text
 

@@ -11,6 +11,12 @@ namespace credsync::handout {
 using account::Account;
 using refresh::Reason;
 
+namespace {
+
+constexpr Duration kAtRestart = 1s;  // a restart takes about that
+
+}  // namespace
+
 // A caller who waits for a refresh. Owned by the front door: its end is the caller's leaving.
 class Desk::Wait final : public ipc::Pending {
  public:
@@ -50,6 +56,11 @@ class Desk::Wait final : public ipc::Pending {
       ++desk.counters_.timed_out;
       problem.kind = ipc::ProblemKind::kTimeout;
       problem.detail = "the provider has not answered yet";
+    }
+    if (desk.stopped_ && problem.kind == ipc::ProblemKind::kUnavailable) {
+      problem.detail = "the daemon is stopping";
+      problem.retry_after = kAtRestart;
+      problem.stopping = true;
     }
     reply(std::move(problem));
   }

@@ -446,9 +446,12 @@ ipc::Answer<ipc::ReloadAnswer> Service::reload(const ipc::Caller& caller) {
   return answer;
 }
 
-ipc::Answer<std::vector<ipc::Check>> Service::doctor(const ipc::Caller& caller) {
-  if (auto problem = admit_admin(caller, "doctor")) return std::move(*problem);
-  return administration_.doctor();
+std::unique_ptr<ipc::Pending> Service::doctor(const ipc::Caller& caller, ipc::Reply<std::vector<ipc::Check>> reply) {
+  if (auto problem = admit_admin(caller, "doctor")) {
+    reply(std::move(*problem));
+    return nullptr;
+  }
+  return administration_.doctor(std::move(reply));
 }
 
 ipc::Answer<std::vector<ipc::AuditRecord>> Service::audit(const ipc::Caller& caller, std::optional<WallTime> since) {

@@ -20,7 +20,7 @@ namespace credsync::handout {
 // What only the whole daemon can do or tell.
 struct Administration {
   std::function<ipc::Answer<ipc::ReloadAnswer>()> reload;
-  std::function<std::vector<ipc::Check>()> doctor;
+  std::function<std::unique_ptr<ipc::Pending>(ipc::Reply<std::vector<ipc::Check>>)> doctor;
   std::function<std::string()> metrics;            // OpenMetrics text
   std::function<const config::Config&()> config;   // the one in force
   std::function<Result<ipc::Caller>(pid_t)> look;  // how another process would be seen
@@ -53,7 +53,7 @@ class Service final : public ipc::Service {
   std::vector<ipc::ProviderSummary> providers(const ipc::Caller&) override;
   ipc::Answer<ipc::ProviderDetail> provider(const ipc::Caller&, std::string_view id) override;
   ipc::Answer<ipc::ReloadAnswer> reload(const ipc::Caller&) override;
-  ipc::Answer<std::vector<ipc::Check>> doctor(const ipc::Caller&) override;
+  std::unique_ptr<ipc::Pending> doctor(const ipc::Caller&, ipc::Reply<std::vector<ipc::Check>>) override;
   ipc::Answer<std::vector<ipc::AuditRecord>> audit(const ipc::Caller&, std::optional<WallTime> since) override;
   ipc::Answer<std::string> metrics(const ipc::Caller&) override;
   ipc::Answer<std::unique_ptr<ipc::Pending>> subscribe(const ipc::Caller&, std::string_view account,

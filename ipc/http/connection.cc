@@ -145,7 +145,7 @@ bool Connection::is_from_caller(const msghdr& message) {
 
 void Connection::end_of_input() {
   if (!reader_ && input_.empty()) return hub_.close(*this);
-  refuse_bytes(cut_request());
+  refuse_bytes(shut_for_reading_ ? stopping_problem() : cut_request());
   unread_input_ = false;
   settle();
 }
@@ -240,20 +240,41 @@ void Connection::resume() {
   settle();
 }
 
+void Connection::end_waiting_call() {
+  if (phase_ != Phase::kWaiting) return;
+  end_waiting();
+  pending_.reset();
+  framing_.keep_alive = false;
+  write_problem(hub_.out(), framing_, stopping_problem());
+  closing_ = true;
+  settle();
+}
+
+// Between two requests. What the client has sent by now is in the socket and is answered; from here on the kernel refuses
+// to take more from it, so that no request is lost in between.
+void Connection::leave() {
+  receive();  // without that, the rest of a long request could still come
+  if (closed() || !idle() || closing_) return;
+  if (!std::exchange(shut_for_reading_, true)) ::shutdown(socket_.get(), SHUT_RD);
+  receive();
+}
+
+void Connection::last_word() {
+  const bool owes = phase_ == Phase::kReading || phase_ == Phase::kPostponed;
+  if (!owes || idle() || closing_ || !unsent_.empty()) return;
+  WipedBuffer out;
+  write_problem(out, Framing{true, false, false}, stopping_problem());
+  [[maybe_unused]] const ssize_t put =
+      ::send(socket_.get(), out.view().data(), out.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 void Connection::retire() {
   switch (phase_) {
     case Phase::kReading:
-      if (idle()) receive();  // a request may have come already
-      if (idle()) hub_.close(*this);
+      if (idle()) leave();
       return;
     case Phase::kPostponed: framing_.keep_alive = false; return;
-    case Phase::kWaiting:
-      end_waiting();
-      pending_.reset();
-      framing_.keep_alive = false;
-      write_problem(hub_.out(), framing_, stopping_problem());
-      closing_ = true;
-      return settle();
+    case Phase::kWaiting: return end_waiting_call();
     case Phase::kStreaming:
       pending_.reset();
       unsent_.append(": the daemon is stopping\n\n");
@@ -301,7 +322,8 @@ void Connection::arrange() {
     return watch(EPOLLOUT);
   }
   if (unsent_.capacity() != 0) unsent_.release();
-  if (closing_ || (hub_.stopping() && idle())) return finish();
+  if (closing_) return finish();
+  if (hub_.stopping() && idle()) return leave();
   const bool partly_there = phase_ == Phase::kReading && (reader_ || !input_.empty());
   if (!partly_there && timer_ != Timer::kPause) clear_timer();
   if (partly_there && timer_ != Timer::kRequest) set_timer(Timer::kRequest, hub_.timing().request);

@@ -59,8 +59,12 @@ class Connection final : public Source, public Timed {
   void deliver();
   // Goes on with what was postponed.
   void resume();
+  // Tells it `unavailable` if its call waits.
+  void end_waiting_call();
   // The daemon stops: see Server::stop.
   void retire();
+  // Nobody waits for it any longer: says why, if there is something unanswered.
+  void last_word();
   // Ends it: the socket is closed, the service's part is over, the counts are given back. Called by Hub only.
   void shut();
 
@@ -112,6 +116,7 @@ class Connection final : public Source, public Timed {
   void settle();
   void arrange();
   void finish();
+  void leave();
   void watch(std::uint32_t events);
   void set_timer(Timer timer, Duration from_now);
   void clear_timer();
@@ -125,13 +130,14 @@ class Connection final : public Source, public Timed {
   Timer timer_ = Timer::kNone;
   std::uint32_t watched_ = 0;
   bool in_set_ = false;
-  bool asking_ = false;        // a call of the service is on the stack
-  bool answered_ = false;      // and it has answered already
-  bool closing_ = false;       // after what is unsent
+  bool asking_ = false;    // a call of the service is on the stack
+  bool answered_ = false;  // and it has answered already
+  bool closing_ = false;   // after what is unsent
+  bool shut_for_reading_ = false;
   bool unread_input_ = false;  // the client may still be sending: linger before closing
   bool overflowed_ = false;
   bool over_limit_ = false;  // Postponed for a pause, not for the next turn
-  Framing framing_;  // of the request under way
+  Framing framing_;          // of the request under way
   BootTime last_active_{};
   std::unique_ptr<RequestReader> reader_;  // while a request is partly there
   std::unique_ptr<Call> put_off_;

@@ -94,7 +94,8 @@ void Connection::perform(Call call) {
     case Operation::kLogin:
     case Operation::kWaitLogin:
     case Operation::kAnswerLogin:
-    case Operation::kSignOut: wait_for(call); break;
+    case Operation::kSignOut:
+    case Operation::kDoctor: wait_for(call); break;
     case Operation::kEvents: open_stream(call); break;
     default: answer_now(call);
   }
@@ -120,7 +121,6 @@ void Connection::answer_now(const Call& call) {
     case Operation::kProviders: return json(render(service.providers(caller_)));
     case Operation::kProvider: return either(service.provider(caller_, call.name));
     case Operation::kReload: return either(service.reload(caller_));
-    case Operation::kDoctor: return either(service.doctor(caller_));
     case Operation::kAudit: return either(service.audit(caller_, call.since));
     case Operation::kStatus: return answer_status(call.name);
     case Operation::kCancelLogin: return answer_cancel(call.name);
@@ -217,16 +217,22 @@ void Connection::wait_for(Call& call) {
           [](WipedBuffer& out, const Framing& framing, const SignOutAnswer& a) {
             write_response(out, framing, {a.pending == 0 ? 200 : 202, kJsonType, {}, {}}, render(a));
           });
+    case Operation::kDoctor:
+      return ask<std::vector<Check>>(
+          true, [&](auto reply) { return service.doctor(caller_, std::move(reply)); },
+          [](WipedBuffer& out, const Framing& framing, const std::vector<Check>& checks) {
+            write_json(out, framing, render(checks));
+          });
     default: CHECK(!"an operation that nobody waits for");
   }
 }
 
 bool Connection::may_wait() const {
-  return !hub_.stopping() && use_.waiting < hub_.limits().max_waiting_per_user;
+  return !hub_.waitless() && use_.waiting < hub_.limits().max_waiting_per_user;
 }
 
 void Connection::refuse_to_wait() {
-  if (hub_.stopping()) return answer(stopping_problem());
+  if (hub_.waitless()) return answer(stopping_problem());
   answer(busy("too many requests of this user are waiting"));
   hub_.service().refused(caller_, "too many requests are waiting");
 }
@@ -249,7 +255,7 @@ void Connection::end_waiting() {
 }
 
 void Connection::open_stream(const Call& call) {
-  if (hub_.stopping()) return answer(stopping_problem());
+  if (hub_.waitless()) return answer(stopping_problem());
   if (use_.streams >= hub_.limits().max_streams_per_user) {
     answer(busy("too many event streams of this user are open"));
     return hub_.service().refused(caller_, "too many event streams are open");

@@ -39,22 +39,26 @@ void Door::close() {
 }
 
 void Door::on_ready(std::uint32_t) {
-  take(kAcceptsPerTurn, true);
+  take(Until::kShare);
 }
 
-void Door::take_waiting() {
-  take(kAcceptsAtStop, false);
+void Door::take_last() {
+  if (!socket_ || socket_->adopted()) return;
+  socket_->refuse_new();
+  take(Until::kEmpty);
 }
 
-void Door::take(unsigned most, bool fair) {
-  for (unsigned left = most; left != 0 && socket_; --left) {
+void Door::take(Until until) {
+  for (unsigned left = until == Until::kShare ? kAcceptsPerTurn : kAcceptsAtEnd; left != 0 && socket_; --left) {
     Descriptor connection = accept_from(get());
     if (connection) {
-      if (!hub_.admit(std::move(connection)) && fair) return;  // the next one in the next turn
+      if (!hub_.admit(std::move(connection)) && until == Until::kShare) return;  // the next one in the next turn
       continue;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return;
-    if (!is_the_clients(errno)) return turn_away();
+    if (is_the_clients(errno)) continue;
+    turn_away();
+    if (until == Until::kShare) return;
   }
 }
 

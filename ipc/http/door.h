@@ -11,8 +11,8 @@ namespace credsync::ipc::http {
 // Taken in one turn, before the connections that are there have theirs: a crowd of many users at the door makes them wait
 // so long. Of one user it is its share (users.h).
 inline constexpr unsigned kAcceptsPerTurn = 16;
-// Those who connected before the daemon stops are let in, this many of them.
-inline constexpr unsigned kAcceptsAtStop = 64;
+// Those who connected before the daemon stops are all let in: more than the backlog holds.
+inline constexpr unsigned kAcceptsAtEnd = 8192;
 // Without descriptors there is nothing to do but wait for others to end.
 inline constexpr Duration kAcceptPause = 100ms;
 
@@ -25,12 +25,14 @@ class Door final : public Source, public Timed {
   // Listens no more.
   void close();
   void on_ready(std::uint32_t events) override;
-  // Takes who has connected already, whoever it is.
-  void take_waiting();
+  // The end: takes everybody who has connected to a socket of our own, for nobody else would answer them, and leaves those
+  // at an adopted one to the next process.
+  void take_last();
   void on_deadline() override;  // the end of a pause
 
  private:
-  void take(unsigned most, bool fair);
+  enum class Until { kShare, kEmpty };
+  void take(Until until);
   void turn_away();
   void pause();
 

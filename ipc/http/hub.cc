@@ -142,6 +142,7 @@ void Hub::on_poll() {
     [[maybe_unused]] const ssize_t got = ::read(bell_.get(), &rings, sizeof rings);
     rung_ = false;
   }
+  if (std::exchange(waiters_to_tell_, false)) tell_waiters();
   if (stopping_ && !retired_) retire_all();
   run_postponed();
   end_turn();
@@ -275,8 +276,18 @@ bool Hub::make_room() {
 
 // Stopping.
 
+void Hub::end_waiting() {
+  waitless_ = waiters_to_tell_ = true;
+  wake();
+}
+
+void Hub::tell_waiters() {
+  for (std::size_t i = connections_.size(); i-- > 0;)
+    connections_[i]->end_waiting_call();
+}
+
 void Hub::stop(Duration at_most, UniqueFunction<void()> done) {
-  stopping_ = true;
+  stopping_ = waitless_ = true;
   stopped_ = std::move(done);
   deadlines_.set(*this, clock_.boot() + at_most);
   if (!in_turn_) deadlines_.arm();
@@ -286,7 +297,7 @@ void Hub::stop(Duration at_most, UniqueFunction<void()> done) {
 void Hub::retire_all() {
   retired_ = true;
   for (const auto& door : doors_)
-    door->take_waiting();
+    door->take_last();
   stop_listening();
   for (std::size_t i = connections_.size(); i-- > 0;)
     connections_[i]->retire();
@@ -295,8 +306,10 @@ void Hub::retire_all() {
 void Hub::on_deadline() {
   retired_ = true;
   stop_listening();
-  while (!connections_.empty())
+  while (!connections_.empty()) {
+    connections_.back()->last_word();
     close(*connections_.back());
+  }
 }
 
 void Hub::finish_stopping() {

@@ -48,7 +48,8 @@ class Hub final : private Timed {
   Result<void> add(ListeningSocket socket);
   void stop_listening();
   void set_limits(const Limits& limits);
-  void stop(Duration at_most, UniqueFunction<void()> done);  // takes effect in the next turn
+  void end_waiting();  // both take effect in the next turn
+  void stop(Duration at_most, UniqueFunction<void()> done);
   Counts counts() const;
 
   // For connections.
@@ -64,6 +65,7 @@ class Hub final : private Timed {
   Deadlines& deadlines() { return deadlines_; }
   BootTime now() const { return now_; }  // when this turn began
   bool stopping() const { return stopping_; }
+  bool waitless() const { return waitless_; }  // nobody may begin to wait
   std::array<char, kReadSize>& read_buffer() { return read_buffer_; }
   // What the current connection has to say; empty between connections.
   WipedBuffer& out() { return out_; }
@@ -97,6 +99,7 @@ class Hub final : private Timed {
   void bury();
   bool make_room();
   void take(Descriptor socket, Caller caller);
+  void tell_waiters();
   void retire_all();
   void finish_stopping();
   void on_deadline() override;  // of stop()
@@ -126,6 +129,8 @@ class Hub final : private Timed {
   bool in_turn_ = false;
   bool rung_ = false;
   bool long_answer_free_ = true;
+  bool waitless_ = false;
+  bool waiters_to_tell_ = false;
   bool stopping_ = false;
   bool retired_ = false;  // every connection was told of the stop
   UniqueFunction<void()> stopped_;

@@ -126,6 +126,10 @@ ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
       device_(other.device_),
       inode_(other.inode_) {}
 
+void ListeningSocket::refuse_new() {
+  if (!adopted()) ::shutdown(socket_.get(), SHUT_RD);
+}
+
 ListeningSocket::~ListeningSocket() {
   if (path_.empty()) return;
   struct stat status {};

@@ -27,6 +27,11 @@ class ListeningSocket {
 
   int get() const { return socket_.get(); }
   const std::string& path() const { return path_; }
+  // From now on connecting is refused, while those who have connected can still be accepted: the kernel draws the line, so
+  // that nobody's connection is lost between the last accept and the end. Not for an adopted one, on which the next process
+  // goes on listening: who connects to it then waits for that one.
+  void refuse_new();
+  bool adopted() const { return path_.empty(); }
 
  private:
   explicit ListeningSocket(Descriptor socket) : socket_(std::move(socket)) {}

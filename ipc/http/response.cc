@@ -79,6 +79,7 @@ std::string problem_body(const Problem& problem, const ProblemText& text) {
   json.text("detail", problem.detail);
   json.text_or_nothing("next_step", problem.next_step);
   if (!problem.problems.empty()) json.texts("problems", problem.problems);
+  if (problem.stopping) json.flag("stopping", true);
   json.end_object();
   return body;
 }
@@ -140,7 +141,7 @@ std::string problem_type(ProblemKind kind) {
 }
 
 Problem stopping_problem() {
-  return Problem{ProblemKind::kUnavailable, "the daemon is stopping", {}, kUnavailableRetryAfter, {}};
+  return Problem{ProblemKind::kUnavailable, "the daemon is stopping", {}, kStoppingRetryAfter, {}, true};
 }
 
 void write_no_such_path(WipedBuffer& out, const Framing& framing) {

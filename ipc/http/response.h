@@ -20,6 +20,7 @@ struct Framing {
 // Said with `busy` and `unavailable` when nobody knows better.
 inline constexpr Duration kBusyRetryAfter = 1s;
 inline constexpr Duration kUnavailableRetryAfter = 5s;
+inline constexpr Duration kStoppingRetryAfter = 1s;  // a restart takes about that
 
 struct ResponseHead {
   int status = 200;

@@ -33,6 +33,9 @@ void Server::stop_listening() {
 void Server::set_limits(const Limits& limits) {
   hub_->set_limits(limits);
 }
+void Server::end_waiting() {
+  hub_->end_waiting();
+}
 void Server::stop(Duration at_most, UniqueFunction<void()> done) {
   hub_->stop(at_most, std::move(done));
 }

@@ -64,9 +64,14 @@ class Server {
   // From now on; who is over a new limit already is not cut off.
   void set_limits(const Limits& limits);
 
+  // The first half of an end: waiting callers are told `unavailable` now, and whoever would have to wait is told so from
+  // now on; everything else goes on. What the callers waited for can then be finished in peace.
+  void end_waiting();
   // Drains: no more connections; waiting callers are told `unavailable`, streams end with a comment, idle
-  // connections are closed, the others get what they were promised. `done` runs on the loop when all is sent,
-  // or `at_most` later.
+  // connections are closed, the others get what they were promised. No request is lost: what has reached us when its
+  // connection is closed is answered, what comes later is refused by the kernel (EPIPE). Who has connected to an adopted
+  // socket and was not accepted yet is left to the next process. `done` runs on the loop when all is sent, or `at_most`
+  // later.
   void stop(Duration at_most, UniqueFunction<void()> done);
 
   Counts counts() const;

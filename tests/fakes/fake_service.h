@@ -237,10 +237,14 @@ class FakeService final : public ipc::Service {
     return ipc::ReloadAnswer{{"a"}, {"b"}, {"c"}, {"careful"}};
   }
 
-  ipc::Answer<std::vector<ipc::Check>> doctor(const ipc::Caller&) override {
-    if (admin_problem) return *admin_problem;
-    return std::vector<ipc::Check>{{"store", "ok", "the store can be written", {}},
-                                   {"clock", "warning", "the clock is not synchronised", "timedatectl"}};
+  std::unique_ptr<ipc::Pending> doctor(const ipc::Caller&, ipc::Reply<std::vector<ipc::Check>> reply) override {
+    if (admin_problem) {
+      reply(*admin_problem);
+    } else {
+      reply(std::vector<ipc::Check>{{"store", "ok", "the store can be written", {}},
+                                    {"clock", "warning", "the clock is not synchronised", "timedatectl"}});
+    }
+    return nullptr;
   }
 
   ipc::Answer<std::vector<ipc::AuditRecord>> audit(const ipc::Caller& caller, std::optional<WallTime> since) override {

@@ -1,8 +1,16 @@
 // An orderly end: everybody who was promised something gets it, and the daemon is told when that is done.
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <cstring>
 #include <nlohmann/json.hpp>
+#include <thread>
 
+#include "ipc/http/listener.h"
 #include "tests/unit/ipc/http_harness.h"
 
 namespace credsync::ipc::http {
@@ -48,7 +56,8 @@ TEST_F(StopTest, TellsThoseWhoWait) {
   const Response response = read(client);
   EXPECT_EQ(response.status, 503);
   EXPECT_EQ(Json::parse(response.body).at("type"), "urn:credsync:error:unavailable");
-  EXPECT_EQ(response.headers.at("retry-after"), "5");
+  EXPECT_TRUE(Json::parse(response.body).at("stopping").get<bool>());
+  EXPECT_EQ(response.headers.at("retry-after"), "1");
   EXPECT_EQ(response.headers.at("connection"), "close");
   EXPECT_TRUE(ends(client));
   EXPECT_TRUE(until([&] { return stopped_; }));
@@ -132,6 +141,150 @@ TEST_F(StopTest, DoesNotWaitForeverForWhoeverDoesNotRead) {
   stop(100ms);
   EXPECT_TRUE(until([&] { return stopped_; }, std::chrono::milliseconds(3000)));
   EXPECT_EQ(server_->counts().connections, 0U);
+}
+
+TEST_F(StopTest, WhatComesAfterTheEndOfAnIdleConnectionIsRefusedByTheKernel) {
+  Client client = connect();
+  send(client, token_);
+  EXPECT_EQ(read(client).status, 200);
+  stop();
+  ASSERT_TRUE(until([&] { return stopped_; }));
+  EXPECT_EQ(client.send_some(token_), 0U);
+  EXPECT_TRUE(client.broken);
+}
+
+// A caller that keeps its connection, as a thread of its own. Counts requests that were taken whole and not answered.
+class Keeper {
+ public:
+  Keeper(const std::string& path, std::string request) : path_(path), request_(std::move(request)) {
+    thread_ = std::thread([this] { run(); });
+  }
+  ~Keeper() { thread_.join(); }
+
+  std::atomic<unsigned> answered{0};
+  std::atomic<unsigned> lost{0};
+
+ private:
+  void run() {
+    const Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path_.data(), path_.size());
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return;
+    std::string received;
+    while (true) {
+      const ssize_t put = ::send(socket.get(), request_.data(), request_.size(), MSG_NOSIGNAL);
+      if (put != static_cast<ssize_t>(request_.size())) return;  // the end, before this request
+      while (true) {
+        if (const auto response = take_response(received)) {
+          ++answered;
+          if (response->headers.contains("connection")) return;  // the end, after this answer
+          break;
+        }
+        char buffer[4096];
+        const ssize_t got = ::recv(socket.get(), buffer, sizeof buffer, 0);
+        if (got <= 0) {
+          ++lost;
+          return;
+        }
+        received.append(buffer, static_cast<std::size_t>(got));
+      }
+    }
+  }
+
+  const std::string path_, request_;
+  std::thread thread_;
+};
+
+TEST_F(StopTest, NoRequestOfAKeptConnectionIsLost) {
+  constexpr int kRounds = 20;
+  constexpr int kKeepers = 24;
+  for (int round = 0; round < kRounds; ++round) {
+    stopped_ = false;
+    start();
+    std::vector<std::unique_ptr<Keeper>> keepers;
+    for (int i = 0; i < kKeepers; ++i)
+      keepers.push_back(std::make_unique<Keeper>(path_, token_));
+    ASSERT_TRUE(until(
+        [&] { return std::all_of(keepers.begin(), keepers.end(), [](const auto& k) { return k->answered > 3; }); }));
+    stop();
+    ASSERT_TRUE(until([&] { return stopped_; }));
+    server_.reset();
+    for (const auto& keeper : keepers)
+      EXPECT_EQ(keeper->lost, 0U) << "in round " << round;
+    keepers.clear();
+  }
+}
+
+TEST_F(StopTest, EverybodyWhoConnectedToASocketOfOursIsAnswered) {
+  Limits many = generous();
+  many.max_connections_per_user = 1000;
+  start(many);
+  std::vector<Client> clients;
+  for (int i = 0; i < 300; ++i) {
+    clients.emplace_back(path_);
+    ASSERT_TRUE(clients.back().connected());
+    clients.back().send_some(token_);
+  }
+  stop();
+  for (Client& client : clients)
+    EXPECT_EQ(read(client).status, 200);
+  EXPECT_TRUE(until([&] { return stopped_; }));
+}
+
+TEST_F(StopTest, WhoConnectedToAnAdoptedSocketWaitsForTheNextProcess) {
+  auto listening = ListeningSocket::open(path_, 0666);
+  ASSERT_TRUE(listening);
+  const auto adopt = [&] {
+    auto server = Server::create(*loop_, clock_, service_, generous());
+    ASSERT_TRUE(server);
+    server_ = std::move(*server);
+    ASSERT_TRUE(server_->adopt(Descriptor(::dup(listening->get()))));
+  };
+  adopt();
+  Client before(path_);
+  before.send_some(token_);
+  EXPECT_EQ(read(before).status, 200);
+  stop();
+  ASSERT_TRUE(until([&] { return stopped_; }));
+  Client meanwhile(path_);
+  ASSERT_TRUE(meanwhile.connected());
+  meanwhile.send_some(token_);
+  server_.reset();
+  Client after(path_);
+  ASSERT_TRUE(after.connected()) << "the socket goes on listening";
+  after.send_some(token_);
+  meanwhile.read_available();
+  EXPECT_FALSE(meanwhile.ended);
+  EXPECT_TRUE(meanwhile.received.empty());
+  adopt();
+  EXPECT_EQ(read(meanwhile).status, 200);
+  EXPECT_EQ(read(after).status, 200);
+}
+
+TEST_F(StopTest, TheEndOfWaitingKeepsTheDoorOpen) {
+  service_.account("a").waits = true;
+  service_.add("b");
+  Client waiting = connect();
+  send(waiting, token_);
+  Client stream = connect();
+  send(stream, request("GET", "/v1/events"));
+  ASSERT_TRUE(until([&] { return service_.waiting() == 1 && service_.streams() == 1; }));
+  server_->end_waiting();
+  EXPECT_EQ(read(waiting).status, 503);
+  EXPECT_EQ(get("/v1/accounts/a/token").status, 503) << "nobody begins to wait";
+  EXPECT_EQ(get("/v1/accounts/b/token").status, 200) << "what is there is given";
+  EXPECT_EQ(service_.streams(), 1U);
+  EXPECT_FALSE(stopped_);
+}
+
+TEST_F(StopTest, ARequestThatIsNeverWholeIsToldWhyItEnds) {
+  Client client = connect();
+  send(client, token_.substr(0, 20));
+  settle();
+  stop(100ms);
+  ASSERT_TRUE(until([&] { return stopped_; }, std::chrono::milliseconds(3000)));
+  EXPECT_EQ(read(client).status, 503);
 }
 
 TEST_F(StopTest, TheEndWithoutAStopClosesEverything) {
