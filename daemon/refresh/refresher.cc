@@ -38,6 +38,8 @@ struct Refresher::Plan {
   Plan(Agenda& agenda, std::function<void()> on_due) : due(agenda, std::move(on_due)) {}
   Agenda::Entry due;
   std::optional<std::uint64_t> flight;
+  // Of the next attempt, whatever happens meanwhile: Retry-After, or an outcome that is not known.
+  std::optional<BootTime> at_the_earliest;
   std::map<std::uint64_t, UniqueFunction<void(const Ended&)>> waiting;
 };
 
@@ -130,6 +132,7 @@ bool Refresher::start(Account& account, Reason reason) {
   plans_.at(account.name())->due.cancel();
   flights_.emplace(id, std::move(flight));
   ++counters_.started;
+  if (flights_changed_) flights_changed_();
   exchanger_.run(std::move(*order), [this, id](Exchanged e) { exchanged(id, std::move(e)); });
   return true;
 }
@@ -287,6 +290,10 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
   }
   if (failure.retry_after) delay = std::max(delay, *failure.retry_after);
   attempts.not_before = mutated(Mutation::kNoBackOff) ? boot : boot + delay;
+  auto& at_the_earliest = plans_.at(account.name())->at_the_earliest;
+  at_the_earliest.reset();
+  if (verdict.next != Next::kBackOff && verdict.next != Next::kNow) at_the_earliest = attempts.not_before;
+  if (verdict.next == Next::kBackOff && failure.retry_after) at_the_earliest = boot + *failure.retry_after;
 
   std::string words = failure.words;
   if (verdict.state == State::kNeedsLogin && flight.resend) {
@@ -374,6 +381,7 @@ void Refresher::end(std::uint64_t id, Ended ended) {
   const auto at = flights_.find(id);
   const std::unique_ptr<Flight> flight = std::move(at->second);
   flights_.erase(at);
+  if (flights_changed_) flights_changed_();
   const auto plan_at = plans_.find(flight->config->name);
   if (plan_at == plans_.end() || plan_at->second->flight != id) return;  // the account left meanwhile
   Plan& plan_of_account = *plan_at->second;
@@ -530,12 +538,31 @@ void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown
   }
   account.attempts.failures = std::max(account.attempts.failures, 1U);
   account.attempts.not_before = clock_.boot() + delay;
+  plans_.at(account.name())->at_the_earliest = account.attempts.not_before;
   plan(account);
 }
 
 void Refresher::replan_all() {
   for (const auto& [name, account] : accounts_.all())
     plan(*account);
+}
+
+void Refresher::hurry(Duration spread) {
+  const BootTime now = clock_.boot();
+  for (const auto& [name, account] : accounts_.all()) {
+    account::Attempts& attempts = account->attempts;
+    if (account->standing().state != State::kRetrying || !attempts.not_before) continue;
+    const auto later = Duration(static_cast<Duration::rep>(static_cast<double>(spread.count()) * random_.unit()));
+    const BootTime when = std::max(now + later, plans_.at(name)->at_the_earliest.value_or(now));
+    if (when >= *attempts.not_before) continue;
+    attempts.not_before = when;
+    plan(*account);
+  }
+}
+
+bool Refresher::any_retrying() const {
+  return std::any_of(accounts_.all().begin(), accounts_.all().end(),
+                     [](const auto& entry) { return entry.second->standing().state == State::kRetrying; });
 }
 
 void Refresher::retry_suspended() {

@@ -72,6 +72,11 @@ class Refresher {
   // After a reload or a step of the clock.
   void replan_all();
   void retry_suspended();
+  // The machine has woken up, or the network has changed: attempts that only back off are made within `spread`, each at a
+  // moment of its own. What a provider asked for (Retry-After) stands, and so do attempts that are late for a reason.
+  void hurry(Duration spread);
+  // Whether an account waits for another attempt.
+  bool any_retrying() const;
   // Its configuration changed: what failed before may work now.
   void retry_mended(account::Account& account);
 
@@ -82,6 +87,8 @@ class Refresher {
   // Told of each refresh that brought a new generation (`why` is empty) and of each new reason why one did not.
   using Observer = std::function<void(const account::Account&, std::string_view why)>;
   void observe(Observer observer) { observer_ = std::move(observer); }
+  // Told when under_way() has changed.
+  void observe_flights(std::function<void()> observer) { flights_changed_ = std::move(observer); }
 
   struct Counters {
     std::uint64_t started = 0, installed = 0, failed = 0;
@@ -121,6 +128,7 @@ class Refresher {
   std::uint64_t next_id_ = 1;
   bool stopped_ = false;
   Observer observer_;
+  std::function<void()> flights_changed_;
   Counters counters_;
 };
 

@@ -255,7 +255,9 @@ struct Bus::State {
   bool signals_fail = false;  // said once
 
   void serve(sdbus::MethodCall call);
+  void match(const std::string& rule, std::function<void(Reader)> then);
   void watch_broker();
+  void watch_logind();
   Loop::Wish wish();
   void turn();
   void lose(const std::string& why);
@@ -273,31 +275,40 @@ void Bus::State::serve(sdbus::MethodCall call) {
   });
 }
 
+void Bus::State::match(const std::string& rule, std::function<void(Reader)> then) {
+  connection->addMatch(
+      rule, [then = std::move(then)](Match message) { guarded("signal", [&] { then(Reader(Opened::of(message))); }); }
+#if !CREDSYNC_SDBUS_2
+      ,
+      sdbus::floating_slot
+#endif
+  );
+}
+
 // Who leaves is told for all names: a rule for each caller would cost the broker a rule and two calls, and its limit of
 // rules would become ours.
 void Bus::State::watch_broker() {
-  const auto add = [this](const std::string& rule, std::function<void(Reader)> then) {
-    connection->addMatch(
-        rule,
-        [then = std::move(then)](Match message) {
-          guarded("signal of the broker", [&] { then(Reader(Opened::of(message))); });
-        }
-#if !CREDSYNC_SDBUS_2
-        ,
-        sdbus::floating_slot
-#endif
-    );
-  };
-  add(broker_match("NameOwnerChanged", ",arg2=''"), [this](Reader reader) {
+  match(broker_match("NameOwnerChanged", ",arg2=''"), [this](Reader reader) {
     const auto name = reader.text();
     if (name && name->starts_with(':') && handlers.on_gone) handlers.on_gone(*name);
   });
   for (const bool acquired : {true, false}) {
-    add(broker_match(acquired ? "NameAcquired" : "NameLost"), [this, acquired](Reader reader) {
+    match(broker_match(acquired ? "NameAcquired" : "NameLost"), [this, acquired](Reader reader) {
       const auto name = reader.text();
       if (name && *name == kBusName && handlers.on_name) handlers.on_name(acquired);
     });
   }
+}
+
+// The broker sees to it that the signal is from whoever has logind's name, which its policy keeps for root.
+void Bus::State::watch_logind() {
+  match(
+      "type='signal',sender='org.freedesktop.login1',path='/org/freedesktop/login1',"
+      "interface='org.freedesktop.login1.Manager',member='PrepareForSleep'",
+      [this](Reader reader) {
+        const auto begins = reader.flag();
+        if (begins && handlers.on_sleep) handlers.on_sleep(*begins);
+      });
 }
 
 Loop::Wish Bus::State::wish() {
@@ -346,6 +357,7 @@ Result<std::unique_ptr<Bus>> Bus::open(BusKind kind) {
     State* self = state.get();
     state->object = make_object(*state->connection, [self](sdbus::MethodCall call) { self->serve(std::move(call)); });
     state->watch_broker();
+    if (kind == BusKind::kSystem) state->watch_logind();
     return std::unique_ptr<Bus>(new Bus(std::move(state)));
   } catch (const std::exception& thrown) {
     return unavailable("connect to the " + std::string(to_string(kind)) + " bus: " + clean_foreign_text(thrown.what()));

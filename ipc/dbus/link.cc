@@ -52,6 +52,7 @@ Result<void> Link::open(Handlers handlers) {
   wanted.on_gone = [this](const std::string& name) { gone(name); };
   wanted.on_name = std::move(handlers.on_name);
   wanted.on_lost = std::move(handlers.on_lost);
+  wanted.on_sleep = std::move(handlers.on_sleep);
   CREDSYNC_TRY(bus_->attach(around_.loop, std::move(wanted)));
   bus_->request_name(std::move(handlers.on_refused_name));
   return {};

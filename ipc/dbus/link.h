@@ -47,6 +47,7 @@ class Link {
     std::function<void(bool)> on_name;
     std::function<void(const Bus::Failure&)> on_refused_name;
     std::function<void(const std::string&)> on_lost;
+    std::function<void(bool)> on_sleep;
   };
   Link(std::unique_ptr<Bus> bus, const Surroundings& around);
   ~Link();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "ipc/dbus/link.h"
 
 namespace credsync::ipc::dbus {
@@ -45,6 +46,9 @@ void Server::connected(Result<std::unique_ptr<Bus>> opened) {
   handlers.on_name = [this](bool is_ours) { named(is_ours); };
   handlers.on_refused_name = [this](const Bus::Failure& failure) { refused_name(failure); };
   handlers.on_lost = [this](const std::string& why) { lost(why); };
+  handlers.on_sleep = [this](bool begins) {
+    if (!begins && !stopping_ && woken_) woken_();
+  };
   if (auto open = link_->open(std::move(handlers)); !open) {
     link_.reset();
     retry_later({open.error().message(), "systemctl status dbus"});
@@ -60,7 +64,8 @@ void Server::named(bool is_ours) {
   const std::string command =
       std::string(kind_ == BusKind::kSystem ? "busctl" : "busctl --user") + " status " + kBusName;
   trouble_ = Trouble{"another process has the name " + std::string(kBusName), command};
-  log::error("D-Bus: another process has our name; we have it when that one lets go", {{"NEXT_STEP", command}});
+  log::write(log::Level::kError, message_id::kBusNameTaken.id,
+             "D-Bus: another process has our name; we have it when that one lets go", {{"NEXT_STEP", command}});
 }
 
 void Server::refused_name(const Bus::Failure& failure) {

@@ -31,6 +31,8 @@ class Server {
   ~Server();
 
   void start();
+  // Told when the machine has woken up, as logind says it on the system bus.
+  void on_wake_up(std::function<void()> woken) { woken_ = std::move(woken); }
   // From now on; who is over a new limit already is not cut off.
   void set_limits(const Limits& limits) { limits_ = limits; }
 
@@ -66,6 +68,7 @@ class Server {
   const Duration first_retry_;
   Limits limits_;
   Users users_;
+  std::function<void()> woken_;
   std::optional<Trouble> trouble_;
   Duration retry_after_;
   std::unique_ptr<Loop::Timer> timer_;  // of the next attempt; when stopping, of the next look

@@ -47,6 +47,36 @@ TEST_F(BusLifeTest, ComesBackWithTheBusAndNothingIsRemembered) {
   }
 }
 
+void say_sleep(BusClient& who, bool begins) {
+  ASSERT_GE(::sd_bus_emit_signal(who.bus(), "/org/freedesktop/login1", "org.freedesktop.login1.Manager",
+                                 "PrepareForSleep", "b", begins ? 1 : 0),
+            0);
+}
+
+TEST_F(BusLifeTest, HearsFromLogindThatTheMachineHasWokenUp) {
+  unsigned woken = 0;
+  start();
+  server_->on_wake_up([&] { ++woken; });
+  ASSERT_TRUE(on_the_bus());
+  BusClient logind(*loop_, bus_.address());
+  BusClient impostor(*loop_, bus_.address());
+  ASSERT_GE(::sd_bus_request_name(logind.bus(), "org.freedesktop.login1", 0), 0);
+  say_sleep(impostor, false);
+  say_sleep(logind, true);
+  settle();
+  EXPECT_EQ(woken, 0U) << "neither an impostor nor going to sleep";
+  say_sleep(logind, false);
+  EXPECT_TRUE(until([&] { return woken == 1; }));
+  bus_.stop();
+  ASSERT_TRUE(until([&] { return server_->trouble().has_value(); }));
+  bus_.start();
+  ASSERT_TRUE(on_the_bus());
+  BusClient next(*loop_, bus_.address());
+  ASSERT_GE(::sd_bus_request_name(next.bus(), "org.freedesktop.login1", 0), 0);
+  say_sleep(next, false);
+  EXPECT_TRUE(until([&] { return woken == 2; })) << "also after the bus came back";
+}
+
 TEST_F(BusLifeTest, StandsInLineForItsName) {
   BusClient other(*loop_, bus_.address());
   ASSERT_GE(::sd_bus_request_name(other.bus(), "org.credsync.CredSync1", 0), 0);

@@ -471,5 +471,56 @@ TEST_F(RefresherTest, AClockSetForwardExpiresTokensAndSetBackDoesNotRevive) {
   EXPECT_FALSE(account.usable(world.clock.wall(), world.clock.boot())) << "the boot clock cannot be set";
 }
 
+TEST_F(RefresherTest, AHurryEndsABackOff) {
+  account::Account& account = add_live();
+  world.advance(45min);
+  const auto left = [&] { return *world.refresher.planned(account) - world.clock.boot(); };
+  do {
+    answer(make_failure(FailureClass::kTransient));
+    ASSERT_EQ(account.standing().state, State::kRetrying);
+    if (left() < 20s) world.advance(left());
+  } while (world.endpoint.calls_made < 20 && left() < 20s);
+  ASSERT_GE(left(), 20s);
+  const auto before = world.endpoint.calls_made;
+  EXPECT_TRUE(world.refresher.any_retrying());
+  world.refresher.hurry(4s);
+  EXPECT_LE(left(), 4s);
+  world.advance(4s);
+  EXPECT_EQ(world.endpoint.calls_made, before + 1);
+  answer(fresh("access-2", "refresh-2"));
+  EXPECT_FALSE(world.refresher.any_retrying());
+}
+
+TEST_F(RefresherTest, AHurryRespectsRetryAfter) {
+  account::Account& account = add_live();
+  world.advance(45min);
+  oauth::Failure busy = make_failure(FailureClass::kTransient);
+  busy.retry_after = 10s;
+  answer(std::move(busy));
+  const BootTime earliest = world.clock.boot() + 10s;
+  world.refresher.hurry(4s);
+  EXPECT_GE(*world.refresher.planned(account), earliest);
+  world.advance(9s);
+  EXPECT_EQ(world.endpoint.calls_made, 1U);
+}
+
+TEST_F(RefresherTest, AHurryDoesNotResendWhatMayHaveRotated) {
+  account::Account& account = add_live();
+  world.advance(45min);
+  answer(make_failure(FailureClass::kAmbiguous));
+  const BootTime planned = *world.refresher.planned(account);
+  world.refresher.hurry(4s);
+  EXPECT_EQ(world.refresher.planned(account), planned);
+  world.advance(5s);
+  EXPECT_EQ(world.endpoint.calls_made, 1U);
+}
+
+TEST_F(RefresherTest, AHurryLeavesOthersAlone) {
+  account::Account& well = add_live("well");
+  const BootTime planned = *world.refresher.planned(well);
+  world.refresher.hurry(4s);
+  EXPECT_EQ(world.refresher.planned(well), planned);
+}
+
 }  // namespace
 }  // namespace credsync::refresh
