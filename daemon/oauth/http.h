@@ -41,6 +41,7 @@ struct HttpResponse {
   WipedString body;
   WallTime sent_at;  // when the request's first byte was about to leave
   WallTime received_at;
+  std::optional<WallTime> certificate_ends;  // of the server's own certificate; none without TLS
 
   // The first header of that name, compared without case; empty if there is none.
   std::string_view header(std::string_view name) const;

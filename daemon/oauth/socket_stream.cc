@@ -112,6 +112,17 @@ Connection::~Connection() {
   ::ERR_clear_error();  // a farewell that failed is nobody's business
 }
 
+std::optional<WallTime> Connection::certificate_ends() const {
+  if (!tls_) return std::nullopt;
+  try {
+    std::tm end{};
+    if (::ASN1_TIME_to_tm(::X509_get0_notAfter(tls_->peerCertificate().certificate()), &end) != 1) return std::nullopt;
+    return std::min(wall_from_seconds(::timegm(&end)), kWallMax);
+  } catch (const Poco::Exception&) {
+    return std::nullopt;
+  }
+}
+
 Outcome<void> Connection::secure(std::shared_ptr<const TlsContext> context, const Patience& patience) {
   CHECK(!tls_);
   const std::string doing = "shaking hands with " + name_;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +25,9 @@ class Connection {
   // The TLS handshake, with the peer's certificate verified in it. kUntrusted, kHandshake, kDeadline, or
   // stopped.
   Outcome<void> secure(std::shared_ptr<const TlsContext> context, const Patience& patience);
+
+  // When the peer's own certificate ends; nothing before secure(), and where it does not say so in a way we read.
+  std::optional<WallTime> certificate_ends() const;
 
   // For words: once a proxy's connection has become the provider's.
   void rename(std::string name) { name_ = std::move(name); }

@@ -47,6 +47,7 @@ class Conversation {
     HttpResponse response = reader.take();
     response.sent_at = sent_at;
     response.received_at = clock_.wall();
+    response.certificate_ends = connection_.certificate_ends();
     return response;
   }
 
