@@ -2,7 +2,6 @@
 
 #include <malloc.h>
 #include <signal.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,10 +12,15 @@
 #include "base/message_ids.h"
 #include "base/random.h"
 #include "base/worker_pool.h"
-#include "daemon/doctor.h"
+#include "daemon/doctor/doctor.h"
 #include "daemon/handout/metrics.h"
 #include "daemon/handout/service.h"
 #include "daemon/key_commands.h"
+#include "daemon/lifecycle/network_watch.h"
+#include "daemon/lifecycle/notifier.h"
+#include "daemon/lifecycle/status_line.h"
+#include "daemon/lifecycle/store_alarm.h"
+#include "daemon/lifecycle/watchdog.h"
 #include "daemon/login/loopback_listener.h"
 #include "daemon/login/peer_user.h"
 #include "daemon/login/sessions.h"
@@ -40,6 +44,22 @@ namespace {
 // An exchange that was sent is waited for, so that its answer is stored: its own deadline and the disk's time.
 constexpr Duration kStopPatience = oauth::kExchangeDeadline + 5s;
 constexpr Duration kFrontDoorPatience = 3s;  // callers who do not read their last answer
+// Beyond those: workers that end, the last commit. What systemd is asked for; TimeoutStopSec= should be no less.
+constexpr Duration kStopInAll = kStopPatience + kFrontDoorPatience + 7s;
+// Reading a large state back, or bringing it to a newer schema; credsyncd itself starts within seconds.
+constexpr Duration kStartInAll = 3min;
+
+// Attempts that a wake-up or a better network brings forward: all within 5 s of a wake-up, and not all at once.
+constexpr Duration kWakeUpSpread = 4s;
+constexpr Duration kNetworkSpread = 2s;
+
+// How long the machine has slept since it booted.
+Duration time_asleep(const Clock& clock) {
+  timespec awake{};
+  ::clock_gettime(CLOCK_MONOTONIC, &awake);
+  return clock.boot().time_since_epoch() - std::chrono::seconds(awake.tv_sec) -
+         std::chrono::duration_cast<Duration>(std::chrono::nanoseconds(awake.tv_nsec));
+}
 
 ipc::http::Limits limits_of(const config::Callers& callers) {
   ipc::http::Limits limits = ipc::http::Limits::per_user(callers.max_connections_per_user);
@@ -67,16 +87,21 @@ std::unique_ptr<StartFailure> failure(const Error& error, const std::string& con
 
 // In the order of construction; what comes later uses what comes earlier, and goes first at the end.
 struct Daemon::Parts {
-  explicit Parts(config::Paths p) : paths(std::move(p)) {}
+  Parts(config::Paths p, lifecycle::Handover h)
+      : paths(std::move(p)), handover(std::move(h)), manager(handover.notify_address) {}
 
   config::Paths paths;
+  lifecycle::Handover handover;
+  lifecycle::Notifier manager;
   config::Config config;
   SystemClock clock;
   SystemRandom random;
   std::unique_ptr<Loop> loop;
   std::unique_ptr<Loop::Timer> timer;
   std::unique_ptr<Agenda> agenda;
-  std::unique_ptr<store::SqliteStore> store;
+  std::unique_ptr<lifecycle::StatusLine> status;
+  std::unique_ptr<store::SqliteStore> disk;
+  std::unique_ptr<lifecycle::StoreAlarm> store;
   std::unique_ptr<oauth::Transport> transport;
   std::unique_ptr<WorkerPool> workers;
   std::unique_ptr<oauth::Discovery> discovery;
@@ -99,12 +124,18 @@ struct Daemon::Parts {
   std::unique_ptr<Reconciler> reconciler;
   std::unique_ptr<handout::Audit> audit;
   std::unique_ptr<handout::Desk> desk;
+  std::unique_ptr<doctor::Doctor> doctor;
   std::unique_ptr<handout::Service> service;
   std::unique_ptr<ipc::http::Server> server;
-  std::unique_ptr<ipc::dbus::Server> bus;  // null: listen.dbus is off
+  std::unique_ptr<ipc::dbus::Server> bus;         // null: listen.dbus is off
+  std::unique_ptr<lifecycle::Watchdog> watchdog;  // null: nobody asked for it
+  std::unique_ptr<lifecycle::NetworkWatch> network;
+  Duration asleep{};  // in all, as far as we have noticed
+  std::optional<BootTime> woken_at;
   std::unique_ptr<Agenda::Entry> stop_check;
   BootTime stop_deadline;
   bool stopping = false;
+  bool doors_closing = false;
   bool front_door_closed = false;
   bool bus_closed = true;
 
@@ -117,12 +148,18 @@ struct Daemon::Parts {
   handout::Administration administration();
   ipc::Answer<ipc::ReloadAnswer> reload();
   std::string metrics();
-  void say_ready();
+  void watch_over();
+  void clock_stepped();
+  void woken_up();
+  std::string status_words() const;
+  std::size_t under_way() const;
   void begin_stop();
   void check_stopped();
+  void close_doors();
 };
 
-Daemon::Daemon(config::Paths paths) : parts_(std::make_unique<Parts>(std::move(paths))) {}
+Daemon::Daemon(config::Paths paths, lifecycle::Handover handover)
+    : parts_(std::make_unique<Parts>(std::move(paths), std::move(handover))) {}
 
 Daemon::~Daemon() {
   if (!parts_) return;
@@ -130,10 +167,16 @@ Daemon::~Daemon() {
   parts_->bus.reset();
   parts_->server.reset();
   parts_->workers.reset();
-  parts_->store.reset();
+  parts_->disk.reset();
 }
 
 std::unique_ptr<StartFailure> Daemon::start() {
+  auto failed = begin();
+  if (failed) parts_->manager.failed(failed->lines.front());
+  return failed;
+}
+
+std::unique_ptr<StartFailure> Daemon::begin() {
   Parts& p = *parts_;
   config::Loaded loaded = config::load(p.paths);
   if (!loaded.usable()) {
@@ -148,9 +191,11 @@ std::unique_ptr<StartFailure> Daemon::start() {
 
   if (auto made = p.make_loop(); !made) return failure(made.error(), "start");
   if (auto caught = p.catch_signals(); !caught) return failure(caught.error(), "start");
+  p.manager.extend(kStartInAll);
   auto opened = store::SqliteStore::open({p.paths.state, key_source(p.config.store.key), {}}, *p.loop, p.clock);
   if (!opened) return failure(opened.error(), "state in " + p.paths.state);
-  p.store = std::move(*opened);
+  p.disk = std::move(*opened);
+  p.store = std::make_unique<lifecycle::StoreAlarm>(*p.disk, *p.agenda, p.clock, [&p] { p.status->changed(); });
   auto snapshot = p.store->load();
   if (!snapshot) return failure(snapshot.error(), "state in " + p.paths.state);
   p.assemble();
@@ -160,7 +205,8 @@ std::unique_ptr<StartFailure> Daemon::start() {
   if (auto open = p.open_front_door(); !open) return failure(open.error(), "socket " + p.config.listen.http);
   p.go_on_the_bus();
   ::malloc_trim(0);  // reading configuration and database leaves several times their size in free pieces
-  p.say_ready();
+  p.watch_over();
+  p.manager.ready(p.status->take());
   return nullptr;
 }
 
@@ -175,6 +221,7 @@ Result<void> Daemon::Parts::make_loop() {
   timer = loop->timer([this] { agenda->run(clock.boot()); });
   agenda =
       std::make_unique<Agenda>([this](std::optional<BootTime> when) { when ? timer->set(*when) : timer->cancel(); });
+  status = std::make_unique<lifecycle::StatusLine>(manager, *agenda, clock, [this] { return status_words(); });
   return {};
 }
 
@@ -212,6 +259,12 @@ void Daemon::Parts::assemble() {
                       why);
   });
   desk = std::make_unique<handout::Desk>(*accounts, *refresher, *retirer, *store, *agenda, clock);
+  doctor = std::make_unique<doctor::Doctor>(
+      doctor::Doctor::Patient{paths, config, *accounts, *disk, *refresher, *retirer, clock, bus},
+      [this](const oauth::HttpRequest& request, const oauth::ExchangeOptions& options) {
+        return transport->exchange(request, options);
+      },
+      *workers, *loop, *agenda);
   service =
       std::make_unique<handout::Service>(*accounts, *desk, *refresher, *sign_in, *sign_out, *sessions, *audit,
                                          administration(), handout::Owner{::geteuid(), paths.user_instance, {}}, clock);
@@ -230,8 +283,8 @@ void Daemon::Parts::assemble_sessions() {
 handout::Administration Daemon::Parts::administration() {
   handout::Administration administration;
   administration.reload = [this] { return reload(); };
-  administration.doctor = [this] {
-    return examine({paths, config, *accounts, *store, *refresher, *retirer, clock, bus.get()});
+  administration.doctor = [this](ipc::Reply<std::vector<ipc::Check>> reply) {
+    return doctor->examine(std::move(reply));
   };
   administration.metrics = [this] { return metrics(); };
   administration.look = [](pid_t pid) { return ipc::caller_of(pid); };
@@ -240,13 +293,17 @@ handout::Administration Daemon::Parts::administration() {
 }
 
 std::string Daemon::Parts::metrics() {
-  return handout::open_metrics({*accounts, *desk, *service, *refresher, *exchanger, *retirer, *parking});
+  return handout::open_metrics(
+      {*accounts, *desk, *service, *refresher, *exchanger, *retirer, *parking, store->stuck_since().has_value()});
 }
 
 Result<void> Daemon::Parts::open_front_door() {
   auto made = ipc::http::Server::create(*loop, clock, *service, limits_of(config.callers));
   if (!made) return made.error();
   server = std::move(*made);
+  auto passed = lifecycle::choose_socket(std::move(handover.sockets), config.listen.http);
+  if (!passed) return passed.error();
+  if (*passed) return server->adopt(std::move(**passed));
   // Anyone may connect to the system's socket, rules decide; the user's is its owner's alone (design section 8).
   return server->listen(config.listen.http, paths.user_instance ? 0600 : 0666);
 }
@@ -256,6 +313,7 @@ void Daemon::Parts::go_on_the_bus() {
   if (config.listen.dbus == "off") return;
   const auto kind = config.listen.dbus == "system" ? ipc::dbus::BusKind::kSystem : ipc::dbus::BusKind::kSession;
   bus = std::make_unique<ipc::dbus::Server>(*loop, clock, *service, kind, bus_limits_of(config.callers));
+  bus->on_wake_up([this] { woken_up(); });
   bus->start();
 }
 
@@ -263,19 +321,36 @@ Result<void> Daemon::Parts::catch_signals() {
   for (const int signal : {SIGTERM, SIGINT}) {
     CREDSYNC_TRY(loop->on_signal(signal, [this] { begin_stop(); }));
   }
-  CREDSYNC_TRY(loop->on_signal(SIGHUP, [this] {
-    if (!stopping) (void)reload();
-  }));
-  return loop->on_clock_step([this] {
-    log::notice("the wall clock was set; everything is planned anew");
-    refresher->replan_all();
-    forewarner->replan_all();
-    retirer->replan();
-  });
+  CREDSYNC_TRY(loop->on_signal(SIGHUP, [this] { (void)reload(); }));
+  asleep = time_asleep(clock);
+  return loop->on_clock_step([this] { clock_stepped(); });
+}
+
+// Somebody has set the wall clock, or the machine has slept, which does the same to it.
+void Daemon::Parts::clock_stepped() {
+  constexpr Duration kNoticed = 100ms;  // the two clocks are not read in the same moment
+  const bool slept = time_asleep(clock) - asleep > kNoticed;
+  if (!slept) log::notice("the wall clock was set; everything is planned anew");
+  refresher->replan_all();
+  forewarner->replan_all();
+  retirer->replan();
+  if (slept) woken_up();
+}
+
+// Told by the clock, and by logind where there is a system bus: once for both.
+void Daemon::Parts::woken_up() {
+  if (woken_at && clock.boot() - *woken_at < kWakeUpSpread) return;
+  woken_at = clock.boot();
+  const Duration now = time_asleep(clock);
+  log::write(log::Level::kInfo, message_id::kWokenUp.id, "the machine has woken up",
+             {{"SECONDS", std::to_string(to_seconds(now - asleep))}});
+  asleep = now;
+  refresher->hurry(kWakeUpSpread);
 }
 
 ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::reload() {
-  ::sd_notify(0, "STATUS=Reloading the configuration");
+  if (stopping) return ipc::Problem{ipc::ProblemKind::kUnavailable, "the daemon is stopping", "", 1s, {}, true};
+  manager.reloading();
   config::Loaded loaded = config::load(paths);
   if (!loaded.usable()) {
     ipc::Problem problem{ipc::ProblemKind::kBadRequest,
@@ -289,7 +364,7 @@ ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::reload() {
       log::error(line);
     log::write(log::Level::kError, message_id::kReloadRefused.id, "reload refused: the configuration in force stays",
                {});
-    say_ready();
+    manager.ready(status->take());
     return problem;
   }
   const config::Difference difference = config::difference(config, loaded.config);
@@ -310,16 +385,36 @@ ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::reload() {
              {{"CHANGED", std::to_string(answer.changed.size())},
               {"ADDED", std::to_string(answer.added.size())},
               {"REMOVED", std::to_string(answer.removed.size())}});
-  say_ready();
+  manager.ready(status->take());
   return answer;
 }
 
-void Daemon::Parts::say_ready() {
-  const std::string status = "READY=1\nSTATUS=" + std::to_string(accounts->all().size()) + " accounts";
-  ::sd_notify(0, status.c_str());
+// What the service manager learns while we run, and what we learn of the network.
+void Daemon::Parts::watch_over() {
+  network = std::make_unique<lifecycle::NetworkWatch>(*loop, *agenda, clock, [this] {
+    log::write(log::Level::kInfo, message_id::kNetworkChanged.id, "the network has changed", {});
+    refresher->hurry(kNetworkSpread);
+    return refresher->any_retrying();
+  });
+  accounts->watch([this](account::Account& account, account::What) {
+    status->changed();
+    if (account.standing().state == account::State::kRetrying) network->want();
+  });
+  if (refresher->any_retrying()) network->want();
+  refresher->observe_flights([this] { status->changed(); });
+  if (handover.watchdog)
+    watchdog = std::make_unique<lifecycle::Watchdog>(manager, *agenda, *loop, clock, *handover.watchdog);
 }
 
-// Drains: nothing new starts, callers are answered, answers under way are stored, then the loop ends.
+std::string Daemon::Parts::status_words() const {
+  std::string words = lifecycle::account_words(*accounts, refresher->under_way());
+  if (store->stuck_since()) words += "; the disk hangs";
+  return words;
+}
+
+// Drains in two steps. First the back: nothing new begins, who waits is told to come again, answers under way are stored;
+// meanwhile tokens that are good are handed out as ever, so that nobody notices a slow provider. Then the doors are closed
+// and the loop ends.
 void Daemon::Parts::begin_stop() {
   if (stopping) {  // asked twice: at once, without the worker that a provider keeps hanging; what is decided is on disk
     store->drain();
@@ -328,7 +423,9 @@ void Daemon::Parts::begin_stop() {
     ::_exit(0);
   }
   stopping = true;
-  ::sd_notify(0, "STOPPING=1");
+  status->stop();
+  manager.stopping();
+  manager.extend(kStopInAll);
   log::write(log::Level::kNotice, message_id::kStopping.id, "stopping", {});
   refresher->stop();
   retirer->stop();
@@ -336,21 +433,30 @@ void Daemon::Parts::begin_stop() {
   transport->stop_new();
   desk->stop();
   sessions->stop();
-  server->stop(kFrontDoorPatience, [this] { front_door_closed = true; });
-  if (bus) {
-    bus_closed = false;
-    bus->stop(kFrontDoorPatience, [this] { bus_closed = true; });
-  }
+  server->end_waiting();
   stop_deadline = clock.boot() + kStopPatience;
   stop_check = std::make_unique<Agenda::Entry>(*agenda, [this] { check_stopped(); });
   check_stopped();
 }
 
+std::size_t Daemon::Parts::under_way() const {
+  return exchanger->under_way() + refresher->under_way() + sign_in->under_way() + completion->under_way() +
+         retirer->under_way();
+}
+
+void Daemon::Parts::close_doors() {
+  doors_closing = true;
+  server->stop(kFrontDoorPatience, [this] { front_door_closed = true; });
+  if (!bus) return;
+  bus_closed = false;
+  bus->stop(kFrontDoorPatience, [this] { bus_closed = true; });
+}
+
 void Daemon::Parts::check_stopped() {
   constexpr Duration kLookAgain = 20ms;
-  const bool idle = front_door_closed && bus_closed && exchanger->under_way() == 0 && refresher->under_way() == 0 &&
-                    sign_in->under_way() == 0 && completion->under_way() == 0 && retirer->under_way() == 0;
-  if (!idle && clock.boot() < stop_deadline) return stop_check->set(clock.boot() + kLookAgain);
+  const bool out_of_time = clock.boot() >= stop_deadline;
+  if (!doors_closing && (under_way() == 0 || out_of_time)) close_doors();
+  if (!front_door_closed || !bus_closed) return stop_check->set(clock.boot() + kLookAgain);
   store->drain();
   audit->flush();
   loop->quit(0);

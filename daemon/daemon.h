@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "daemon/config/config.h"
+#include "daemon/lifecycle/handover.h"
 
 namespace credsync {
 
@@ -23,7 +24,7 @@ struct StartFailure {
 
 class Daemon {
  public:
-  explicit Daemon(config::Paths paths);
+  Daemon(config::Paths paths, lifecycle::Handover handover);
   ~Daemon();
 
   // Everything up to the point where tokens can be handed out.
@@ -33,6 +34,7 @@ class Daemon {
 
  private:
   struct Parts;
+  std::unique_ptr<StartFailure> begin();
   std::unique_ptr<Parts> parts_;
 };
 

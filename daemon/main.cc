@@ -20,6 +20,7 @@
 #include "daemon/config/config.h"
 #include "daemon/daemon.h"
 #include "daemon/key_commands.h"
+#include "daemon/lifecycle/handover.h"
 
 namespace {
 
@@ -54,6 +55,11 @@ std::string xdg(const char* name, const std::string& fallback) {
   return !value.empty() && value.front() == '/' ? value : fallback;
 }
 
+// Where systemd-logind makes a user's runtime directory, for callers whose environment does not name it.
+std::string login_folder() {
+  return "/run/user/" + std::to_string(::getuid());
+}
+
 credsync::config::Paths default_paths(bool user) {
   credsync::config::Paths paths;
   paths.providers = CREDSYNC_PROVIDERS_DIR;
@@ -67,8 +73,13 @@ credsync::config::Paths default_paths(bool user) {
   const std::string home = environment("HOME");
   paths.config = xdg("XDG_CONFIG_HOME", home + "/.config") + "/credsyncd";
   paths.state = xdg("XDG_STATE_HOME", home + "/.local/state") + "/credsyncd";
-  paths.runtime = xdg("XDG_RUNTIME_DIR", "/run/user/" + std::to_string(::getuid())) + "/credsyncd";
+  paths.runtime = xdg("XDG_RUNTIME_DIR", login_folder()) + "/credsyncd";
   return paths;
+}
+
+bool is_own_folder(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == ::geteuid();
 }
 
 class Credsyncd final : public Application {
@@ -116,6 +127,10 @@ class Credsyncd final : public Application {
     }
     const auto level = parse_level();
     if (!level) return usage("--log-level: debug, info, notice, warning or error");
+    if (const auto problem = user_surroundings_problem()) {
+      std::fprintf(stderr, "credsyncd: %s\n", problem->c_str());
+      return credsync::kExitConfig;
+    }
     const credsync::config::Paths paths = chosen_paths();
     if (check_ || dump_) return show_config(paths);
     if (const auto problem = key_options_problem()) return usage(*problem);
@@ -139,6 +154,23 @@ class Credsyncd final : public Application {
     if (!runtime_.empty()) paths.runtime = runtime_;
     if (!providers_.empty()) paths.providers = providers_;
     return paths;
+  }
+
+  // What a user's own instance cannot do without.
+  std::optional<std::string> user_surroundings_problem() const {
+    if (!user_) return std::nullopt;
+    const bool needs_home = (config_.empty() && environment("XDG_CONFIG_HOME").empty()) ||
+                            (state_.empty() && environment("XDG_STATE_HOME").empty());
+    if (needs_home && environment("HOME").empty())
+      return "HOME is not set: say where configuration and state are with --config and --state";
+    if (!runtime_.empty() || check_ || dump_) return std::nullopt;
+    if (is_own_folder(xdg("XDG_RUNTIME_DIR", login_folder()))) return std::nullopt;
+    if (!environment("XDG_RUNTIME_DIR").empty())
+      return "XDG_RUNTIME_DIR is " + environment("XDG_RUNTIME_DIR") +
+             ", which is no folder of yours; log in as this user " +
+             "instead of using su or sudo, or name a folder with --runtime";
+    return "XDG_RUNTIME_DIR is not set and there is no " + login_folder() +
+           ": log in as this user, have `loginctl enable-linger` keep the folder, or name another with --runtime";
   }
 
   std::optional<credsync::log::Level> parse_level() const {
@@ -212,17 +244,28 @@ class Credsyncd final : public Application {
     credsync::log::write(credsync::log::Level::kNotice, id.id, text, {{"VERSION", CREDSYNC_VERSION}});
   }
 
+  // In the journal with its id; to a person as any command says it.
+  static void tell(const credsync::StartFailure& failed) {
+    const bool journal = !environment("JOURNAL_STREAM").empty();
+    for (const std::string& line : failed.lines) {
+      if (journal)
+        credsync::log::write(credsync::log::Level::kError, credsync::message_id::kStartFailed.id, line, {});
+      else
+        std::fprintf(stderr, "credsyncd: %s\n", line.c_str());
+    }
+  }
+
   static int serve(const credsync::config::Paths& paths, credsync::log::Level level) {
     block_signals();
+    credsync::lifecycle::Handover handover = credsync::lifecycle::take_handover();
     credsync::log::start(level);
     note(credsync::message_id::kStarting, "starting");
     int status = EXIT_SUCCESS;
     {
-      credsync::Daemon daemon(paths);
+      credsync::Daemon daemon(paths, std::move(handover));
       if (const auto failed = daemon.start()) {
+        tell(*failed);
         credsync::log::stop();
-        for (const std::string& line : failed->lines)
-          std::fprintf(stderr, "credsyncd: %s\n", line.c_str());
         return failed->status;
       }
       note(credsync::message_id::kReady, "ready");

@@ -58,6 +58,7 @@ std::string open_metrics(const Figures& f) {
   counter(out, "retirements_revoked", "Tokens revoked at their providers.", f.retirer.counters().revoked);
   counter(out, "retirements_given_up", "Tokens erased without revocation.", f.retirer.counters().given_up);
   gauge(out, "parked_grants", "Grants kept while their account or identity is not configured.", f.parking.size());
+  gauge(out, "store_stuck", "1 while something waits too long to be stored: the disk hangs.", f.store_stuck ? 1 : 0);
   counter(out, "log_records_lost", "Log records dropped because the log could not keep up.", log::lost());
   out += "# EOF\n";
   return out;

@@ -20,6 +20,7 @@ struct Figures {
   const refresh::Exchanger& exchanger;
   const retire::Retirer& retirer;
   const retire::Parking& parking;
+  bool store_stuck = false;  // something has waited too long to be stored
 };
 std::string open_metrics(const Figures& figures);
 

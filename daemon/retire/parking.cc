@@ -4,6 +4,7 @@
 
 #include "base/fail_point.h"
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "daemon/config/config.h"
 #include "daemon/oauth/token_request.h"
 #include "daemon/retire/plan.h"
@@ -50,7 +51,8 @@ void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_con
   grant.generation = leaver.generation;
   grant.tokens = std::move(leaver.tokens);
   grant.retire_at = leaver.keep ? saturating_add(clock_.wall(), *leaver.keep) : kWallMax;
-  log::notice(
+  log::write(
+      log::Level::kNotice, message_id::kParked.id,
       "parked: the account or its grant's identity left the configuration; it comes back with the setting",
       {{"ACCOUNT", grant.account}, {"UNTIL", leaver.keep ? to_rfc3339(grant.retire_at) : "it is enabled again"}});
   const std::int64_t id = grant.id;
@@ -83,8 +85,8 @@ bool Parking::restore(account::Account& account) {
     CREDSYNC_FAIL_POINT("restore.stored");
     if (!done) log::error("a parked grant could not be restored durably", {{"REASON", done.error().message()}});
   });
-  log::notice("restored: a parked grant is in use again",
-              {{"ACCOUNT", account.name()}, {"GENERATION", std::to_string(generation)}});
+  log::write(log::Level::kNotice, message_id::kRestored.id, "restored: a parked grant is in use again",
+             {{"ACCOUNT", account.name()}, {"GENERATION", std::to_string(generation)}});
   account::TokenSet tokens = std::move(grant.tokens);
   grants_.erase(*id);
   accounts_.install(account, generation, std::move(tokens), standing);

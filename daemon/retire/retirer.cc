@@ -121,7 +121,9 @@ void Retirer::over(std::int64_t id, bool revoked, std::string_view why) {
   revoked ? ++counters_.revoked : ++counters_.given_up;
   const bool ended = !revoked && clock_.wall() >= r.give_up_at;
   if (!revoked && !ended && r.by_sign_out) ++unrevoked_[r.account];
-  log::write(log::Level::kInfo, revoked ? message_id::kRevoked.id : message_id::kUnrevoked.id,
+  // What dies by itself, or could not be revoked anyway, is nothing to act on; a refusal leaves a token alive out there.
+  const auto level = revoked || ended ? log::Level::kInfo : log::Level::kWarning;
+  log::write(level, revoked ? message_id::kRevoked.id : message_id::kUnrevoked.id,
              revoked ? "revoked" : "erased without revocation",
              {{"ACCOUNT", r.account},
               {"GENERATION", std::to_string(r.generation)},

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/fail_point.h"
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "daemon/store/state_directory.h"
 
 namespace credsync::store {
@@ -134,7 +135,8 @@ Result<AnswerSlots> AnswerSlots::open(const std::string& path, const SlotGeometr
     const std::string aside = path + ".damaged";
     if (::rename(path.c_str(), aside.c_str()) != 0) return from_errno("set aside " + path, errno);
     CREDSYNC_FAIL_POINT("slots.set-aside");
-    log::error("the file of reserved answers is damaged; it was set aside and made anew", {{"FILE", aside}});
+    log::write(log::Level::kError, message_id::kStateDamaged.id,
+               "the file of reserved answers is damaged; it was set aside and made anew", {{"FILE", aside}});
   }
   auto file = make_file(path, geometry);
   if (!file) return file.error();
@@ -247,7 +249,8 @@ Error AnswerSlots::set_aside(SlotId id, std::string_view why) const {
   const std::string aside = path_ + "." + std::to_string(id & kIndexMask) + ".damaged";
   const auto bytes = read(offset(id), geometry_.bytes);
   const bool kept = bytes && (file_exists(aside) || create_file(aside, *bytes, 0600));
-  log::error("a stored answer does not open; the outcome of its refresh is unknown",
+  log::write(log::Level::kError, message_id::kStateDamaged.id,
+             "a stored answer does not open; the outcome of its refresh is unknown",
              {{"ACCOUNT", find(id)->account}, {"WHY", std::string(why)}, {"KEPT_IN", kept ? aside : "nothing"}});
   return corrupt(std::string(why));
 }

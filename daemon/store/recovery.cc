@@ -5,6 +5,7 @@
 
 #include "base/fail_point.h"
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "daemon/store/codec.h"
 #include "daemon/store/state_reader.h"
 
@@ -64,7 +65,8 @@ class Recovery {
     auto intents = read_intents(database_);
     if (!intents) return intents.error();
     if (slots_.made() && !intents->empty()) {
-      log::error("the file of reserved answers was missing or damaged; refreshes under way have an unknown outcome",
+      log::write(log::Level::kError, message_id::kStateDamaged.id,
+                 "the file of reserved answers was missing or damaged; refreshes under way have an unknown outcome",
                  {{"INTENTS", std::to_string(intents->size())}});
     }
     for (const Intent& intent : *intents)
@@ -99,7 +101,8 @@ class Recovery {
       if (!applied) {
         const ErrorCode code = applied.error().code();
         if (code != ErrorCode::kInvalid && code != ErrorCode::kNotFound) return applied.error();
-        log::error("a stored answer fits nothing any more; it stays in its slot", {{"WHY", applied.error().message()}});
+        log::write(log::Level::kError, message_id::kStateDamaged.id,
+                   "a stored answer fits nothing any more; it stays in its slot", {{"WHY", applied.error().message()}});
         continue;
       }
       released_.insert(released_.end(), applied->released.begin(), applied->released.end());

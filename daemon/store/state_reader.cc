@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "daemon/store/codec.h"
 #include "daemon/store/state_writer.h"
 
@@ -50,7 +51,8 @@ class Reader {
 
   void damaged(const std::string& account, const std::string& what) {
     found_.damage.push_back(what + " of " + account + " does not open: damaged, or moved there from elsewhere");
-    log::error("a stored secret does not open; it was left as it is", {{"ACCOUNT", account}, {"WHAT", what}});
+    log::write(log::Level::kError, message_id::kStateDamaged.id, "a stored secret does not open; it was left as it is",
+               {{"ACCOUNT", account}, {"WHAT", what}});
   }
 
   std::optional<account::TokenSet> tokens(std::string_view sealed, const Place& place) {

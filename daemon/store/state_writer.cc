@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "daemon/store/codec.h"
 
 namespace credsync::store {
@@ -238,7 +239,8 @@ Result<StateWriter::Parked> StateWriter::parked(std::int64_t id) {
     if (auto plain = sealer_->open(order, order_place)) {
       found.order = Secret(plain->text());
     } else {
-      log::error("the order to revoke a parked grant does not open", {{"ACCOUNT", found.account}});
+      log::write(log::Level::kError, message_id::kStateDamaged.id, "the order to revoke a parked grant does not open",
+                 {{"ACCOUNT", found.account}});
     }
   }
   return found;

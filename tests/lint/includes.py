@@ -27,6 +27,7 @@ ALLOWED = {
                      "ipc/names.h", "ipc/service.h", "ipc/http/request_reader.h", "ipc/http/wiped_buffer.h", "base"],
     "daemon/handout": ["daemon/handout", "daemon/login", "daemon/refresh", "daemon/retire", "daemon/account",
                        "daemon/config", "daemon/provider", "daemon/store/token_store.h", "ipc/service.h", "ipc/process.h", "base"],
+    "daemon/lifecycle": ["daemon/lifecycle", "daemon/account", "daemon/store/records.h", "daemon/store/token_store.h", "base"],
     "daemon": ["daemon", "ipc", "base"],
 }
 

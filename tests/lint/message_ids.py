@@ -53,7 +53,7 @@ def problems(header, manual, catalogue, sources):
 
 
 def main():
-    sources = "".join(p.read_text(encoding="utf-8") for top in ("base", "daemon") for p in sorted((ROOT / top).rglob("*"))
+    sources = "".join(p.read_text(encoding="utf-8") for top in ("base", "daemon", "ipc") for p in sorted((ROOT / top).rglob("*"))
                       if p.suffix in (".cc", ".h") and p.name != "message_ids.h")
     texts = [read("base/message_ids.h"), read("docs/man/credsyncd.8"), read("systemd/credsyncd.catalog")]
     # The check itself must be able to fail.
