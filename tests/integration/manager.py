@@ -83,7 +83,8 @@ class ManagedDaemon(Daemon):
         return listening
 
     def spawn(self):
-        environment = {"PATH": os.environ["PATH"], "NOTIFY_SOCKET": self.notifications.path, **self.environment}
+        of_sanitizers = {name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}
+        environment = {"PATH": os.environ["PATH"], "NOTIFY_SOCKET": self.notifications.path, **of_sanitizers, **self.environment}
         if self.bus:
             environment.update(self.bus.environment())
         if self.watchdog:

@@ -10,6 +10,7 @@ import time
 import unittest
 
 import crowd
+import sanitizer
 from harness import CONFIG_ERROR, DaemonTest, USER, wait_for
 from keepers import Crowd
 from manager import ManagedDaemon
@@ -225,6 +226,7 @@ class Watchdog(ManagedTest):
         with open(f"/proc/{self.daemon.process.pid}/stat", encoding="ascii") as found:
             return found.read().rsplit(")", 1)[1].split()[0] == "T"
 
+    @unittest.skipIf(sanitizer.BUILT_WITH, "NOT TESTED: a sanitizer must be loaded before the disk that hangs")
     def test_a_disk_that_hangs_does_not_starve_it_and_is_told(self):
         flag = self.daemon.place("hang")
         self.managed(watchdog=2.0, environment={"LD_PRELOAD": os.environ["STUCK_DISK"], "STUCK_DISK_WHILE": flag})

@@ -4,18 +4,22 @@ The test lives in a network namespace of its own, which needs root; it says so l
 """
 
 import ctypes
+import errno
 import os
+import socket
+import struct
 import subprocess
 import sys
 import time
 import unittest
+import unittest.mock
 from datetime import datetime
 
 import dbus
 import dbus.lowlevel
 
 from bus import PrivateBus
-from harness import DaemonTest, USER, wait_for
+from harness import DaemonTest, START_DEADLINE, USER, wait_for
 
 CLONE_NEWNET = 0x40000000
 FLUME = {"provider": "flume", "grant": "password", "username": USER, "password": {"file": "flume.password"}}
@@ -23,6 +27,21 @@ LOGIND = "org.freedesktop.login1"
 LOGIND_POLICY = f'<policy user="root"><allow own="{LOGIND}"/></policy>'
 WAITS = 20         # seconds that are left of a back-off at least, when something is to end it
 SOON = 10          # seconds within which it does; the machine may be busy
+
+
+def forbid_netlink():
+    """What RestrictAddressFamilies= without AF_NETLINK does: socket(2) of it fails. For the calling process, for good."""
+    numbers = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198)}
+    architecture, call = numbers[os.uname().machine]
+    load, equal, give = 0x20, 0x15, 0x06
+    program = [(load, 0, 0, 4), (equal, 0, 5, architecture), (load, 0, 0, 0), (equal, 0, 3, call), (load, 0, 0, 16),
+               (equal, 0, 1, socket.AF_NETLINK), (give, 0, 0, 0x00050000 | errno.EAFNOSUPPORT), (give, 0, 0, 0x7FFF0000)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
+    libc = ctypes.CDLL(None, use_errno=True)
+    filters = struct.pack("HxxxxxxP", len(program), ctypes.addressof(code))
+    set_no_new_privileges, set_seccomp, with_filter = 38, 22, 2
+    if libc.prctl(set_no_new_privileges, 1, 0, 0, 0) != 0 or libc.prctl(set_seccomp, with_filter, filters, 0, 0) != 0:
+        os._exit(99)
 
 
 def ip(*arguments):
@@ -124,6 +143,18 @@ class Network(DaemonTest):
         self.assertLess(time.monotonic() - woken, 8, "within five seconds, and a busy machine's")
         wait_for(lambda: api.status("flume")["state"] == "ok", SOON, "the account to be well")
         self.assertIn("the machine has woken up", self.daemon.log())
+
+    def test_where_netlink_is_forbidden_the_clock_alone_decides(self):
+        popen = subprocess.Popen
+        with unittest.mock.patch("subprocess.Popen", lambda *a, **k: popen(*a, preexec_fn=forbid_netlink, **k)):
+            self.daemon.spawn()
+        wait_for(self.daemon._ready, START_DEADLINE, "the daemon to be ready")
+        api = self.new_api()
+        self.granted(api.token("flume"))
+        self.provider.behave("status", {"provider": "flume", "endpoint": "token"}, status=503, times=1)
+        self.assertEqual(api.refresh("flume").json["state"], "retrying")
+        wait_for(lambda: api.status("flume")["state"] == "ok", 30, "the next attempt by the clock")
+        self.assertEqual(self.daemon.log().count("changes of the network are not noticed"), 1)
 
     def test_an_account_that_is_well_is_left_alone(self):
         api = self.start()

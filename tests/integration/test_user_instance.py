@@ -46,7 +46,8 @@ class UserInstance(DaemonTest):
         os.chmod(path, mode)
 
     def environment(self, **changes):
-        environment = {"PATH": "/usr/bin:/bin", "HOME": self.home, "XDG_RUNTIME_DIR": self.runtime, **changes}
+        of_sanitizers = {name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}
+        environment = {"PATH": "/usr/bin:/bin", "HOME": self.home, "XDG_RUNTIME_DIR": self.runtime, **of_sanitizers, **changes}
         return {name: value for name, value in environment.items() if value is not None}
 
     def as_owner(self, *command, **changes):
