@@ -1,5 +1,5 @@
 // An orderly end: everybody who was promised something gets it, and the daemon is told when that is done.
-#include <poll.h>
+#include <dlfcn.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -12,6 +12,24 @@
 
 #include "ipc/http/listener.h"
 #include "tests/unit/ipc/http_harness.h"
+
+namespace {
+
+// What happens between the server's last look at a connection and what it does next. Once.
+std::function<void()> after_nothing_came;
+
+}  // namespace
+
+// In the place of the C library's, for the whole program.
+extern "C" ssize_t recvmsg(int socket, msghdr* message, int flags) {
+  using Receive = ssize_t (*)(int, msghdr*, int);
+  static const auto real = reinterpret_cast<Receive>(::dlsym(RTLD_NEXT, "recvmsg"));
+  const ssize_t got = real(socket, message, flags);
+  if (got >= 0 || errno != EAGAIN || !after_nothing_came) return got;
+  std::exchange(after_nothing_came, {})();
+  errno = EAGAIN;
+  return got;
+}
 
 namespace credsync::ipc::http {
 namespace {
@@ -153,6 +171,21 @@ TEST_F(StopTest, WhatComesAfterTheEndOfAnIdleConnectionIsRefusedByTheKernel) {
   EXPECT_TRUE(client.broken);
 }
 
+TEST_F(StopTest, ARequestThatComesBetweenTheLastLookAndTheEndIsAnswered) {
+  Client client = connect();
+  send(client, token_);
+  EXPECT_EQ(read(client).status, 200);
+  settle();
+  std::size_t sent = 0;
+  after_nothing_came = [&] { sent = client.send_some(token_); };
+  stop();
+  const Response response = read(client);
+  EXPECT_EQ(sent, token_.size()) << "the kernel took it";
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.headers.at("connection"), "close");
+  EXPECT_TRUE(until([&] { return stopped_; }));
+}
+
 // A caller that keeps its connection, as a thread of its own. Counts requests that were taken whole and not answered.
 class Keeper {
  public:
@@ -260,6 +293,40 @@ TEST_F(StopTest, WhoConnectedToAnAdoptedSocketWaitsForTheNextProcess) {
   adopt();
   EXPECT_EQ(read(meanwhile).status, 200);
   EXPECT_EQ(read(after).status, 200);
+}
+
+TEST_F(StopTest, ACrowdAtAnAdoptedSocketIsSharedWithTheNextProcess) {
+  constexpr std::size_t kCrowd = 200;  // more than one turn lets in
+  Limits many = generous();
+  many.max_connections_per_user = 1000;
+  auto listening = ListeningSocket::open(path_, 0666);
+  ASSERT_TRUE(listening);
+  const auto adopt = [&] {
+    auto server = Server::create(*loop_, clock_, service_, many);
+    ASSERT_TRUE(server);
+    server_ = std::move(*server);
+    ASSERT_TRUE(server_->adopt(Descriptor(::dup(listening->get()))));
+  };
+  adopt();
+  std::vector<Client> clients;
+  for (std::size_t i = 0; i < kCrowd; ++i) {
+    clients.emplace_back(path_);
+    ASSERT_TRUE(clients.back().connected());
+    clients.back().send_some(token_);
+  }
+  stop();
+  ASSERT_TRUE(until([&] { return stopped_; }));
+  server_.reset();
+  std::size_t left = 0;
+  for (Client& client : clients) {
+    client.read_available();
+    left += client.received.empty() ? 1U : 0U;
+    EXPECT_EQ(client.received.empty(), !client.ended) << "answered and closed, or left alone";
+  }
+  EXPECT_GT(left, 0U);
+  adopt();
+  for (Client& client : clients)
+    EXPECT_EQ(read(client).status, 200);
 }
 
 TEST_F(StopTest, TheEndOfWaitingKeepsTheDoorOpen) {

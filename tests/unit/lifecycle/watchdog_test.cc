@@ -89,6 +89,33 @@ TEST_F(WatchdogTest, SomethingLongOverdueFeedsNothingUntilItRuns) {
   EXPECT_EQ(fed(), 1U) << "in time: it looks again each second";
 }
 
+TEST_F(WatchdogTest, WhatIsOverdueWhenItLooksFeedsNothing) {
+  turn();
+  fed();
+  clock_.advance(kPeriod / 2);
+  agenda_.run(clock_.boot());
+  bool ran = false;
+  Agenda::Entry overdue(agenda_, [&] { ran = true; });
+  overdue.set(clock_.boot() - kOverdue - 1s);
+  loop_.run();
+  EXPECT_EQ(fed(), 0U);
+  clock_.advance(kLookAgainAtOverdue);
+  turn();
+  EXPECT_TRUE(ran);
+  EXPECT_EQ(fed(), 1U) << "it has caught up";
+}
+
+TEST_F(WatchdogTest, WhatIsJustDueIsNotOverdue) {
+  turn();
+  fed();
+  clock_.advance(kPeriod / 2);
+  agenda_.run(clock_.boot());
+  Agenda::Entry due(agenda_, [] {});
+  due.set(clock_.boot() - kOverdue + 1s);
+  loop_.run();
+  EXPECT_EQ(fed(), 1U);
+}
+
 TEST_F(WatchdogTest, AMachineThatWasSuspendedCatchesUpFirst) {
   turn();
   fed();
