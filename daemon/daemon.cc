@@ -361,7 +361,7 @@ ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::reload() {
     for (const config::Problem& p : loaded.problems)
       problem.problems.push_back(config::to_string(p));
     for (const std::string& line : problem.problems)
-      log::error(line);
+      log::write(log::Level::kError, message_id::kReloadRefused.id, line, {});
     log::write(log::Level::kError, message_id::kReloadRefused.id, "reload refused: the configuration in force stays",
                {});
     manager.ready(status->take());

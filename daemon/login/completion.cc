@@ -5,6 +5,7 @@
 
 #include "base/fail_point.h"
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "base/text.h"
 #include "daemon/login/same_person.h"
 #include "daemon/login/session_words.h"
@@ -176,7 +177,8 @@ void Completion::retire(const std::shared_ptr<const config::Account>& config, Ne
     held->push_back(r.clone());
   parts_.store.apply(std::move(change), [this, held, name = config->name](Result<store::Ids> stored) {
     if (!stored) {
-      return log::error("tokens that are not wanted could not be queued for their retirement",
+      return log::write(log::Level::kError, message_id::kNotStored.id,
+                        "tokens that are not wanted could not be queued for their retirement",
                         {{"ACCOUNT", name}, {"REASON", stored.error().message()}});
     }
     if (!held->empty()) parts_.retirer.add(std::move(*held));

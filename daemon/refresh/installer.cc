@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/fail_point.h"
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "base/mutation.h"
 #include "daemon/refresh/policy.h"
 
@@ -156,7 +157,8 @@ void Installer::keep_promises(const account::Live& old, std::vector<store::Retir
 void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids) {
   Candidate& candidate = commit->candidate;
   if (!ids) {
-    log::error("a token answer could not be stored; the old token stays in use",
+    log::write(log::Level::kError, message_id::kNotStored.id,
+               "a token answer could not be stored; the old token stays in use",
                {{"ACCOUNT", candidate.config->name}, {"REASON", ids.error().message()}});
     if (candidate.new_sign_in) give_back(candidate.config->name, candidate.slot);  // nothing hangs on that intent
     return commit->done(Placed::kNotStored, ids.error().message());
@@ -225,7 +227,8 @@ void Installer::give_up(Candidate candidate, UniqueFunction<void(Placed, std::st
   const auto slot = candidate.slot;
   store_.apply(std::move(change), [this, held, name, slot, done = std::move(done)](Result<store::Ids> ids) mutable {
     if (!ids) {
-      log::error("tokens that are not wanted could not be queued for their retirement",
+      log::write(log::Level::kError, message_id::kNotStored.id,
+                 "tokens that are not wanted could not be queued for their retirement",
                  {{"ACCOUNT", name}, {"REASON", ids.error().message()}});
       give_back(name, slot);
       return done(Placed::kNotStored, ids.error().message());

@@ -58,7 +58,9 @@ void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_con
   const std::int64_t id = grant.id;
   store_.apply(store::Park{grant.clone()}, [](Result<store::Ids> done) {
     CREDSYNC_FAIL_POINT("park.stored");
-    if (!done) log::error("a grant could not be parked durably", {{"REASON", done.error().message()}});
+    if (!done)
+      log::write(log::Level::kError, message_id::kNotStored.id, "a grant could not be parked durably",
+                 {{"REASON", done.error().message()}});
   });
   CREDSYNC_FAIL_POINT("park.ordered");
   keep(std::move(grant));
@@ -83,7 +85,9 @@ bool Parking::restore(account::Account& account) {
       account.generation() > grant.generation ? accounts_.next_generation(account) : grant.generation;
   store_.apply(store::Restore{*id, standing, generation}, [](Result<store::Ids> done) {
     CREDSYNC_FAIL_POINT("restore.stored");
-    if (!done) log::error("a parked grant could not be restored durably", {{"REASON", done.error().message()}});
+    if (!done)
+      log::write(log::Level::kError, message_id::kNotStored.id, "a parked grant could not be restored durably",
+                 {{"REASON", done.error().message()}});
   });
   log::write(log::Level::kNotice, message_id::kRestored.id, "restored: a parked grant is in use again",
              {{"ACCOUNT", account.name()}, {"GENERATION", std::to_string(generation)}});

@@ -121,7 +121,9 @@ bool Committer::put_into_slot(Request& request) {
   const auto slot = change == nullptr ? std::nullopt : slot_of(*change);
   if (!slot || !slots_.reserved(*slot) || !fit_for_slot(*change)) return false;
   const auto written = slots_.put(*slot, encode_answer(*change, next_sequence_++).text(), sealer_);
-  if (!written) log::error("an answer could not be written to its slot", {{"WHY", written.error().message()}});
+  if (!written)
+    log::write(log::Level::kError, message_id::kNotStored.id, "an answer could not be written to its slot",
+               {{"WHY", written.error().message()}});
   return written.has_value();
 }
 
@@ -134,7 +136,8 @@ void Committer::sync_slots(std::size_t first) {
   if (written.empty()) return;
   CREDSYNC_FAIL_POINT("slots.written");
   if (const auto synced = slots_.sync(); !synced) {
-    log::error("answers could not be synced in their slots", {{"WHY", synced.error().message()}});
+    log::write(log::Level::kError, message_id::kNotStored.id, "answers could not be synced in their slots",
+               {{"WHY", synced.error().message()}});
     return;
   }
   CREDSYNC_FAIL_POINT("slots.synced");

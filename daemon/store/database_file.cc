@@ -9,6 +9,7 @@
 #include "base/fail_point.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "daemon/store/data_key.h"
 #include "daemon/store/migrations.h"
 #include "daemon/store/state_directory.h"
@@ -71,7 +72,8 @@ Result<void> end_key_change(Database& database, const Key& master) {
   if (ended) {
     log::notice("the master key was changed: the one before opens nothing any more", {{"KEY", master.id()}});
   } else {
-    log::error("the wrapping by the master key of before could not be erased; it is tried at the next start",
+    log::write(log::Level::kError, message_id::kNotStored.id,
+               "the wrapping by the master key of before could not be erased; it is tried at the next start",
                {{"WHY", ended.error().message()}});
   }
   return {};

@@ -147,7 +147,8 @@ class Recovery {
       recovered_.uncommitted.clear();
       return;
     }
-    log::error("the start could not be committed; answers of an earlier run stay in their slots",
+    log::write(log::Level::kError, message_id::kNotStored.id,
+               "the start could not be committed; answers of an earlier run stay in their slots",
                {{"WHY", committed.error().message()}, {"ANSWERS", std::to_string(recovered_.uncommitted.size())}});
     if (database_.in_transaction()) [[maybe_unused]]
       const auto undone = database_.execute("ROLLBACK");

@@ -104,7 +104,8 @@ Result<Generation> StateWriter::next_generation(const Install& install) {
   if (!last) return last.error();
   if (!fits_an_integer(install.generation)) return invalid("generation out of range");
   if (install.generation > *last) return install.generation;
-  log::error("a token set came with a generation that was used before; it is stored with the next one",
+  log::write(log::Level::kError, message_id::kUnexpected.id,
+             "a token set came with a generation that was used before; it is stored with the next one",
              {{"ACCOUNT", install.account}, {"GENERATION", std::to_string(install.generation)}});
   return *last + 1;
 }

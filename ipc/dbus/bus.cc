@@ -9,6 +9,7 @@
 #include <map>
 
 #include "base/log.h"
+#include "base/message_ids.h"
 #include "base/text.h"
 #include "ipc/dbus/names.h"
 
@@ -150,9 +151,10 @@ bool guarded(const char* where, Body body) {
     body();
     return true;
   } catch (const std::exception& thrown) {
-    log::error("D-Bus: something failed", {{"WHERE", where}, {"ERROR", clean_foreign_text(thrown.what())}});
+    log::write(log::Level::kError, message_id::kUnexpected.id, "D-Bus: something failed",
+               {{"WHERE", where}, {"ERROR", clean_foreign_text(thrown.what())}});
   } catch (...) {
-    log::error("D-Bus: something failed", {{"WHERE", where}});
+    log::write(log::Level::kError, message_id::kUnexpected.id, "D-Bus: something failed", {{"WHERE", where}});
   }
   return false;
 }

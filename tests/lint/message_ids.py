@@ -52,6 +52,12 @@ def problems(header, manual, catalogue, sources):
                 yield f"systemd/credsyncd.catalog: {name} shows {field}, which no record has"
 
 
+def without_id(name, text):
+    """What an admin must act on can be looked for, and is explained."""
+    if re.search(r"\blog::error\(|Level::kError,\s*\{\}", text):
+        yield f"{name}: a record of the level error has no message id"
+
+
 def main():
     sources = "".join(p.read_text(encoding="utf-8") for top in ("base", "daemon", "ipc") for p in sorted((ROOT / top).rglob("*"))
                       if p.suffix in (".cc", ".h") and p.name != "message_ids.h")
@@ -62,7 +68,10 @@ def main():
         broken[i] = text.replace(next(iter(of_header(texts[0]).values()))[1], "1" * 32)
         assert list(problems(*broken, sources)), i
     assert list(problems(*texts, sources.replace("kAudit", "")))
+    assert list(without_id("x", 'log::error("x");')) and not list(without_id("x", 'log::warning("x");'))
     found = list(problems(*texts, sources))
+    for path in (p for top in ("base", "daemon", "ipc") for p in sorted((ROOT / top).rglob("*.cc"))):
+        found += without_id(path.relative_to(ROOT), path.read_text(encoding="utf-8"))
     print("\n".join(found) or f"{len(of_header(texts[0]))} message ids agree")
     sys.exit(1 if found else 0)
 
