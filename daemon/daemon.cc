@@ -231,7 +231,7 @@ void Daemon::Parts::assemble() {
   discovery = std::make_unique<oauth::Discovery>(*transport, clock);
   endpoint = std::make_unique<oauth::HttpsTokenEndpoint>(*transport, *discovery, *workers, *loop, clock);
   accounts = std::make_unique<account::Accounts>(clock);
-  exchanger = std::make_unique<refresh::Exchanger>(*endpoint, *store, *agenda, clock);
+  exchanger = std::make_unique<refresh::Exchanger>(*endpoint, *store, *agenda, clock, config.refresh.workers);
   installer = std::make_unique<refresh::Installer>(*accounts, *store, *agenda, clock, random);
   refresher = std::make_unique<refresh::Refresher>(*accounts, *store, *exchanger, *installer, *agenda, clock, random);
   retirer = std::make_unique<retire::Retirer>(*accounts, *store, *endpoint, *agenda, clock, random);

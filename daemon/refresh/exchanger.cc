@@ -1,5 +1,7 @@
 #include "daemon/refresh/exchanger.h"
 
+#include <algorithm>
+
 #include "base/fail_point.h"
 #include "base/mutation.h"
 
@@ -29,6 +31,7 @@ struct Exchanger::Gate {
       : gate(rate), wake(agenda, std::move(on_time)) {}
   EndpointGate gate;
   Agenda::Entry wake;
+  bool queued = false;  // in unproven_queue_
 };
 
 struct Exchanger::Running {
@@ -40,11 +43,13 @@ struct Exchanger::Running {
   std::unique_ptr<Agenda::Entry> slot_wait;
   std::optional<store::SlotId> slot;
   bool inside = false;  // the gate let us in
+  bool unproven = false;  // … and it had proven nothing then
   bool sent = false;    // handed to the endpoint
 };
 
-Exchanger::Exchanger(oauth::TokenEndpoint& endpoint, store::TokenStore& store, Agenda& agenda, const Clock& clock)
-    : endpoint_(endpoint), store_(store), agenda_(agenda), clock_(clock) {}
+Exchanger::Exchanger(oauth::TokenEndpoint& endpoint, store::TokenStore& store, Agenda& agenda, const Clock& clock,
+                     unsigned workers)
+    : endpoint_(endpoint), store_(store), agenda_(agenda), clock_(clock), most_unproven_(std::max(1U, workers / 2)) {}
 Exchanger::~Exchanger() {
   running_.clear();  // their places before the gates
 }
@@ -65,20 +70,47 @@ Exchanger::Gate& Exchanger::gate_of(const config::Account& account) {
   if (origin.empty()) origin = account.profile->issuer;
   const std::string key = origin + " " + account.client_id;
   auto& gate = gates_[key];
-  if (!gate) {
-    gate = std::make_unique<Gate>(account.profile->limits.requests_per_second, agenda_,
-                                  [this, key] { pump(*gates_.find(key)->second); });
-  }
+  const auto& rate = account.profile->limits.requests_per_second;
+  if (!gate) gate = std::make_unique<Gate>(rate, agenda_, [this, key] { pump(*gates_.find(key)->second); });
+  gate->gate.limit(rate);
   return *gate;
 }
 
 void Exchanger::pump(Gate& gate) {
-  if (const auto again = gate.gate.admit(clock_.boot())) gate.wake.set(*again);
+  const unsigned room = most_unproven_ > unproven_ ? most_unproven_ - unproven_ : 0;
+  const unsigned most = gate.gate.proven() || stopped_ ? EndpointGate::kNoBound : room;
+  const auto again = gate.gate.admit(clock_.boot(), most);
+  if (again) gate.wake.set(*again);
+  const bool lacks_room = !again && gate.gate.waiting() > 0 && gate.gate.running() < gate.gate.window() &&
+                          !gate.gate.proven() && unproven_ >= most_unproven_;
+  if (lacks_room && !gate.queued) {
+    gate.queued = true;
+    unproven_queue_.push_back(&gate);
+  }
+  wake_unproven();  // who was woken for room may not have needed it
+}
+
+void Exchanger::wake_unproven() {
+  if (unproven_queue_.empty() || unproven_ >= most_unproven_) return;
+  Gate* next = unproven_queue_.front();
+  unproven_queue_.pop_front();
+  next->queued = false;
+  next->wake.set(clock_.boot());
+}
+
+// An exchange is over: its place at the gate, and what it held of what unproven endpoints may have.
+void Exchanger::left(Running& running, EndpointGate::Outcome outcome) {
+  running.gate->gate.leave(outcome, clock_.boot());
+  running.gate->wake.set(clock_.boot());
+  if (running.unproven) --unproven_;
+  wake_unproven();
 }
 
 void Exchanger::enter(std::uint64_t id) {
   Running& running = *running_.at(id);
   running.inside = true;
+  running.unproven = !running.gate->gate.proven();
+  if (running.unproven) ++unproven_;
   if (stopped_) return not_sent(id, unavailable("credsyncd is stopping"));
   if (!running.order.rotates || mutated(Mutation::kNoIntent)) return send(id);
   if (!running.order.resend_slot) return reserve(id);
@@ -131,21 +163,17 @@ void Exchanger::answered(std::uint64_t id, oauth::CallResult result) {
   Running& running = *running_.at(id);
   if (running.order.rotates) CREDSYNC_FAIL_POINT("exchange.answered");
   Gate& gate = *running.gate;
-  gate.gate.leave(outcome_for_gate(result.outcome));
+  left(running, outcome_for_gate(result.outcome));
   if (const auto* failure = std::get_if<oauth::Failure>(&result.outcome); failure != nullptr && failure->rate_limited) {
     constexpr Duration kPauseUnasked = 5s;  // a 429 that does not say how long
     gate.gate.pause(clock_.boot() + failure->retry_after.value_or(kPauseUnasked));
   }
-  gate.wake.set(clock_.boot());
   finish(id, Exchanged{std::move(result.outcome), std::move(result.order), running.slot});
 }
 
 void Exchanger::not_sent(std::uint64_t id, const Error& error) {
   Running& running = *running_.at(id);
-  if (running.inside) {
-    running.gate->gate.leave(EndpointGate::Outcome::kOther);
-    running.gate->wake.set(clock_.boot());
-  }
+  if (running.inside) left(running, EndpointGate::Outcome::kOther);
   finish(id, Exchanged{failure_not_sent(std::string(to_string(error.code())), error.message()), {}, running.slot});
 }
 

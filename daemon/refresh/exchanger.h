@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -33,7 +34,10 @@ struct Exchanged {
 
 class Exchanger {
  public:
-  Exchanger(oauth::TokenEndpoint& endpoint, store::TokenStore& store, Agenda& agenda, const Clock& clock);
+  // workers: how many exchanges can be under way at once. Endpoints that did not answer when they were last asked, or never
+  // were, share half of them: however many of them hang, those that answer are reached.
+  Exchanger(oauth::TokenEndpoint& endpoint, store::TokenStore& store, Agenda& agenda, const Clock& clock,
+            unsigned workers = 32);
   ~Exchanger();
 
   // `done` is called once, later.
@@ -57,6 +61,8 @@ class Exchanger {
 
   Gate& gate_of(const config::Account& account);
   void pump(Gate& gate);
+  void wake_unproven();
+  void left(Running& running, EndpointGate::Outcome outcome);
   void enter(std::uint64_t id);
   void reserve(std::uint64_t id);
   void send(std::uint64_t id);
@@ -68,6 +74,9 @@ class Exchanger {
   store::TokenStore& store_;
   Agenda& agenda_;
   const Clock& clock_;
+  const unsigned most_unproven_;
+  unsigned unproven_ = 0;             // exchanges under way with endpoints that had proven nothing when they began
+  std::deque<Gate*> unproven_queue_;  // gates that wait for one of those to end
   std::map<std::string, std::unique_ptr<Gate>, std::less<>> gates_;
   std::map<std::uint64_t, std::unique_ptr<Running>> running_;
   std::uint64_t next_id_ = 1;

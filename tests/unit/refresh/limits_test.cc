@@ -28,7 +28,7 @@ TEST(EndpointGate, LetsInFourAndOneMoreForEachAnswerUpToItsLargestWindow) {
   crowd.gate.admit(at(1s));
   EXPECT_EQ(crowd.entered.size(), 4U);
   for (int i = 0; i < 60; ++i) {
-    crowd.gate.leave(EndpointGate::Outcome::kAnswered);
+    crowd.gate.leave(EndpointGate::Outcome::kAnswered, at(1s));
     crowd.gate.admit(at(1s));
   }
   EXPECT_EQ(crowd.gate.window(), kLargestWindow);
@@ -41,7 +41,7 @@ TEST(EndpointGate, ClosesToOneAfterATimeOut) {
     crowd.join(i);
   crowd.gate.admit(at(1s));
   for (int i = 0; i < 4; ++i)
-    crowd.gate.leave(EndpointGate::Outcome::kTimedOut);
+    crowd.gate.leave(EndpointGate::Outcome::kTimedOut, at(2s));
   crowd.gate.admit(at(2s));
   EXPECT_EQ(crowd.gate.running(), 1U);
 }
@@ -77,7 +77,7 @@ TEST(EndpointGate, KeepsTheDeclaredRateInEveryWindowOfASecond) {
     const auto again = crowd.gate.admit(now);
     for (std::size_t i = before; i < crowd.entered.size(); ++i) {
       entries.push_back(now);
-      crowd.gate.leave(EndpointGate::Outcome::kAnswered);
+      crowd.gate.leave(EndpointGate::Outcome::kAnswered, now);
     }
     if (crowd.entered.size() > before) continue;
     ASSERT_TRUE(again.has_value());
@@ -90,6 +90,72 @@ TEST(EndpointGate, KeepsTheDeclaredRateInEveryWindowOfASecond) {
     ASSERT_LE(j - i + 1, 100U);
   }
   EXPECT_LT(entries.back() - entries.front(), Duration(12s)) << "and uses what it may";
+}
+
+// A network that holds everything back for a while, and then delivers it at once.
+TEST(EndpointGate, KeepsTheDeclaredRateHoweverLateRequestsArrive) {
+  constexpr double kRate = 100;
+  Crowd crowd(kRate);
+  for (int i = 0; i < 1000; ++i)
+    crowd.join(i);
+  std::vector<BootTime> arrivals;
+  std::size_t under_way = 0;
+  const auto deliver = [&](BootTime now) {
+    for (; under_way > 0; --under_way) {
+      arrivals.push_back(now);
+      crowd.gate.leave(EndpointGate::Outcome::kAnswered, now);
+    }
+  };
+  // Steps of a millisecond; every 700 ms nothing gets through for 300 ms.
+  for (BootTime now = at(1s); arrivals.size() < 1000; now += 1ms) {
+    ASSERT_LT(now, at(20s));
+    const std::size_t before = crowd.entered.size();
+    crowd.gate.admit(now);
+    under_way += crowd.entered.size() - before;
+    if ((now - at(1s)) % Duration(1s) < Duration(700ms)) deliver(now);
+  }
+  for (std::size_t i = 0, j = 0; j < arrivals.size(); ++j) {
+    while (arrivals[j] - arrivals[i] >= Duration(1s))
+      ++i;
+    ASSERT_LE(j - i + 1, kRate);
+  }
+}
+
+TEST(EndpointGate, WhatHasNoAnswerMayStillArriveAndCounts) {
+  Crowd crowd(3.0);
+  for (int i = 0; i < 9; ++i)
+    crowd.join(i);
+  for (BootTime now = at(1s); now < at(10s); now += 100ms)
+    crowd.gate.admit(now);
+  EXPECT_EQ(crowd.entered.size(), 3U) << "none of them was answered";
+  crowd.gate.leave(EndpointGate::Outcome::kOther, at(10s));
+  EXPECT_EQ(crowd.gate.admit(at(10s)), at(11s));
+  crowd.gate.admit(at(11s));
+  EXPECT_EQ(crowd.entered.size(), 4U);
+}
+
+TEST(EndpointGate, ARateBelowOneASecondIsKeptToo) {
+  Crowd crowd(0.5);
+  for (int i = 0; i < 3; ++i)
+    crowd.join(i);
+  crowd.gate.admit(at(1s));
+  crowd.gate.leave(EndpointGate::Outcome::kAnswered, at(1s));
+  EXPECT_GE(crowd.gate.admit(at(1s)), at(3s));
+  crowd.gate.admit(at(2900ms));
+  EXPECT_EQ(crowd.entered.size(), 1U);
+  crowd.gate.admit(at(3200ms));
+  EXPECT_EQ(crowd.entered.size(), 2U);
+}
+
+TEST(EndpointGate, TakesUpAnotherRate) {
+  Crowd crowd(1.0);
+  for (int i = 0; i < 10; ++i)
+    crowd.join(i);
+  crowd.gate.admit(at(1s));
+  EXPECT_EQ(crowd.entered.size(), 1U);
+  crowd.gate.limit(std::nullopt);
+  crowd.gate.admit(at(1s));
+  EXPECT_EQ(crowd.entered.size(), 4U);
 }
 
 TEST(EndpointGate, WhoLeavesTheQueueIsNotLetIn) {

@@ -522,5 +522,48 @@ TEST_F(RefresherTest, AHurryLeavesOthersAlone) {
   EXPECT_EQ(world.refresher.planned(well), planned);
 }
 
+// 20 endpoints that never answer, each with its own client, and one that does.
+TEST_F(RefresherTest, EndpointsThatHangLeaveWorkersForThoseThatAnswer) {
+  constexpr unsigned kHung = 20;
+  constexpr unsigned kHalf = 16;  // of 32 workers
+  account::Account& well = add_live("well");
+  world.advance(45min);
+  answer(fresh("access-2", "refresh-2"));
+  for (unsigned i = 0; i < kHung; ++i) {
+    auto config = make_account("hung-" + std::to_string(i), profile);
+    auto mine = std::make_shared<config::Account>(*config);
+    mine->client_id = "client-" + std::to_string(i);
+    world.add(mine, make_tokens(world.clock, "access", "refresh-of-" + std::to_string(i), 1min), 1);
+  }
+  world.advance(59s);
+  for (unsigned i = 0; i < kHung; ++i)
+    world.refresher.start(*world.accounts.find("hung-" + std::to_string(i)), Reason::kOrdered);
+  world.settle();
+  ASSERT_EQ(world.endpoint.calls.size(), kHalf) << "those who prove nothing share half of the workers";
+  ASSERT_TRUE(world.refresher.start(well, Reason::kOrdered));
+  world.settle();
+  ASSERT_EQ(world.endpoint.calls.size(), kHalf + 1) << "who answered last time is reached at once";
+  for (unsigned i = 0; i < kHung; ++i) {
+    answer(make_failure(FailureClass::kAmbiguous));
+    EXPECT_LE(world.endpoint.calls.size(), kHalf + 1);
+  }
+  EXPECT_EQ(world.endpoint.calls_made, 1 + kHung + 1) << "each of the others has its turn";
+}
+
+TEST_F(RefresherTest, ARateThatChangesWithAReloadTakesForce) {
+  auto slow = std::make_shared<provider::Profile>(*make_profile());
+  slow->limits.requests_per_second = 0.01;
+  for (int i = 0; i < 3; ++i)
+    world.add(make_account("a" + std::to_string(i), slow), fresh("access", "refresh-" + std::to_string(i)), 1);
+  for (int i = 0; i < 3; ++i)
+    world.refresher.start(*world.accounts.find("a" + std::to_string(i)), Reason::kOrdered);
+  world.settle();
+  ASSERT_EQ(world.endpoint.calls_made, 1U);
+  world.add(make_account("b", profile), fresh("access", "refresh-b"), 1);
+  world.refresher.start(*world.accounts.find("b"), Reason::kOrdered);
+  world.settle();
+  EXPECT_EQ(world.endpoint.calls_made, 4U) << "the profile names no rate any more";
+}
+
 }  // namespace
 }  // namespace credsync::refresh
