@@ -33,6 +33,7 @@ class Fronts:
     def close(self):
         for front in self.fronts:
             self.run(front.end())
+        self.run(asyncio.sleep(0))   # connections are closed in the loop's next turn
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
         self.loop.close()
