@@ -299,8 +299,8 @@ class PracticeProvider:
         """Lets hung requests go on (or drops them); their rule ends."""
         return self.control("POST", "release", {**({"id": rule} if rule else {}), "drop": drop})
 
-    def reset(self, what="all"):
-        return self.control("POST", "reset", {"what": what})
+    def reset(self, what="all", **more):
+        return self.control("POST", "reset", {"what": what, **more})
 
     def revoke(self, token, family=False):
         """As if the user took it back."""

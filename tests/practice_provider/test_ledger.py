@@ -5,6 +5,7 @@ import os
 import signal
 import stat
 import threading
+import time
 import unittest
 
 from control import ControlError, PracticeProvider, basic
@@ -42,6 +43,21 @@ class Truth(unittest.TestCase):
         self.assertEqual((successor["generation"], successor["superseded"], old["generation"]), (2, False, 1))
         self.assertEqual(by_id[successor["id"]]["parent"], pair["refresh_id"])
         self.assertEqual(provider.summary(provider="rfc/life")["dead_uses"], 1)
+
+    def test_what_is_past_can_be_forgotten(self):
+        provider = self.provider
+        provider.switch("rfc/long", rotation="always", old_access="dies")
+        pair = provider.issue("rfc/long")
+        new = refresh(provider, "rfc/long", pair["refresh_token"]).json()
+        before = time.time()
+        newer = refresh(provider, "rfc/long", new["refresh_token"]).json()
+        provider.reset("past", before=before)
+        left = provider.tokens(provider="rfc/long")
+        self.assertNotIn(pair["access_id"], [t["id"] for t in left])
+        self.assertEqual([provider.check(t["access_token"])["known"] for t in (pair, new, newer)], [False, True, True])
+        self.assertEqual(provider.check(newer["access_token"])["generation"], 3)
+        self.assertEqual(len(provider.requests(provider="rfc/long")), 1, "what ended later is still there")
+        self.assertEqual(refresh(provider, "rfc/long", newer["refresh_token"]).status, 200)
 
     def test_expired_use_is_noted(self):
         provider = self.provider

@@ -131,10 +131,12 @@ class ControlApi:
         return {"released": chosen}
 
     def reset(self, body):
-        """What: behaviour, switches, ledger, or all three."""
+        """What: behaviour, switches, ledger, or all three; past: of the ledger what had ended `before` (epoch s)."""
         what = body.get("what", "all")
-        if what not in ("all", "behaviour", "switches", "ledger"):
-            raise Refused("what is one of all, behaviour, switches, ledger")
+        if what not in ("all", "behaviour", "switches", "ledger", "past"):
+            raise Refused("what is one of all, behaviour, switches, ledger, past")
+        if what == "past":
+            self.world.ledger.forget_past(float(body["before"]))
         if what in ("all", "behaviour"):
             self.world.behaviours.clear()
             self.world.limits.buckets.clear()

@@ -147,6 +147,18 @@ class Ledger:
         self._clear()
         self.journal.write("clear", serial=self.serial)
 
+    def forget_past(self, before):
+        """Drops what had ended by then: dead tokens and answered requests. For runs so long that the book would fill memory;
+        counts of what was dropped are lost. With a ledger file they come back at a restart."""
+        for token in list(self.tokens.values()):
+            ended = min(t for t in (token.expires_at, token.dead_at, token.dies_at, float("inf")) if t is not None)
+            if ended < before:
+                del self.tokens[token.id], self.by_value[token.value]
+                self.families[token.family].remove(token)
+        for record in list(self.requests.values()):
+            if record.ended is not None and record.ended < before:
+                del self.requests[record.id]
+
     def next_id(self, prefix):
         self.serial += 1
         return f"{prefix}{self.serial}"
