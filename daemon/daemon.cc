@@ -1,5 +1,6 @@
 #include "daemon/daemon.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
@@ -36,6 +37,7 @@
 #include "daemon/store/sqlite_store.h"
 #include "ipc/dbus/server.h"
 #include "ipc/http/server.h"
+#include "ipc/http/turn_away.h"
 #include "ipc/peer.h"
 
 namespace credsync {
@@ -81,6 +83,25 @@ std::unique_ptr<StartFailure> failure(const Error& error, const std::string& con
   const bool may_pass = error.code() == ErrorCode::kIo || error.code() == ErrorCode::kFull;
   return std::make_unique<StartFailure>(
       StartFailure{may_pass ? kExitFailure : kExitConfig, {context + ": " + error.message()}});
+}
+
+// Ends of our own at the passed sockets, whatever becomes of those.
+std::vector<Descriptor> ends_of(const std::vector<lifecycle::PassedSocket>& passed) {
+  std::vector<Descriptor> ends;
+  for (const lifecycle::PassedSocket& socket : passed)
+    ends.emplace_back(::fcntl(socket.descriptor.get(), F_DUPFD_CLOEXEC, 0));
+  return ends;
+}
+
+// No restart mends it. Who waits at the socket would start us again all the same, at once and for ever.
+void turn_callers_away(const std::vector<Descriptor>& sockets, bool user_instance) {
+  const ipc::Problem problem{ipc::ProblemKind::kUnavailable,
+                             "credsyncd cannot start: somebody must mend its configuration or its state first",
+                             user_instance ? "journalctl --user -u credsyncd" : "journalctl -u credsyncd",
+                             std::nullopt,
+                             {}};
+  for (const Descriptor& socket : sockets)
+    (void)ipc::http::turn_away(socket.get(), problem);
 }
 
 }  // namespace
@@ -171,8 +192,11 @@ Daemon::~Daemon() {
 }
 
 std::unique_ptr<StartFailure> Daemon::start() {
+  const std::vector<Descriptor> ends = ends_of(parts_->handover.sockets);
   auto failed = begin();
-  if (failed) parts_->manager.failed(failed->lines.front());
+  if (!failed) return nullptr;
+  parts_->manager.failed(failed->lines.front());
+  if (failed->status == kExitConfig) turn_callers_away(ends, parts_->paths.user_instance);
   return failed;
 }
 

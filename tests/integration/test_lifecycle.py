@@ -2,6 +2,7 @@
 is lost meanwhile. The test plays systemd; tests/system has the real one."""
 
 import os
+import select
 import signal
 import socket
 import stat
@@ -98,6 +99,17 @@ class SocketActivation(ManagedTest):
         self.assertEqual(self.daemon.ended(), CONFIG_ERROR)
         self.assertIn(words, self.daemon.log())
         wait_for(lambda: any(words in line for line in self.told().having("STATUS")), 5, "the manager to be told")
+
+    def test_who_waits_for_a_daemon_that_cannot_start_is_told(self):
+        """Else each of them would have systemd start it again as soon as it has ended."""
+        callers = crowd.connect_all(self.daemon.socket, [crowd.get("/v1/accounts/flume/token")] * 50)
+        crowd.send_all(callers)
+        self.daemon.account("flume", nonsense=1, **FLUME)
+        self.refused_start("nonsense")
+        answers = crowd.gather(callers)
+        self.assertEqual({a.status for a in answers}, {503})
+        self.assertEqual({a.json["next_step"] for a in answers}, {"journalctl -u credsyncd"})
+        self.assertEqual(select.select([self.daemon.listening], [], [], 0)[0], [], "nobody is left to start it again")
 
     def test_a_socket_of_another_name_is_refused(self):
         self.daemon.name = "credsyncd.socket"
