@@ -125,6 +125,7 @@ struct Daemon::Parts {
   std::unique_ptr<lifecycle::StoreAlarm> store;
   std::unique_ptr<oauth::Transport> transport;
   std::unique_ptr<WorkerPool> workers;
+  std::unique_ptr<WorkerPool> doctor_workers;
   std::unique_ptr<oauth::Discovery> discovery;
   std::unique_ptr<oauth::HttpsTokenEndpoint> endpoint;
   std::unique_ptr<oauth::HttpsAuthorizationServer> authorization_server;
@@ -188,6 +189,7 @@ Daemon::~Daemon() {
   parts_->bus.reset();
   parts_->server.reset();
   parts_->workers.reset();
+  parts_->doctor_workers.reset();
   parts_->disk.reset();
 }
 
@@ -252,6 +254,7 @@ Result<void> Daemon::Parts::make_loop() {
 void Daemon::Parts::assemble() {
   transport = std::make_unique<oauth::Transport>(clock);
   workers = std::make_unique<WorkerPool>(config.refresh.workers);
+  doctor_workers = std::make_unique<WorkerPool>(doctor::kWorkers);  // no threads before somebody asks
   discovery = std::make_unique<oauth::Discovery>(*transport, clock);
   endpoint = std::make_unique<oauth::HttpsTokenEndpoint>(*transport, *discovery, *workers, *loop, clock);
   accounts = std::make_unique<account::Accounts>(clock);
@@ -288,7 +291,7 @@ void Daemon::Parts::assemble() {
       [this](const oauth::HttpRequest& request, const oauth::ExchangeOptions& options) {
         return transport->exchange(request, options);
       },
-      *workers, *loop, *agenda);
+      *doctor_workers, *loop, *agenda);
   service =
       std::make_unique<handout::Service>(*accounts, *desk, *refresher, *sign_in, *sign_out, *sessions, *audit,
                                          administration(), handout::Owner{::geteuid(), paths.user_instance, {}}, clock);

@@ -146,9 +146,7 @@ void Doctor::finish() {
   deadline_.cancel();
   work->over = true;
   Checks checks = std::move(work->files);
-  if (checks.empty())
-    checks.push_back(
-        warning("files", "they could not be looked at in time: every worker is busy, or a disk hangs", ""));
+  if (checks.empty()) checks.push_back(warning("files", "they could not be looked at in time: a disk hangs", "dmesg"));
   const Checks memory = from_memory();
   checks.insert(checks.end(), memory.begin(), memory.end());
   std::vector<Duration> skews;

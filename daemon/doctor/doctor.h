@@ -25,8 +25,9 @@ namespace credsync::doctor {
 
 // For the whole; what was not looked at by then is said. Below what the command waits (90 s).
 inline constexpr Duration kPatience = 25s;
-// Of the workers, so that refreshes have the others.
 inline constexpr std::size_t kProbesAtOnce = 4;
+// Threads of its own, for refreshes need theirs; and when hung providers hold all of those, people ask a doctor.
+inline constexpr std::size_t kWorkers = kProbesAtOnce + 1;  // one for the files
 
 class Doctor {
  public:

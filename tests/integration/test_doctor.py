@@ -104,6 +104,18 @@ class Doctor(DaemonTest):
             self.daemon.account("away", provider="away", grant="client_credentials")
             self.fails(self.start(), "provider away", "token endpoint", "curl -sSI " + url)
 
+    def test_it_works_when_all_workers_hang(self):
+        with open(self.daemon.place("credsyncd.toml"), "a", encoding="utf-8") as out:
+            out.write("[refresh]\nworkers = 1\n")
+        self.daemon.account("stuck", provider="fflogs", grant="client_credentials", scopes=["s"])
+        rule = self.provider.behave("hang", {"provider": "fflogs", "endpoint": "token"}, when="after", times=1)
+        api = self.start()
+        self.provider.wait(hanging=rule)
+        checks = self.checks(api)
+        self.assertEqual(self.only(checks, "configuration")["result"], "ok", "files were looked at")
+        self.assertEqual({c["result"] for c in checks["provider flume"]}, {"ok"}, checks["provider flume"])
+        self.provider.release(rule)
+
     def test_one_that_hangs_holds_only_the_examination(self):
         with socket.socket() as hung:    # connections are taken by the kernel, and nothing ever comes
             hung.bind(("127.0.0.1", 0))
