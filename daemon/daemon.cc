@@ -48,6 +48,12 @@ constexpr Duration kStopPatience = oauth::kExchangeDeadline + 5s;
 constexpr Duration kFrontDoorPatience = 3s;  // callers who do not read their last answer
 // Beyond those: workers that end, the last commit. What systemd is asked for; TimeoutStopSec= should be no less.
 constexpr Duration kStopInAll = kStopPatience + kFrontDoorPatience + 7s;
+// A disk that hangs at the end has an answer in its hands, so more time is asked for, a little at a time; but a machine
+// that shuts down must come to an end.
+constexpr Duration kDiskPatience = 5min;
+constexpr Duration kDiskHangs = 1s;
+constexpr Duration kBetweenExtensions = 5s;
+constexpr Duration kExtension = 20s;
 // Reading a large state back, or bringing it to a newer schema; credsyncd itself starts within seconds.
 constexpr Duration kStartInAll = 3min;
 
@@ -156,6 +162,7 @@ struct Daemon::Parts {
   std::optional<BootTime> woken_at;
   std::unique_ptr<Agenda::Entry> stop_check;
   BootTime stop_deadline;
+  BootTime next_extension;
   bool stopping = false;
   bool doors_closing = false;
   bool front_door_closed = false;
@@ -178,6 +185,7 @@ struct Daemon::Parts {
   void begin_stop();
   void check_stopped();
   void close_doors();
+  bool waits_for_disk();
 };
 
 Daemon::Daemon(config::Paths paths, lifecycle::Handover handover)
@@ -479,11 +487,23 @@ void Daemon::Parts::close_doors() {
   bus->stop(kFrontDoorPatience, [this] { bus_closed = true; });
 }
 
+// Otherwise the last wait for it is drain()'s, which holds the loop and tells nobody.
+bool Daemon::Parts::waits_for_disk() {
+  const BootTime now = clock.boot();
+  const auto since = disk->health().busy_since;
+  if (!since || now - *since < kDiskHangs || now > stop_deadline + kDiskPatience) return false;
+  if (now >= next_extension) {
+    manager.extend(kExtension);
+    next_extension = now + kBetweenExtensions;
+  }
+  return true;
+}
+
 void Daemon::Parts::check_stopped() {
   constexpr Duration kLookAgain = 20ms;
   const bool out_of_time = clock.boot() >= stop_deadline;
   if (!doors_closing && (under_way() == 0 || out_of_time)) close_doors();
-  if (!front_door_closed || !bus_closed) return stop_check->set(clock.boot() + kLookAgain);
+  if (!front_door_closed || !bus_closed || waits_for_disk()) return stop_check->set(clock.boot() + kLookAgain);
   store->drain();
   audit->flush();
   loop->quit(0);

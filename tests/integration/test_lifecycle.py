@@ -263,6 +263,30 @@ class Watchdog(ManagedTest):
         wait_for(lambda: "the disk moves again" in self.daemon.log(), 10, "the end of the alarm")
         self.assertIn("credsync_store_stuck 0\n", api("GET", "/metrics").body.decode())
 
+    @unittest.skipIf(sanitizer.BUILT_WITH, "NOT TESTED: a sanitizer must be loaded before the disk that hangs")
+    def test_a_disk_that_hangs_at_the_end_is_waited_for(self):
+        flag = self.daemon.place("hang")
+        self.managed(environment={"LD_PRELOAD": os.environ["STUCK_DISK"], "STUCK_DISK_WHILE": flag})
+        self.daemon.account("app", provider="fflogs", grant="client_credentials", scopes=["s"])   # nothing is stored before it asks
+        api = self.start()
+        first = self.granted(api.token("app"))
+        with open(flag, "w", encoding="ascii"):
+            pass
+        self.addCleanup(lambda: os.path.exists(flag) and os.unlink(flag))
+        asked = crowd.connect_all(self.daemon.socket, [crowd.post("/v1/accounts/app/refresh")])
+        crowd.send_all(asked)
+        wait_for(lambda: len(self.posts(provider="fflogs")) == 2, 20, "the answer of the provider")
+        self.daemon.process.send_signal(signal.SIGTERM)
+        # 45 s until the doors are closed, for the answer is under way; then more time is asked for again and again.
+        wait_for(lambda: len(self.told().having("EXTEND_TIMEOUT_USEC")) >= 4, 80, "more time to be asked for")
+        self.assertIsNone(self.daemon.process.poll())
+        os.unlink(flag)
+        self.assertEqual(self.daemon.ended(), 0)
+        crowd.gather(asked)
+        self.daemon.start()
+        after = self.granted(self.new_api().token("app", wait=0))
+        self.assertEqual(after["generation"], first["generation"] + 1, "the answer was kept")
+
     def test_without_one_an_idle_daemon_does_not_wake_up(self):
         api = self.start()
         self.granted(api.token("flume"))
