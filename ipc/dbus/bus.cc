@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/message_ids.h"
+#include "base/stack.h"
 #include "base/text.h"
 #include "ipc/dbus/names.h"
 
@@ -224,6 +225,7 @@ bool Call::reply(const std::function<void(Writer&)>& write, const std::function<
     reply.send();
     sent = true;
   });
+  if (fill) wipe_stack();
   if (sent) {
     state_.reset();
   } else if (too_large) {
