@@ -34,7 +34,9 @@ Duration floor_of(Duration lifetime) {
 }
 
 Duration margin_of(Duration lifetime, std::optional<Duration> configured, std::optional<Duration> advised) {
-  Duration margin = lifetime < 10min ? lifetime / 2 : std::min<Duration>(lifetime / 3, days(7));
+  const Duration ride_out = std::min<Duration>(kRideOut, lifetime / 12 * 7);
+  const Duration usual = std::max(std::min<Duration>(lifetime / 3, days(7)), ride_out);
+  Duration margin = lifetime < 10min ? lifetime / 2 : usual;
   const bool sane = advised && *advised > kZero && *advised < lifetime;
   if (sane) margin = lifetime - *advised;
   if (configured) margin = *configured;

@@ -22,7 +22,10 @@ constexpr int kUsedWithinLifetimes = 3;
 constexpr Duration kWhileUsed = days(7);
 
 // How long before the end the daemon refreshes. `advised` is the answer's refresh_in, `configured` the account's margin.
-// Without either min(L/3, 7 d), or L/2 for L under 10 min. Never below the floor, never above 0.9 L.
+// Without either min(L/3, 7 d), but 35 min for lives of 1 h to 105 min and 7/12 of shorter ones: so a provider may be away for
+// half an hour, and five minutes are left to ask for all that waited, before a token of an hour ends. L/2 for L under 10 min.
+// Never below the floor, never above 0.9 L. Decision 030.
+constexpr Duration kRideOut = 35min;
 Duration margin_of(Duration lifetime, std::optional<Duration> configured, std::optional<Duration> advised);
 
 // The share of the margin by which one token is refreshed earlier: `unit` in [0,1) -> [0, 0.2).

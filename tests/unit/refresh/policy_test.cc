@@ -20,14 +20,21 @@ INSTANTIATE_TEST_SUITE_P(Lifetimes, Floor,
 
 TEST(Margin, IsHalfForShortAThirdForOthersAndAWeekAtMost) {
   EXPECT_EQ(margin_of(90s, {}, {}), Duration(45s));
-  EXPECT_EQ(margin_of(1h, {}, {}), Duration(20min));
+  EXPECT_EQ(margin_of(2h, {}, {}), Duration(40min));
   EXPECT_EQ(margin_of(days(360), {}, {}), days(7));
+}
+
+TEST(Margin, RidesOutHalfAnHourWithoutTheProviderWithTokensOfAnHour) {
+  EXPECT_EQ(margin_of(1h, {}, {}), Duration(35min));
+  EXPECT_EQ(margin_of(90min, {}, {}), Duration(35min));
+  EXPECT_EQ(margin_of(30min, {}, {}), Duration(17min + 30s)) << "shorter ones in proportion";
+  EXPECT_EQ(margin_of(12min, {}, {}), Duration(7min));
 }
 
 TEST(Margin, TakesTheAnswersAdviceOnlyIfSane) {
   EXPECT_EQ(margin_of(1h, {}, 50min), Duration(10min));
-  EXPECT_EQ(margin_of(1h, {}, 2h), Duration(20min));
-  EXPECT_EQ(margin_of(1h, {}, Duration(-1s)), Duration(20min));
+  EXPECT_EQ(margin_of(1h, {}, 2h), Duration(35min));
+  EXPECT_EQ(margin_of(1h, {}, Duration(-1s)), Duration(35min));
 }
 
 TEST(Margin, NeverFallsBelowTheFloorNorEatsTheWholeLife) {

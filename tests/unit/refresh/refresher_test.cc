@@ -38,9 +38,9 @@ class RefresherTest : public testing::Test {
 
 TEST_F(RefresherTest, RefreshesAheadWithinTheMarginAndInstallsTheNextGeneration) {
   account::Account& account = add_live();
-  world.advance(30min);
+  world.advance(17min);
   EXPECT_EQ(world.endpoint.calls_made, 0U);
-  world.advance(11min);
+  world.advance(9min);
   ASSERT_EQ(world.endpoint.calls_made, 1U);
   EXPECT_EQ(world.endpoint.refresh_token_sent(), "refresh-1");
   EXPECT_TRUE(world.endpoint.calls.front().call.fresh_connection)
@@ -210,7 +210,7 @@ TEST_F(RefresherTest, AnAmbiguousOutcomeIsAskedForOnceMoreAtTheFloorAndCountedFi
 TEST_F(RefresherTest, WithinADeclaredOverlapTheResendComesAtOnce) {
   profile->refresh.overlap = 10min;
   add_live();
-  world.advance(45min);
+  world.advance(26min);
   answer(make_failure(FailureClass::kAmbiguous));
   EXPECT_EQ(world.endpoint.calls_made, 2U);
 }
@@ -261,9 +261,9 @@ TEST_F(RefresherTest, ShortTokensAreRefreshedAheadOnlyWhileTheyAreUsed) {
 TEST_F(RefresherTest, ARefreshThatKillsTheOldTokenWaitsForTheLastPromiseButNotBeyondTheFloor) {
   profile->refresh.access_overlap = Duration::zero();
   account::Account& account = add_live();
-  world.advance(35min);
-  world.ask("flat", 20min);  // promised until minute 55
-  world.advance(19min);
+  world.advance(20min);
+  world.ask("flat", 30min);  // promised until minute 50
+  world.advance(29min);
   EXPECT_EQ(world.endpoint.calls_made, 0U);
   world.advance(2min);
   EXPECT_EQ(world.endpoint.calls_made, 1U);
