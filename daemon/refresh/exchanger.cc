@@ -27,10 +27,10 @@ EndpointGate::Outcome outcome_for_gate(const oauth::TokenOutcome& outcome) {
 }  // namespace
 
 struct Exchanger::Gate {
-  Gate(std::optional<double> rate, Agenda& agenda, std::function<void()> on_time)
-      : gate(rate), wake(agenda, std::move(on_time)) {}
+  Gate(Agenda& agenda, std::function<void()> on_time) : gate(std::nullopt), wake(agenda, std::move(on_time)) {}
   EndpointGate gate;
   Agenda::Entry wake;
+  std::map<std::string, double> rates;  // by profile: of several that lead to one endpoint the lowest counts
   bool queued = false;  // in unproven_queue_
 };
 
@@ -70,9 +70,14 @@ Exchanger::Gate& Exchanger::gate_of(const config::Account& account) {
   if (origin.empty()) origin = account.profile->issuer;
   const std::string key = origin + " " + account.client_id;
   auto& gate = gates_[key];
+  if (!gate) gate = std::make_unique<Gate>(agenda_, [this, key] { pump(*gates_.find(key)->second); });
+  // Each time: a reload may have changed it.
   const auto& rate = account.profile->limits.requests_per_second;
-  if (!gate) gate = std::make_unique<Gate>(rate, agenda_, [this, key] { pump(*gates_.find(key)->second); });
-  gate->gate.limit(rate);
+  rate ? void(gate->rates[account.provider] = *rate) : void(gate->rates.erase(account.provider));
+  std::optional<double> lowest;
+  for (const auto& [profile, told] : gate->rates)
+    lowest = std::min(told, lowest.value_or(told));
+  gate->gate.limit(lowest);
   return *gate;
 }
 
@@ -116,11 +121,27 @@ void Exchanger::enter(std::uint64_t id) {
   if (!running.order.resend_slot) return reserve(id);
   running.slot = running.order.resend_slot;
   if (mutated(Mutation::kResendUncounted)) return send(id);
-  store_.apply(store::CountResend{running.order.account->name, *running.slot, clock_.wall()},
-               [this, id](Result<store::Ids> counted) {
-                 CREDSYNC_FAIL_POINT("exchange.resend-counted");
-                 counted ? send(id) : not_sent(id, counted.error());
-               });
+  count_resend(id);
+}
+
+void Exchanger::count_resend(std::uint64_t id) {
+  const Running& running = *running_.at(id);
+  store::CountResend count{running.order.account->name, *running.slot, clock_.wall(), running.order.generation};
+  store_.apply(std::move(count), [this, id](Result<store::Ids> counted) {
+    CREDSYNC_FAIL_POINT("exchange.resend-counted");
+    if (counted) return send(id);
+    if (counted.error().code() != ErrorCode::kExhausted || stopped_) return not_sent(id, counted.error());
+    wait_for_slot(id, &Exchanger::count_resend);
+  });
+}
+
+// All slots are taken by answers on their way to the database: rotating grants wait.
+void Exchanger::wait_for_slot(std::uint64_t id, void (Exchanger::*again)(std::uint64_t)) {
+  Running& running = *running_.at(id);
+  running.slot_wait = std::make_unique<Agenda::Entry>(agenda_, [this, id, again] {
+    stopped_ ? not_sent(id, unavailable("credsyncd is stopping")) : (this->*again)(id);
+  });
+  running.slot_wait->set(clock_.boot() + kSlotWait);
 }
 
 void Exchanger::reserve(std::uint64_t id) {
@@ -138,10 +159,7 @@ void Exchanger::reserve(std::uint64_t id) {
       return send(id);
     }
     if (slot.error().code() != ErrorCode::kExhausted || stopped_) return not_sent(id, slot.error());
-    // All slots are taken by answers on their way to the database: rotating grants wait.
-    r.slot_wait = std::make_unique<Agenda::Entry>(
-        agenda_, [this, id] { stopped_ ? not_sent(id, unavailable("credsyncd is stopping")) : reserve(id); });
-    r.slot_wait->set(clock_.boot() + kSlotWait);
+    wait_for_slot(id, &Exchanger::reserve);
   });
   if (mutated(Mutation::kSendBeforeIntent)) send(id);
 }

@@ -65,6 +65,8 @@ class Exchanger {
   void left(Running& running, EndpointGate::Outcome outcome);
   void enter(std::uint64_t id);
   void reserve(std::uint64_t id);
+  void count_resend(std::uint64_t id);
+  void wait_for_slot(std::uint64_t id, void (Exchanger::*again)(std::uint64_t));
   void send(std::uint64_t id);
   void answered(std::uint64_t id, oauth::CallResult result);
   void not_sent(std::uint64_t id, const Error& error);

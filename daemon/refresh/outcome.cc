@@ -12,9 +12,13 @@ Verdict judge_ambiguous(const Situation& s) {
   if (!s.rotates) return {State::kRetrying, Next::kBackOff, true, false};
   Verdict verdict;
   verdict.outcome_known = false;
+  const bool still_works = s.overlap && *s.overlap > Duration::zero();
   if (!s.resend || mutated(Mutation::kResendForEver)) {
-    const bool at_once = (s.overlap && *s.overlap > Duration::zero()) || mutated(Mutation::kResendAtOnce);
-    verdict.next = at_once ? Next::kNow : Next::kAtFloor;
+    verdict.next = still_works || mutated(Mutation::kResendAtOnce) ? Next::kNow : Next::kAtFloor;
+    return verdict;
+  }
+  if (still_works) {  // nothing can be lost by it
+    verdict.next = Next::kSoon;
     return verdict;
   }
   verdict.state = State::kNeedsLogin;  // resent once, and again no answer

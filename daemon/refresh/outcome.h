@@ -9,7 +9,7 @@ namespace credsync::refresh {
 struct Situation {
   bool rotates = false;                   // a rotating refresh token was sent
   bool resend = false;                    // after an ambiguous outcome before
-  std::optional<Duration> overlap;        // declared by the profile
+  std::optional<Duration> overlap;        // declared by the profile, and not yet over since it was first sent
   unsigned unclear_before = 0;            // kUnclear in a row before this one
   std::optional<Duration> untrusted_for;  // TLS verification has failed for so long
 };
@@ -17,6 +17,7 @@ struct Situation {
 enum class Next {
   kBackOff,  // the ordinary delay
   kNow,      // within a declared overlap: the old refresh token still works
+  kSoon,     // by the ordinary delay while that still falls within the overlap, else at the floor
   kAtFloor,  // once, when the present token is nearly over: then nothing is lost by it
   kSlowly,   // suspended, or a refusal that may pass
   kNever,    // a person must act

@@ -243,7 +243,11 @@ void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optio
   situation.rotates = flight.rotates;
   situation.resend = flight.resend;
   const auto& overlap = flight.config->profile->refresh.overlap;
-  if (overlap && clock_.wall() - flight.began < *overlap) situation.overlap = overlap;
+  // The overlap counts from when the refresh token was first sent: the provider may have replaced it then. What was sent
+  // again within it was no risk.
+  const bool again = ours && flight.resend && account->unknown();
+  const WallTime first_sent = again ? account->unknown()->sent_at : flight.began;
+  if (overlap && (again ? flight.began : clock_.wall()) - first_sent < *overlap) situation.overlap = overlap;
   if (ours) {
     situation.unclear_before = account->attempts.unclear;
     if (account->attempts.untrusted_since) situation.untrusted_for = clock_.wall() - *account->attempts.untrusted_since;
@@ -254,7 +258,10 @@ void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optio
     store_.apply(store::DropIntent{flight.config->name, *slot}, [](Result<store::Ids>) {});
   } else if (slot && ours) {
     const unsigned resends = account->unknown() ? account->unknown()->resends + 1 : 0;
-    accounts_.set_unknown(*account, account::UnknownOutcome{*slot, flight.began, resends});
+    accounts_.set_unknown(*account, account::UnknownOutcome{*slot, first_sent, resends});
+    // No answer will come: the room is others' until it is sent once more. Else a provider that loses answers would in time
+    // hold all of it, and no grant that rotates could be renewed anywhere.
+    store_.apply(store::FreeRoom{account->name(), *slot}, [](Result<store::Ids>) {});
   }
   if (ours) apply(*account, flight, failure, verdict);
 }
@@ -276,6 +283,9 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
   switch (verdict.next) {
     case Next::kBackOff: break;
     case Next::kNow: delay = Duration::zero(); break;
+    case Next::kSoon:
+      if (account.unknown() && wall + delay < account.unknown()->sent_at + *flight.config->profile->refresh.overlap) break;
+      [[fallthrough]];
     case Next::kAtFloor: {
       const Duration floor = lifetime ? floor_of(*lifetime) : Duration::zero();
       delay = std::max(delay, remaining.value_or(Duration::zero()) - floor);
@@ -521,6 +531,7 @@ std::optional<BootTime> Refresher::planned(const Account& account) const {
 
 void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown) {
   accounts_.set_unknown(account, unknown);
+  store_.apply(store::FreeRoom{account.name(), unknown.slot}, [](Result<store::Ids>) {});
   const auto& overlap = account.config().profile->refresh.overlap;
   const bool within_overlap = overlap && clock_.wall() - unknown.sent_at < *overlap;
   Duration delay = Duration::zero();

@@ -174,6 +174,17 @@ bool AnswerSlots::occupy(const Intent& intent) {
   return true;
 }
 
+bool AnswerSlots::retake(SlotId id, const std::string& account, Generation generation) {
+  const std::uint32_t index = id & kIndexMask;
+  if (index >= slots_.size() || slots_[index].id) return false;
+  slots_[index] = Slot{id, account, generation, 0};
+  return true;
+}
+
+void AnswerSlots::vacate(SlotId id) {
+  if (Slot* slot = find(id)) *slot = Slot{};
+}
+
 void AnswerSlots::release(SlotId id) {
   Slot* slot = find(id);
   if (slot == nullptr) return;

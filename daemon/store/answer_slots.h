@@ -39,6 +39,10 @@ class AnswerSlots {
   std::optional<SlotId> reserve(const std::string& account, Generation generation);
   // What load() found in the table of intents. False: there is no such slot here, the answer cannot be in it.
   bool occupy(const Intent& intent);
+  // Takes a slot once more that release() freed, under the same id; false while another one has it.
+  bool retake(SlotId id, const std::string& account, Generation generation);
+  // Gives up what occupy() took, and leaves what lies there as it is.
+  void vacate(SlotId id);
   bool reserved(SlotId id) const { return find(id) != nullptr; }
   // Frees the slot and overwrites what is in it (not synced: it is sealed, and void without its intent).
   void release(SlotId id);

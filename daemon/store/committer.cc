@@ -79,6 +79,15 @@ bool Committer::prepare(Request& request) {
     return slot.has_value();
   }
   auto& change = std::get<Change>(request.work);
+  if (const auto* room = std::get_if<FreeRoom>(&change)) slots_.release(room->slot);
+  if (const auto* resend = std::get_if<CountResend>(&change); resend != nullptr && !slots_.reserved(resend->slot)) {
+    request.account = resend->account;
+    if (!slots_.retake(resend->slot, resend->account, resend->generation)) {
+      refuse(request, exhausted("the slot for the answer is taken"));
+      return false;
+    }
+    request.retaken = resend->slot;
+  }
   request.ids = give_ids(change, new_id_);
   note_keys(request, change);
   return true;
@@ -248,6 +257,7 @@ void Committer::refuse(Request& request, const Error& error) {
     slots_.release(intent->slot);
     loop_.post([begun = std::move(request.begun), error]() mutable { begun(error); });
   } else {
+    if (request.retaken) slots_.release(*request.retaken);
     loop_.post([done = std::move(request.done), error]() mutable {
       if (done) done(error);
     });

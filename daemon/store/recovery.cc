@@ -71,6 +71,8 @@ class Recovery {
     }
     for (const Intent& intent : *intents)
       find_answer(intent);
+    for (const Intent& intent : *intents)
+      slots_.occupy(intent);  // those without an answer; of several that had one slot in turn, one
     std::sort(answers_.begin(), answers_.end(),
               [](const Answer& a, const Answer& b) { return a.sequence < b.sequence; });
     if (!answers_.empty()) recovered_.next_sequence = answers_.back().sequence + 1;
@@ -81,7 +83,7 @@ class Recovery {
     if (!slots_.occupy(intent)) return;
     auto plain = slots_.answer(intent.slot, sealer_);
     if (!plain) return broken(intent, plain.error());
-    if (!*plain) return;
+    if (!*plain) return slots_.vacate(intent.slot);  // an intent that freed its room may share it with one that has an answer
     auto answer = decode_answer((*plain)->text());
     if (!answer) return broken(intent, answer.error());
     set_slot(answer->change, intent.slot);

@@ -355,6 +355,10 @@ Result<void> StateWriter::change(const SetForewarned& set, Applied&) {
   return forewarned_.with(set.until).run();
 }
 
+Result<void> StateWriter::change(const FreeRoom&, Applied&) {
+  return {};  // the row stays; the slot is the committer's
+}
+
 Result<void> StateWriter::free_slot(const std::optional<SlotId>& slot, Applied& applied) {
   if (!slot) return {};
   return free_slots(drop_slot_.with(*slot), applied);

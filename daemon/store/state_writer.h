@@ -59,6 +59,7 @@ class StateWriter {
   Result<void> change(const CountResend& count, Applied& applied);
   Result<void> change(const SetLastUsed& set, Applied& applied);
   Result<void> change(const SetForewarned& set, Applied& applied);
+  Result<void> change(const FreeRoom& room, Applied& applied);
 
   struct Parked {
     std::string account;

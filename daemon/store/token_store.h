@@ -93,11 +93,18 @@ struct DropIntent {
   std::string account;
   SlotId slot = 0;
 };
-// Before a rotating refresh token is sent again after an ambiguous outcome.
+// No answer will come any more, and nobody knows what became of the refresh: the slot is free for others, the intent stays.
+struct FreeRoom {
+  std::string account;
+  SlotId slot = 0;
+};
+// Before a rotating refresh token is sent again after an ambiguous outcome. Takes the slot again if it was freed; kExhausted
+// while another answer is expected in it: try again after a change.
 struct CountResend {
   std::string account;
   SlotId slot = 0;
   WallTime sent_at;
+  Generation generation = 0;  // of the intent
 };
 struct SetLastUsed {
   std::string account;
@@ -110,7 +117,7 @@ struct SetForewarned {
 
 using Change = std::variant<Install, SetStanding, Forget, SignOut, Park, SetParkedOrder, Restore, RetireParked,
                             UpdateParked, QueueRetirements, RetirementTried, RetirementOver, DropIntent, CountResend,
-                            SetLastUsed, SetForewarned>;
+                            SetLastUsed, SetForewarned, FreeRoom>;
 
 // What the store gives rows that it makes: ids of retirements in the order of Change's `retire`, or of the parked grant.
 using Ids = std::vector<std::int64_t>;

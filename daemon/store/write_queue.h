@@ -30,6 +30,7 @@ struct Request {
   Ids ids;
   std::string account;                     // whose order it keeps; empty: nobody's
   std::vector<std::int64_t> rows;          // ids of rows it makes or names
+  std::optional<SlotId> retaken;           // a CountResend's: free again if that fails
   bool durable = false;                    // synced in its slot and answered: it can only be late, not fail
   std::optional<Result<Applied>> outcome;  // of the last attempt; unset: it waits behind another
 };

@@ -155,8 +155,13 @@ class Rows {
   Result<Ids> operator()(const CountResend& c) {
     const auto it = disk_.intents.find(c.slot);
     if (it == disk_.intents.end() || it->second.account != c.account) return not_found("no such intent");
+    disk_.without_room.erase(c.slot);
     ++it->second.resends;
     it->second.sent_at = c.sent_at;
+    return Ids{};
+  }
+  Result<Ids> operator()(const FreeRoom& c) {
+    if (disk_.intents.contains(c.slot)) disk_.without_room.insert(c.slot);
     return Ids{};
   }
   Result<Ids> operator()(const SetLastUsed& c) {
@@ -213,7 +218,8 @@ Result<Ids> apply_to(MemoryDisk& disk, const Change& change) {
 constexpr const char* kNames[] = {"Install",      "SetStanding",      "Forget",          "SignOut",
                                   "Park",         "SetParkedOrder",   "Restore",         "RetireParked",
                                   "UpdateParked", "QueueRetirements", "RetirementTried", "RetirementOver",
-                                  "DropIntent",   "CountResend",      "SetLastUsed",     "SetForewarned"};
+                                  "DropIntent",   "CountResend",      "SetLastUsed",     "SetForewarned",
+                                  "FreeRoom"};
 static_assert(std::size(kNames) == std::variant_size_v<Change>);
 
 std::string words_of(const Change& change) {
@@ -256,6 +262,7 @@ Result<Snapshot> MemoryStore::load() {
     if (const auto slot = slot_of(answer)) disk_.intents.erase(*slot);
   }
   disk_.answers.clear();
+  disk_.without_room.clear();
   return disk_.rows();
 }
 
@@ -364,7 +371,7 @@ bool MemoryStore::attempt(Request& request) {
 }
 
 bool MemoryStore::attempt(Request& request, Intent& intent) {
-  if (disk_.intents.size() >= slots_) return answer(request, exhausted("all slots for answers are taken")), true;
+  if (taken() >= slots_) return answer(request, exhausted("all slots for answers are taken")), true;
   if (full_) return answer(request, Error(ErrorCode::kFull, "the disk is full")), true;
   intent.slot = disk_.next_slot++;
   disk_.intents[intent.slot] = intent;
@@ -373,8 +380,20 @@ bool MemoryStore::attempt(Request& request, Intent& intent) {
   return true;
 }
 
+// Slots that an answer may come into.
+std::size_t MemoryStore::taken() const {
+  std::size_t freed = 0;
+  for (const SlotId slot : disk_.without_room)
+    freed += disk_.intents.count(slot);
+  return disk_.intents.size() - freed;
+}
+
 bool MemoryStore::attempt(Request& request, Change& change) {
   const auto slot = slot_of(change);
+  if (const auto* resend = std::get_if<CountResend>(&change);
+      resend != nullptr && disk_.without_room.contains(resend->slot) && taken() >= slots_) {
+    return answer(request, exhausted("the slot for the answer is taken")), true;
+  }
   if (!full_) {
     if (request.durable) std::erase_if(disk_.answers, [&](const Change& c) { return slot_of(c) == slot; });
     auto result = apply_to(disk_, change);

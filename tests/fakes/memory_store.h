@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct MemoryDisk {
   std::map<std::string, store::StoredAccount> accounts;
   std::map<std::int64_t, store::ParkedGrant> parked;
   std::map<store::SlotId, store::Intent> intents;
+  std::set<store::SlotId> without_room;  // of these: freed until the resend
   std::map<std::int64_t, store::Retirement> retirements;
   std::vector<store::Change> answers;  // in slots, synced, not committed yet; in the order they came
   std::int64_t next_id = 1;
@@ -75,6 +77,7 @@ class MemoryStore final : public store::TokenStore {
   void process(std::size_t most);
   // True: it is over, with or without success.
   bool attempt(Request& request);
+  std::size_t taken() const;
   bool attempt(Request& request, store::Intent& intent);
   bool attempt(Request& request, store::Change& change);
   void answer(Request& request, Result<store::Ids> result);

@@ -56,6 +56,8 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"ambiguous_within_overlap", FailureClass::kAmbiguous, rotates(false, Duration(10min)), State::kRetrying,
             Next::kNow, false, false},
         Row{"ambiguous_twice", FailureClass::kAmbiguous, kResend, State::kNeedsLogin, Next::kNever, false, false},
+        Row{"ambiguous_twice_within_overlap", FailureClass::kAmbiguous, rotates(true, Duration(10min)), State::kRetrying,
+            Next::kSoon, false, false},
         Row{"no_token_in_a_200_that_may_have_rotated", FailureClass::kNoToken, kRotates, State::kRetrying,
             Next::kAtFloor, false, false},
         Row{"no_token_without_rotation", FailureClass::kNoToken, {}, State::kRetrying, Next::kBackOff, true, false},

@@ -215,6 +215,27 @@ TEST_F(RefresherTest, WithinADeclaredOverlapTheResendComesAtOnce) {
   EXPECT_EQ(world.endpoint.calls_made, 2U);
 }
 
+TEST_F(RefresherTest, WithinADeclaredOverlapItIsRepeatedAndAfterItOnceMoreAtTheFloor) {
+  profile->refresh.overlap = 2min;
+  account::Account& account = add_live();
+  world.advance(26min);
+  unsigned asked = 0;
+  for (; !world.endpoint.calls.empty(); ++asked) {
+    answer(make_failure(FailureClass::kAmbiguous));
+    EXPECT_EQ(account.standing().state, State::kRetrying);
+    for (int second = 0; second < 90 && world.endpoint.calls.empty(); ++second)
+      world.advance(1s);
+  }
+  EXPECT_GT(asked, 4U) << "the old one still works: nothing is lost by asking";
+  EXPECT_LT(asked, 12U) << "but not all the time";
+  world.advance(20min);
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "the overlap is over: not before it must";
+  world.advance(12min);
+  ASSERT_EQ(world.endpoint.calls.size(), 1U);
+  answer(make_failure(FailureClass::kAmbiguous));
+  EXPECT_EQ(account.standing().state, State::kNeedsLogin);
+}
+
 TEST_F(RefresherTest, WithoutRotationAnAmbiguousOutcomeIsRepeatedFreely) {
   profile->refresh.rotation = provider::Rotation::kNone;
   add_live();
@@ -522,6 +543,30 @@ TEST_F(RefresherTest, AHurryLeavesOthersAlone) {
   EXPECT_EQ(world.refresher.planned(well), planned);
 }
 
+// A provider that loses answers must not stop grants that rotate at others.
+TEST_F(RefresherTest, UnknownOutcomesHoldNoRoomThatOthersNeed) {
+  constexpr unsigned kMoreThanSlots = 70;
+  for (unsigned i = 0; i < kMoreThanSlots; ++i)
+    world.add(make_account("lost-" + std::to_string(i), profile), fresh("access", "refresh-of-" + std::to_string(i)), 1);
+  world.advance(26min);
+  for (unsigned i = 0; i < kMoreThanSlots; ++i) {
+    ASSERT_FALSE(world.endpoint.calls.empty()) << i << " were sent, and the rest waits for room";
+    answer(make_failure(FailureClass::kAmbiguous));
+    world.advance(1s);
+  }
+  add_live("well");
+  world.refresher.start(*world.accounts.find("well"), Reason::kOrdered);
+  world.advance(1s);
+  ASSERT_EQ(world.endpoint.calls.size(), 1U);
+  EXPECT_EQ(world.endpoint.refresh_token_sent(), "refresh-1");
+  answer(fresh("access-2", "refresh-2"));
+  world.advance(34min);  // the others come to their floor
+  for (unsigned i = 0; !world.endpoint.calls.empty(); ++i)  // each is asked for once more, and the other has its turn
+    answer(fresh("access-" + std::to_string(i), "newer-" + std::to_string(i)));
+  for (unsigned i = 0; i < kMoreThanSlots; ++i)
+    EXPECT_EQ(world.accounts.find("lost-" + std::to_string(i))->standing().state, State::kOk) << i;
+}
+
 // 20 endpoints that never answer, each with its own client, and one that does.
 TEST_F(RefresherTest, EndpointsThatHangLeaveWorkersForThoseThatAnswer) {
   constexpr unsigned kHung = 20;
@@ -548,6 +593,20 @@ TEST_F(RefresherTest, EndpointsThatHangLeaveWorkersForThoseThatAnswer) {
     EXPECT_LE(world.endpoint.calls.size(), kHalf + 1);
   }
   EXPECT_EQ(world.endpoint.calls_made, 1 + kHung + 1) << "each of the others has its turn";
+}
+
+TEST_F(RefresherTest, OfTwoProfilesOfOneEndpointTheLowerRateCounts) {
+  auto slow = std::make_shared<provider::Profile>(*make_profile());
+  slow->limits.requests_per_second = 0.01;
+  for (int i = 0; i < 6; ++i) {
+    auto config = make_account("a" + std::to_string(i), i % 2 == 0 ? slow : profile);
+    config->provider = i % 2 == 0 ? "slow" : "quick";
+    world.add(config, fresh("access", "refresh-" + std::to_string(i)), 1);
+  }
+  for (int i = 0; i < 6; ++i)
+    world.refresher.start(*world.accounts.find("a" + std::to_string(i)), Reason::kOrdered);
+  world.settle();
+  EXPECT_EQ(world.endpoint.calls_made, 1U);
 }
 
 TEST_F(RefresherTest, ARateThatChangesWithAReloadTakesForce) {

@@ -396,6 +396,29 @@ TEST_P(Contract, SlotsAreReservedUntilTheyAreFreed) {
   EXPECT_TRUE(begin(intent("four-more", 1)));
 }
 
+TEST_P(Contract, AnIntentWithoutRoomIsKeptAndGetsRoomBeforeItsResend) {
+  std::vector<SlotId> slots;
+  for (std::size_t i = 0; i < kSlots; ++i) {
+    const auto slot = begin(intent("account-" + std::to_string(i), 1));
+    ASSERT_TRUE(slot);
+    slots.push_back(*slot);
+  }
+  ASSERT_TRUE(apply(FreeRoom{"account-0", slots[0]}));
+  const auto other = begin(intent("one-more", 1));
+  ASSERT_TRUE(other) << "its room is others'";
+  EXPECT_EQ(apply(CountResend{"account-0", slots[0], {}, 1}).error().code(), ErrorCode::kExhausted)
+      << "while another answer is expected there";
+  ASSERT_TRUE(apply(install("one-more", 2, *other)));
+  ASSERT_TRUE(apply(CountResend{"account-0", slots[0], {}, 1}));
+  EXPECT_EQ(begin(intent("two-more", 1)).error().code(), ErrorCode::kExhausted) << "it has its room again";
+  ASSERT_TRUE(apply(install("account-0", 2, slots[0])));
+  EXPECT_TRUE(begin(intent("two-more", 1)));
+  ASSERT_TRUE(apply(FreeRoom{"account-1", slots[1]}));
+  ASSERT_TRUE(apply(DropIntent{"account-1", slots[1]}));
+  EXPECT_TRUE(begin(intent("three-more", 1)));
+  EXPECT_EQ(begin(intent("four-more", 1)).error().code(), ErrorCode::kExhausted) << "it was freed once, not twice";
+}
+
 TEST_P(Contract, ALateAnswerDoesNotTakeAnothersSlot) {
   std::vector<SlotId> slots;
   for (std::size_t i = 0; i < kSlots; ++i)

@@ -180,6 +180,26 @@ TEST_P(FullDisk, ItIsTriedAgainWithoutBeingAsked) {
   EXPECT_TRUE(*behind);
 }
 
+// An intent whose outcome is unknown has freed its slot, and another answer lies in it when the process ends.
+TEST_P(FullDisk, AnAnswerInASlotThatAnotherIntentFreedIsFoundAfterACrash) {
+  ASSERT_TRUE(apply(*store_, loop_, FreeRoom{"a", slot_}));
+  const auto shared = begin(*store_, loop_, intent("b", 1));
+  ASSERT_TRUE(shared);
+  ASSERT_EQ(*shared & 0xff, slot_ & 0xff) << "the same place in the file";
+  fill();
+  ASSERT_TRUE(apply(*store_, loop_, install("b", 2, *shared)));
+  const std::string copy = folder_.path() + "/copy";
+  fs::copy(state_, copy, fs::copy_options::recursive);  // as a crash leaves it
+  fs::permissions(copy, fs::perms::owner_all);
+  disk_->make_room();
+  const auto snapshot = open(copy);
+  ASSERT_TRUE(snapshot) << snapshot.error().message();
+  EXPECT_EQ(find(*snapshot, "b")->generation, 2u);
+  ASSERT_EQ(snapshot->intents.size(), 1u) << "the other's outcome is as unknown as before";
+  EXPECT_EQ(snapshot->intents[0].account, "a");
+  EXPECT_TRUE(apply(*store_, loop_, CountResend{"a", slot_, {}, 1}));
+}
+
 TEST_P(FullDisk, NoRotationBegins) {
   fill();
   EXPECT_EQ(begin(*store_, loop_, intent("b", 1)).error().code(), disk_->code());
