@@ -18,7 +18,8 @@ void Sessions::Waiter::answer(ipc::Answer<LoginView> with) {
   timer_.cancel();
   leave();
   ipc::Reply<LoginView> reply = std::move(reply_);
-  reply(std::move(with));
+  // What is in it, and not the variant, of which g++ 14 believes that it may hold nothing once it has been moved twice.
+  std::visit([&](auto& answer) { reply(std::move(answer)); }, with);
 }
 
 void Sessions::Waiter::leave() {

@@ -24,9 +24,12 @@ inline int must(int result, const char* what) {
   std::exit(1);
 }
 
+// Waits until the bus has taken it: sd_bus_open_system(3) does not.
 inline sd_bus* connect() {
   sd_bus* bus = nullptr;
+  const char* name = nullptr;
   must(::sd_bus_open_system(&bus), "connect to the bus");
+  must(::sd_bus_get_unique_name(bus, &name), "connect to the bus");
   return bus;
 }
 
