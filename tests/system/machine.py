@@ -108,7 +108,10 @@ def _read(path):
 
 
 class Machine:
-    """One machine. layers: directories, the topmost first, that are not changed. upper: where its changes go; None: thrown away."""
+    """One machine. layers: directories, the topmost first, that are not changed. upper: where its changes go; None: thrown away.
+
+    shared: {path in it: directory of this machine}, which it sees and changes.
+    """
 
     def __init__(self, name, layers, upper=None):
         self.name = f"{name}-{os.getpid()}-{next(_numbers)}"
@@ -117,6 +120,7 @@ class Machine:
         self.root = os.path.join(self.directory, "root")
         self.console = os.path.join(self.directory, "console")
         self.upper = upper
+        self.shared = {}
         self.process = None
         self.leader = None    # process id of its init, as seen here
         self.lock = None
@@ -167,7 +171,7 @@ class Machine:
             os.makedirs(folder, exist_ok=True)
         command = ["systemd-nspawn", "--quiet", f"--directory={self.root}", "--boot", f"--machine={self.name}", "--register=no",
                    *([] if host_runs_systemd() else ["--keep-unit"]), f"--network-namespace-path=/proc/{os.getpid()}/ns/net",
-                   "--console=pipe", "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--hostname=machine"]
+                   *(f"--bind={outside}:{inside}" for inside, outside in self.shared.items()), "--console=pipe", "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--hostname=machine"]
         with open(self.console, "ab") as console:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, preexec_fn=self._enter)
         self.leader = self._await_leader()
@@ -267,6 +271,11 @@ class Machine:
     def shell(self, script, **options):
         """Runs a script of sh, which ends at the first error."""
         return self.run("sh", "-euc", script, **options)
+
+    def run_in_unit(self, *command, env=None, **options):
+        """Runs it as a unit of the machine: run()'s processes are in no control group of it, and logind 257 will not have them."""
+        return self.run("systemd-run", "--quiet", "--pipe", "--wait", "--collect",
+                        *(f"--setenv={name}={value}" for name, value in (env or {}).items()), *command, **options)
 
     def popen(self, *command, user=None, env=None, deadline=COMMAND_DEADLINE, **options):
         """Starts it; a Popen with text pipes. It ends with this process."""

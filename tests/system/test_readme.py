@@ -15,7 +15,6 @@ import unittest
 import apt_sources
 import harness
 import machine
-import namespaces
 import package
 import prepare
 from harness import SERVICE, SOCKET_UNIT, STATE, MachineTest, wait_for
@@ -70,15 +69,13 @@ class Readme(MachineTest):
     def new_box(cls):
         """With the objects of the runs before; of this machine's disk it sees nothing else."""
         box = super().new_box()
-        inside = box.path(package.CCACHE)
-        os.makedirs(inside, exist_ok=True)
-        namespaces.bind(package.ccache_directory(SUITE), inside)
+        box.shared[package.CCACHE] = package.ccache_directory(SUITE)
         return box
 
     def as_root(self, line):
         """Types a line in the tree, as root."""
-        env = {"HOME": "/root", "CCACHE_DIR": package.CCACHE, **UNOPTIMISED}
-        return self.box.run("bash", "-c", f"cd {TREE} && exec bash -eo pipefail -c \"$1\"", "bash", line, env=env, deadline=BUILD_DEADLINE)
+        env = {"HOME": "/root", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", "CCACHE_DIR": package.CCACHE, **UNOPTIMISED}
+        return self.box.run_in_unit(f"--working-directory={TREE}", "bash", "-eo", "pipefail", "-c", line, env=env, deadline=BUILD_DEADLINE)
 
     def as_member(self, line):
         """Types a line after a login of hers."""
@@ -133,7 +130,7 @@ class Readme(MachineTest):
     def test_unit_tests_there(self):
         options = "-DCMAKE_BUILD_TYPE=RelWithDebInfo -DCREDSYNC_WERROR=ON" if LONG else "-DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O0"
         targets = "" if LONG else f"--target {' '.join(CORE_TESTS)}"
-        self.as_root(f"export PATH=/usr/lib/ccache:$PATH CCACHE_BASEDIR={TREE} CCACHE_NOHASHDIR=1; "
+        self.as_root(f"export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR={TREE} CCACHE_NOHASHDIR=1; "
                      f"cmake -G Ninja -B {UNIT_TREE} {options} -DCREDSYNC_BENCHMARKS=OFF && cmake --build {UNIT_TREE} {targets}")
         if LONG:
             self.as_root(f"cd {UNIT_TREE}; ctest -L unit --output-on-failure --no-tests=error")

@@ -17,7 +17,7 @@ class UserInstance(MachineTest):
         for user in ("alice", "bob"):
             cls.box.run("useradd", "--create-home", user)
         cls.write_configuration()
-        cls.box.run("loginctl", "enable-linger", "alice")
+        cls.box.run_in_unit("loginctl", "enable-linger", "alice")
         wait_for(lambda: cls.manager_runs(), START, "alice's manager")
         cls.as_alice("systemctl", "--user", "enable", "--now", "credsyncd.socket", "credsyncd.service")
 
