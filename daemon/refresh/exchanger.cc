@@ -31,7 +31,7 @@ struct Exchanger::Gate {
   EndpointGate gate;
   Agenda::Entry wake;
   std::map<std::string, double> rates;  // by profile: of several that lead to one endpoint the lowest counts
-  bool queued = false;  // in unproven_queue_
+  bool queued = false;                  // in unproven_queue_
 };
 
 struct Exchanger::Running {
@@ -42,9 +42,9 @@ struct Exchanger::Running {
   std::unique_ptr<EndpointGate::Place> place;
   std::unique_ptr<Agenda::Entry> slot_wait;
   std::optional<store::SlotId> slot;
-  bool inside = false;  // the gate let us in
+  bool inside = false;    // the gate let us in
   bool unproven = false;  // … and it had proven nothing then
-  bool sent = false;    // handed to the endpoint
+  bool sent = false;      // handed to the endpoint
 };
 
 Exchanger::Exchanger(oauth::TokenEndpoint& endpoint, store::TokenStore& store, Agenda& agenda, const Clock& clock,

@@ -284,7 +284,8 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
     case Next::kBackOff: break;
     case Next::kNow: delay = Duration::zero(); break;
     case Next::kSoon:
-      if (account.unknown() && wall + delay < account.unknown()->sent_at + *flight.config->profile->refresh.overlap) break;
+      if (account.unknown() && wall + delay < account.unknown()->sent_at + *flight.config->profile->refresh.overlap)
+        break;
       [[fallthrough]];
     case Next::kAtFloor: {
       const Duration floor = lifetime ? floor_of(*lifetime) : Duration::zero();

@@ -83,7 +83,8 @@ class Recovery {
     if (!slots_.occupy(intent)) return;
     auto plain = slots_.answer(intent.slot, sealer_);
     if (!plain) return broken(intent, plain.error());
-    if (!*plain) return slots_.vacate(intent.slot);  // an intent that freed its room may share it with one that has an answer
+    if (!*plain)
+      return slots_.vacate(intent.slot);  // an intent that freed its room may share it with one that has an answer
     auto answer = decode_answer((*plain)->text());
     if (!answer) return broken(intent, answer.error());
     set_slot(answer->change, intent.slot);

@@ -547,7 +547,8 @@ TEST_F(RefresherTest, AHurryLeavesOthersAlone) {
 TEST_F(RefresherTest, UnknownOutcomesHoldNoRoomThatOthersNeed) {
   constexpr unsigned kMoreThanSlots = 70;
   for (unsigned i = 0; i < kMoreThanSlots; ++i)
-    world.add(make_account("lost-" + std::to_string(i), profile), fresh("access", "refresh-of-" + std::to_string(i)), 1);
+    world.add(make_account("lost-" + std::to_string(i), profile), fresh("access", "refresh-of-" + std::to_string(i)),
+              1);
   world.advance(26min);
   for (unsigned i = 0; i < kMoreThanSlots; ++i) {
     ASSERT_FALSE(world.endpoint.calls.empty()) << i << " were sent, and the rest waits for room";
@@ -560,7 +561,7 @@ TEST_F(RefresherTest, UnknownOutcomesHoldNoRoomThatOthersNeed) {
   ASSERT_EQ(world.endpoint.calls.size(), 1U);
   EXPECT_EQ(world.endpoint.refresh_token_sent(), "refresh-1");
   answer(fresh("access-2", "refresh-2"));
-  world.advance(34min);  // the others come to their floor
+  world.advance(34min);                                     // the others come to their floor
   for (unsigned i = 0; !world.endpoint.calls.empty(); ++i)  // each is asked for once more, and the other has its turn
     answer(fresh("access-" + std::to_string(i), "newer-" + std::to_string(i)));
   for (unsigned i = 0; i < kMoreThanSlots; ++i)
