@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from harness import SERVICE, MachineTest
+from harness import SERVICE, MachineTest, facts
 
 NAME, PATH = "org.credsync.CredSync1", "/org/credsync/CredSync1"
 NO_SUCH_ACCOUNT, ACCESS_DENIED = "does not exist", "denied"
@@ -104,14 +104,14 @@ class WithPolkit(BusTest):
             self.assertNotEqual(self.call(user, "Reload").returncode, 0, user)
         self.assert_alive(self.answer("alice", "GetAccessToken", "sa{sv}", "alices", "0")[0])
 
-    def test_a_new_member_of_the_group_manages_before_the_next_login(self):
-        """Who is asked about is polkit's business, and polkit looks groups up; without it the groups are the process's."""
+    def test_a_new_member_of_the_group_before_the_next_login(self):
+        """polkit 122 (Debian 12) looks groups up; 126 (Debian 13) takes the process's, as the daemon does without polkit."""
         self.assertNotEqual(self.call("dave", "Reload").returncode, 0)
         waiting = self.box.popen("sh", "-c", f"read line; exec busctl --system call {NAME} {PATH} {NAME} Reload", user="dave")
         self.box.run("usermod", "-a", "-G", "credsync-admin", "dave")
         self.addCleanup(self.box.run, "gpasswd", "-d", "dave", "credsync-admin")
         _, errors = waiting.communicate("now\n")
-        self.assertEqual(waiting.returncode, 0, errors)
+        self.assertEqual(waiting.returncode == 0, facts()["suite"] == "bookworm", errors)
 
 
 if __name__ == "__main__":
