@@ -34,6 +34,7 @@ inline constexpr Named kNotStored{"not-stored", "c9af3d05c09c4db782847f0a7b63ed7
 inline constexpr Named kStorageStuck{"storage-stuck", "fb39719d39c44386b72a8037b148fbbe"};
 inline constexpr Named kStorageMoves{"storage-moves", "f044e3c2599443588ed569846ede9847"};
 inline constexpr Named kSchedulerBehind{"scheduler-behind", "a4f72a443e774ce5bd39b4ddd731826a"};
+inline constexpr Named kRolledBack{"rolled-back", "8bb4fe16a0844fc4894c53d496dcd1af"};
 inline constexpr Named kStateDamaged{"state-damaged", "dcbb03cb1d63445c9a779ba36d4694bc"};
 inline constexpr Named kWokenUp{"woken-up", "efce3b11d1da402f94417d2c1b203960"};
 inline constexpr Named kNetworkChanged{"network-changed", "9d3391d510f746a7849b22cf605e0442"};
@@ -42,11 +43,11 @@ inline constexpr Named kUnexpected{"unexpected", "d396ea2998e545c7b2917de91c0f13
 inline constexpr Named kLogLost{"log-lost", "147cbd8f642942e48999effbf0076021"};
 inline constexpr Named kAudit{"audit", "36da9fb268b646678ca7ddcb22489506"};
 
-inline constexpr std::array kAll{kStarting,     kReady,           kStartFailed,  kStopping,    kEnded,
-                                 kReloaded,     kReloadRefused,   kNeedsLogin,   kGrantEnding, kSuspended,
-                                 kRetrying,     kRefreshed,       kRevoked,      kUnrevoked,   kParked,
-                                 kRestored,     kStorageLate,     kStorageBack,  kNotStored,   kStorageStuck,
-                                 kStorageMoves, kSchedulerBehind, kStateDamaged, kWokenUp,     kNetworkChanged,
-                                 kBusNameTaken, kUnexpected,      kLogLost,      kAudit};
+inline constexpr std::array kAll{kStarting,       kReady,           kStartFailed, kStopping,     kEnded,
+                                 kReloaded,       kReloadRefused,   kNeedsLogin,  kGrantEnding,  kSuspended,
+                                 kRetrying,       kRefreshed,       kRevoked,     kUnrevoked,    kParked,
+                                 kRestored,       kStorageLate,     kStorageBack, kNotStored,    kStorageStuck,
+                                 kStorageMoves,   kSchedulerBehind, kRolledBack,  kStateDamaged, kWokenUp,
+                                 kNetworkChanged, kBusNameTaken,    kUnexpected,  kLogLost,      kAudit};
 
 }  // namespace credsync::message_id

@@ -114,10 +114,11 @@ void turn_callers_away(const std::vector<Descriptor>& sockets, bool user_instanc
 
 // In the order of construction; what comes later uses what comes earlier, and goes first at the end.
 struct Daemon::Parts {
-  Parts(config::Paths p, lifecycle::Handover h)
-      : paths(std::move(p)), handover(std::move(h)), manager(handover.notify_address) {}
+  Parts(config::Paths p, lifecycle::Handover h, std::string cache)
+      : paths(std::move(p)), cache_dir(std::move(cache)), handover(std::move(h)), manager(handover.notify_address) {}
 
   config::Paths paths;
+  std::string cache_dir;
   lifecycle::Handover handover;
   lifecycle::Notifier manager;
   config::Config config;
@@ -188,8 +189,8 @@ struct Daemon::Parts {
   bool waits_for_disk();
 };
 
-Daemon::Daemon(config::Paths paths, lifecycle::Handover handover)
-    : parts_(std::make_unique<Parts>(std::move(paths), std::move(handover))) {}
+Daemon::Daemon(config::Paths paths, lifecycle::Handover handover, std::string cache_dir)
+    : parts_(std::make_unique<Parts>(std::move(paths), std::move(handover), std::move(cache_dir))) {}
 
 Daemon::~Daemon() {
   if (!parts_) return;
@@ -226,7 +227,7 @@ std::unique_ptr<StartFailure> Daemon::begin() {
   if (auto made = p.make_loop(); !made) return failure(made.error(), "start");
   if (auto caught = p.catch_signals(); !caught) return failure(caught.error(), "start");
   p.manager.extend(kStartInAll);
-  auto opened = store::SqliteStore::open({p.paths.state, key_source(p.config.store.key), {}}, *p.loop, p.clock);
+  auto opened = store::SqliteStore::open({p.paths.state, key_source(p.config.store.key), p.cache_dir}, *p.loop, p.clock);
   if (!opened) return failure(opened.error(), "state in " + p.paths.state);
   p.disk = std::move(*opened);
   p.store = std::make_unique<lifecycle::StoreAlarm>(*p.disk, *p.agenda, p.clock, [&p] { p.status->changed(); });

@@ -24,7 +24,8 @@ struct StartFailure {
 
 class Daemon {
  public:
-  Daemon(config::Paths paths, lifecycle::Handover handover);
+  // `cache_dir` has the second count of the database's changes (docs/decisions/022); empty: none is kept.
+  Daemon(config::Paths paths, lifecycle::Handover handover, std::string cache_dir);
   ~Daemon();
 
   // Everything up to the point where tokens can be handed out.

@@ -113,6 +113,7 @@ class Credsyncd final : public Application {
     text("new-key", "for these: the new master key, instead of a random one", "FILE", key_files_.next);
     text("config", "the configuration instead of /etc/credsyncd", "DIR", config_);
     text("state", "the state instead of /var/lib/credsyncd", "DIR", state_);
+    text("cache", "the second count of changes; with --state there is none unless it is named", "DIR", cache_);
     text("runtime", "the folder of the socket instead of /run/credsyncd-api", "DIR", runtime_);
     text("providers", "the shipped provider profiles", "DIR", providers_);
     text("log-level", "debug, info (default), notice, warning or error", "LEVEL", log_level_);
@@ -255,14 +256,20 @@ class Credsyncd final : public Application {
     }
   }
 
-  static int serve(const credsync::config::Paths& paths, credsync::log::Level level) {
+  // With another state this is another instance, whose second count nobody keeps unless told where.
+  std::string cache_dir() const {
+    if (!cache_.empty() || !state_.empty()) return cache_;
+    return user_ ? xdg("XDG_CACHE_HOME", environment("HOME") + "/.cache") + "/credsyncd" : "/var/cache/credsyncd";
+  }
+
+  int serve(const credsync::config::Paths& paths, credsync::log::Level level) const {
     block_signals();
     credsync::lifecycle::Handover handover = credsync::lifecycle::take_handover();
     credsync::log::start(level);
     note(credsync::message_id::kStarting, "starting");
     int status = EXIT_SUCCESS;
     {
-      credsync::Daemon daemon(paths, std::move(handover));
+      credsync::Daemon daemon(paths, std::move(handover), cache_dir());
       if (const auto failed = daemon.start()) {
         tell(*failed);
         credsync::log::stop();
@@ -281,7 +288,7 @@ class Credsyncd final : public Application {
   bool help_ = false, version_ = false, user_ = false, check_ = false, dump_ = false;
   bool rekey_ = false, recovery_key_ = false, recover_ = false, start_over_ = false;
   credsync::KeyFiles key_files_;
-  std::string config_, state_, runtime_, providers_, log_level_ = "info";
+  std::string config_, state_, cache_, runtime_, providers_, log_level_ = "info";
 };
 
 }  // namespace

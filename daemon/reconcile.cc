@@ -1,7 +1,10 @@
 #include "daemon/reconcile.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/mutation.h"
+#include "daemon/refresh/due.h"
 #include "daemon/retire/plan.h"
 
 namespace credsync {
@@ -9,6 +12,13 @@ namespace {
 
 account::Standing nobody_signed_in(WallTime now) {
   return {account::State::kNeedsLogin, now, std::nullopt};
+}
+
+// Not of tokens that do not open, nor of a grant that was parked since: only who signed out meant the account.
+bool speaks_of(const store::StoredAccount& stored, const config::Account& config) {
+  const bool of_another = !stored.identity.empty() && stored.identity != config.identity;
+  if (stored.damaged || (stored.standing.state == account::State::kOk && !stored.tokens)) return false;
+  return !of_another || stored.standing.state == account::State::kSignedOut;
 }
 
 std::optional<Duration> kept_for(bool switched_off) {
@@ -40,34 +50,51 @@ void Reconciler::begin_account(std::shared_ptr<const config::Account> config, St
   if (at != stored.end()) {
     store::StoredAccount& s = at->second;
     known.generation = s.generation;
+    known.spent = s.spent;
     if (s.damaged) {
       known.standing.trouble =
           account::Trouble{"local", "damaged", "the stored tokens are damaged and do not open", clock_.wall()};
     }
     known.last_used = s.last_used;
     if (s.identity == config->identity || !s.tokens) {
+      if (speaks_of(s, *config)) known.standing = std::move(s.standing);
       known.tokens = std::move(s.tokens);
-      known.standing = std::move(s.standing);
       if (s.identity == config->identity) {  // another grant's password says nothing of this one
         known.password_used = s.password_used;
         known.kept_password = std::move(s.kept_password);
       }
     } else {  // edited while the daemon was down
-      leaver = {s.name, s.identity, s.generation, std::move(*s.tokens), retire::kKeptAfterIdentityChange};
+      leaver = {s.name,
+                s.identity,
+                s.generation,
+                std::move(*s.tokens),
+                retire::kKeptAfterIdentityChange,
+                account::rolled_back(s.standing)};
     }
     stored.erase(at);
   }
   account::Account& account = accounts_.add(std::move(config), std::move(known));
   if (leaver) parking_.park(std::move(*leaver), nullptr);
   if (account.live() == nullptr && account.standing().state != account::State::kSignedOut) parking_.restore(account);
+  thaw(account);
+}
+
+// The store cannot know which grants rotate: it froze all that came back with an older copy. Those that do not go on.
+void Reconciler::thaw(account::Account& account) {
+  if (!account::rolled_back(account.standing()) || refresh::sends_rotating_token(account)) return;
+  account::Standing standing{account::State::kOk, clock_.wall(), std::nullopt};
+  store_.apply(store::SetStanding{account.name(), standing}, [](Result<store::Ids>) {});
+  accounts_.set_standing(account, std::move(standing));
 }
 
 void Reconciler::begin_departed(Stored stored, const config::Config& config) {
   for (auto& [name, s] : stored) {
-    departed_[name] = s.generation;
+    departed_[name] = std::max(s.generation, s.spent);
     if (!s.tokens) continue;
     const bool switched_off = config.accounts.contains(name);
-    parking_.park({name, s.identity, s.generation, std::move(*s.tokens), kept_for(switched_off)}, nullptr);
+    parking_.park({name, s.identity, s.generation, std::move(*s.tokens), kept_for(switched_off),
+                   account::rolled_back(s.standing)},
+                  nullptr);
   }
 }
 
@@ -114,16 +141,19 @@ void Reconciler::add(std::shared_ptr<const config::Account> config) {
   if (const auto at = departed_.find(config->name); at != departed_.end()) known.generation = at->second;
   account::Account& account = accounts_.add(std::move(config), std::move(known));
   parking_.restore(account);
+  thaw(account);
 }
 
 void Reconciler::remove(account::Account& account, bool switched_off) {
   departed_[account.name()] = account.generation();
   const auto config = account.shared_config();
   const account::Generation generation = account.generation();
+  const bool rolled_back = account::rolled_back(account.standing());
   auto tokens = accounts_.take_tokens(account);
   accounts_.remove(account);
   if (tokens) {
-    parking_.park({config->name, config->identity, generation, std::move(*tokens), kept_for(switched_off)}, config);
+    parking_.park({config->name, config->identity, generation, std::move(*tokens), kept_for(switched_off), rolled_back},
+                  config);
   }
 }
 
@@ -131,21 +161,24 @@ void Reconciler::update(account::Account& account, std::shared_ptr<const config:
   const auto old_config = account.shared_config();
   if (old_config->identity == config->identity) {
     accounts_.replace_config(account, std::move(config));
+    thaw(account);
     return refresher_.retry_mended(account);
   }
   // Another grant from now on.
   auto tokens = accounts_.take_tokens(account);
   const account::Generation generation = account.generation();
+  const bool rolled_back = account::rolled_back(account.standing());
   accounts_.set_unknown(account, std::nullopt);
   accounts_.forget_password(account);
   accounts_.set_standing(account, nobody_signed_in(clock_.wall()));
   accounts_.replace_config(account, std::move(config));
   if (tokens && !mutated(Mutation::kDiscardOnNewConfig)) {
-    parking_.park(
-        {old_config->name, old_config->identity, generation, std::move(*tokens), retire::kKeptAfterIdentityChange},
-        old_config);
+    parking_.park({old_config->name, old_config->identity, generation, std::move(*tokens),
+                   retire::kKeptAfterIdentityChange, rolled_back},
+                  old_config);
   }
   parking_.restore(account);
+  thaw(account);
   refresher_.retry_mended(account);
 }
 

@@ -36,6 +36,7 @@ class Reconciler {
   void begin_account(std::shared_ptr<const config::Account> config, Stored& stored);
   void begin_departed(Stored stored, const config::Config& config);
   void begin_intents(const std::vector<store::Intent>& intents);
+  void thaw(account::Account& account);
   void add(std::shared_ptr<const config::Account> config);
   void remove(account::Account& account, bool switched_off);
   void update(account::Account& account, std::shared_ptr<const config::Account> config);

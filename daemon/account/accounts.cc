@@ -42,6 +42,7 @@ Account& Accounts::add(std::shared_ptr<const config::Account> config, Known know
   const std::string& name = config->name;
   account->config_ = std::move(config);
   account->generation_ = known.generation;
+  account->reserved_ = std::max(known.generation, known.spent);
   if (known.tokens) account->live_ = make_live(std::move(*known.tokens), clock_);
   account->standing_ = std::move(known.standing);
   account->password_used_ = known.password_used;

@@ -18,6 +18,7 @@ enum class What { kToken, kState, kConfig, kRemoved, kForewarned };
 // What is known of an account before this run.
 struct Known {
   Generation generation = 0;
+  Generation spent = 0;  // numbers up to this are not given again
   std::optional<TokenSet> tokens;
   Standing standing;
   bool password_used = false;

@@ -62,6 +62,10 @@ std::optional<ipc::AccountStatus::NextStep> next_step(const Account& account, co
       return {{"nothing needs to be done; it is tried again by itself", "credsync refresh " + name}};
     case State::kNeedsLogin:
       if (sight.refresher.can_refresh(account)) return {{"the first sign-in is under way", ""}};
+      if (account::rolled_back(account.standing())) {
+        return {{"sign in; or, where this copy of the database is the newest there is: credsync refresh " + name,
+                 login_command(config)}};
+      }
       return {{"sign in", login_command(config)}};
     case State::kSignedOut: return {{"sign in to use it again", login_command(config)}};
     case State::kSuspended:

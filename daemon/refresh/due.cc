@@ -70,6 +70,11 @@ Way way_for(const Account& account, bool ordered) {
   return Way::kNone;
 }
 
+bool sends_rotating_token(const Account& account) {
+  return account.config().profile->refresh.rotation != provider::Rotation::kNone &&
+         way_for(account, true) == Way::kRefreshToken;
+}
+
 std::optional<BootTime> due(const Account& account, WallTime wall, BootTime now) {
   if (way_for(account, false) == Way::kNone) return std::nullopt;
   std::optional<BootTime> when;

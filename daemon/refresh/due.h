@@ -15,6 +15,9 @@ enum class Way { kNone, kRefreshToken, kAccessToken, kClientCredentials, kPasswo
 // `ordered`: a person asks, who may also try what failed for good.
 Way way_for(const account::Account& account, bool ordered);
 
+// Its way is a refresh token that its provider may replace at each use: one that was replaced must not be sent again.
+bool sends_rotating_token(const account::Account& account);
+
 // The code of a trouble: the provider refused the password. It is never tried again by itself, so that no restart loop
 // locks a user out.
 constexpr std::string_view kPasswordRefused = "password_refused";

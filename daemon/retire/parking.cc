@@ -50,6 +50,7 @@ void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_con
   grant.identity = std::move(leaver.identity);
   grant.generation = leaver.generation;
   grant.tokens = std::move(leaver.tokens);
+  grant.rolled_back = leaver.rolled_back;
   grant.retire_at = leaver.keep ? saturating_add(clock_.wall(), *leaver.keep) : kWallMax;
   log::write(
       log::Level::kNotice, message_id::kParked.id,
@@ -79,7 +80,9 @@ bool Parking::restore(account::Account& account) {
   const auto id = find(account.name(), account.config().identity);
   if (!id) return false;
   store::ParkedGrant& grant = grants_.at(*id)->grant;
-  const account::Standing standing{account::State::kOk, clock_.wall(), std::nullopt};
+  const account::Standing standing = grant.rolled_back
+                                         ? account::rolled_back_at(clock_.wall())
+                                         : account::Standing{account::State::kOk, clock_.wall(), std::nullopt};
   // Its own number, unless another grant of this account came after it: then the next one, so that no number means two tokens.
   const account::Generation generation =
       account.generation() > grant.generation ? accounts_.next_generation(account) : grant.generation;

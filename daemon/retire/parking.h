@@ -35,6 +35,7 @@ class Parking {
     account::Generation generation = 0;
     account::TokenSet tokens;
     std::optional<Duration> keep;
+    bool rolled_back = false;  // account::rolled_back()
   };
   void park(Leaver leaver, std::shared_ptr<const config::Account> old_config);
 

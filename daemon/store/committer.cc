@@ -24,10 +24,34 @@ std::optional<SlotId> slot_of(const Change& change) {
       change);
 }
 
+// The answer to a rotation that neither its slot nor the database took, for a reason that may pass: the provider will not
+// say it again, and memory is the only place it has.
+bool cannot_be_had_twice(const Request& request) {
+  const auto* change = std::get_if<Change>(&request.work);
+  if (change == nullptr || !slot_of(*change) || !request.outcome || *request.outcome) return false;
+  switch (request.outcome->error().code()) {
+    case ErrorCode::kIo:
+    case ErrorCode::kFull:
+    case ErrorCode::kDenied:
+    case ErrorCode::kTaken: return true;
+    default: return false;
+  }
+}
+
+// It is not over with this attempt.
+bool stays(const Request& request) {
+  return !request.outcome || (!*request.outcome && (request.durable || cannot_be_had_twice(request)));
+}
+
+Counts counted(const Request& request) {
+  return std::visit([](const auto& work) { return StateWriter::counted(work); }, request.work);
+}
+
 }  // namespace
 
 Committer::Committer(Database& database, StateWriter& writer, AnswerSlots& slots, const Sealer& sealer, Executor& loop,
-                     const CommitTimes& times, std::function<std::int64_t()> new_id, std::uint64_t next_sequence)
+                     const CommitTimes& times, std::function<std::int64_t()> new_id, std::uint64_t next_sequence,
+                     Witness& witness, const Counts& counts)
     : database_(database),
       writer_(writer),
       slots_(slots),
@@ -35,7 +59,9 @@ Committer::Committer(Database& database, StateWriter& writer, AnswerSlots& slots
       loop_(loop),
       times_(times),
       new_id_(std::move(new_id)),
-      next_sequence_(next_sequence) {}
+      next_sequence_(next_sequence),
+      witness_(witness),
+      counts_(counts) {}
 
 void Committer::Order::add(const Request& request) {
   if (!request.account.empty()) accounts.insert(request.account);
@@ -58,13 +84,12 @@ void Committer::adopt(Change change) {
 }
 
 void Committer::process(std::vector<Request> batch, bool insist) {
-  const std::size_t first = waiting_.size();
   for (Request& request : batch) {
     if (prepare(request)) waiting_.push_back(std::move(request));
   }
   if (waiting_.empty()) return;
   if (batch.empty() && !insist && now() < retry_at_) return;
-  sync_slots(first);
+  sync_slots();
   if (!attempt_together()) attempt_each();
   settle();
 }
@@ -136,11 +161,11 @@ bool Committer::put_into_slot(Request& request) {
   return written.has_value();
 }
 
-// Writes the new requests' answers into their slots and acknowledges them after one sync for all.
-void Committer::sync_slots(std::size_t first) {
+// Writes the answers that are in no slot yet into theirs and acknowledges them after one sync for all.
+void Committer::sync_slots() {
   std::vector<Request*> written;
-  for (std::size_t i = first; i < waiting_.size(); ++i) {
-    if (put_into_slot(waiting_[i])) written.push_back(&waiting_[i]);
+  for (Request& request : waiting_) {
+    if (!request.durable && put_into_slot(request)) written.push_back(&request);
   }
   if (written.empty()) return;
   CREDSYNC_FAIL_POINT("slots.written");
@@ -175,20 +200,34 @@ Result<Applied> Committer::attempt_in_savepoint(Request& request) {
   return applied;
 }
 
+// Ends the transaction under way. What it counts for is first in it and then, when it is durable, outside.
+Result<void> Committer::commit(const Counts& more) {
+  Counts counts = counts_;
+  counts += more;
+  if (counts != counts_) CREDSYNC_TRY(writer_.set_counts(counts));
+  CREDSYNC_FAIL_POINT("commit.before");
+  CREDSYNC_TRY(database_.execute("COMMIT"));
+  CREDSYNC_FAIL_POINT("commit.after");
+  if (counts != counts_) witness_.note(counts);
+  CREDSYNC_FAIL_POINT("commit.counted");
+  counts_ = counts;
+  return {};
+}
+
 // One transaction for all. False: it could not be committed as a whole, nothing is changed.
 bool Committer::attempt_together() {
   if (waiting_.size() == 1) return false;
   if (!database_.execute("BEGIN IMMEDIATE")) return false;
   Order held_up;
+  Counts more;
   for (Request& request : waiting_) {
     request.outcome.reset();
     if (!held_up.holds_up(request)) request.outcome = attempt_in_savepoint(request);
+    if (request.outcome && *request.outcome) more += counted(request);
     if (!database_.in_transaction()) return false;
-    const bool stays = !request.outcome || (!*request.outcome && request.durable);
-    if (stays) held_up.add(request);
+    if (stays(request)) held_up.add(request);
   }
-  CREDSYNC_FAIL_POINT("commit.many-before");
-  if (database_.execute("COMMIT")) return CREDSYNC_FAIL_POINT("commit.many-after"), true;
+  if (commit(more)) return true;
   if (database_.in_transaction()) [[maybe_unused]]
     const auto undone = database_.execute("ROLLBACK");
   return false;
@@ -199,8 +238,7 @@ void Committer::attempt_each() {
   for (Request& request : waiting_) {
     request.outcome.reset();
     if (!held_up.holds_up(request)) request.outcome = attempt_alone(request);
-    const bool stays = !request.outcome || (!*request.outcome && request.durable);
-    if (stays) held_up.add(request);
+    if (stays(request)) held_up.add(request);
   }
 }
 
@@ -208,9 +246,7 @@ Result<Applied> Committer::attempt_alone(Request& request) {
   if (const auto begun = database_.execute("BEGIN IMMEDIATE"); !begun) return begun.error();
   auto applied = write(request);
   if (applied) {
-    CREDSYNC_FAIL_POINT("commit.one-before");
-    const auto committed = database_.execute("COMMIT");
-    CREDSYNC_FAIL_POINT("commit.one-after");
+    const auto committed = commit(counted(request));
     if (committed) return applied;
     applied = committed.error();
   }
@@ -226,7 +262,7 @@ void Committer::settle() {
   for (Request& request : tried) {
     if (request.outcome && *request.outcome) {
       finish(request);
-    } else if (!request.outcome || request.durable) {
+    } else if (stays(request)) {
       if (request.outcome && !trouble) trouble = request.outcome->error();
       waiting_.push_back(std::move(request));
     } else {

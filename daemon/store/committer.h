@@ -2,8 +2,9 @@
 //
 // An answer to a rotation goes sealed into its slot first; once that is synced it is durable and acknowledged, whatever
 // becomes of the transaction. If the transaction fails (a full disk), such an answer waits here with its slot taken and
-// is tried again; later changes of the same account wait behind it, so that the order of the calls holds. Any other
-// change that fails is undone whole and answered with its error.
+// is tried again; later changes of the same account wait behind it, so that the order of the calls holds. So does one that
+// its slot did not take either, unacknowledged, for as long as there is hope that the disk recovers: it cannot be had twice.
+// Any other change that fails is undone whole and answered with its error.
 #pragma once
 
 #include <chrono>
@@ -33,7 +34,8 @@ class Committer {
   using Moment = std::chrono::steady_clock::time_point;
 
   Committer(Database& database, StateWriter& writer, AnswerSlots& slots, const Sealer& sealer, Executor& loop,
-            const CommitTimes& times, std::function<std::int64_t()> new_id, std::uint64_t next_sequence);
+            const CommitTimes& times, std::function<std::int64_t()> new_id, std::uint64_t next_sequence,
+            Witness& witness, const Counts& counts);
 
   // An answer that is durable in its slot and was acknowledged, but not committed: from an earlier run.
   void adopt(Change change);
@@ -67,7 +69,8 @@ class Committer {
   void note_keys(Request& request, const Change& change);
   bool fit_for_slot(Change& change);
   bool put_into_slot(Request& request);
-  void sync_slots(std::size_t first);
+  void sync_slots();
+  Result<void> commit(const Counts& more);
   bool attempt_together();
   void attempt_each();
   Result<Applied> attempt_in_savepoint(Request& request);
@@ -86,6 +89,8 @@ class Committer {
   const CommitTimes times_;
   std::function<std::int64_t()> new_id_;
   std::uint64_t next_sequence_;
+  Witness& witness_;
+  Counts counts_;  // in the database
   std::deque<Request> waiting_;
   std::optional<Error> trouble_;
   std::chrono::milliseconds pause_{0};

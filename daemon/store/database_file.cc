@@ -86,18 +86,21 @@ Result<OpenDatabase> open_checked(const std::string& path, const Key& master) {
   if (!key) return key.error();
   CREDSYNC_TRY(make_writable(**database));
   CREDSYNC_TRY(end_key_change(**database, master));
-  return OpenDatabase{std::move(*database), Sealer(std::move(*key))};
+  std::string id = key->id();
+  return OpenDatabase{std::move(*database), Sealer(std::move(*key)), std::move(id)};
 }
 
-Error explain(const Error& error, const std::string& path) {
-  const std::string& words = error.message();
-  switch (error.code()) {
-    case ErrorCode::kTaken: return Error(error.code(), path + " is in use by another program: " + words);
-    case ErrorCode::kInvalid: return corrupt(path + ": damaged (" + words + ")" + std::string(kNothingChanged));
-    case ErrorCode::kCorrupt:
-    case ErrorCode::kTooNew: return Error(error.code(), path + ": " + words + std::string(kNothingChanged));
-    default: return error.within(path);
-  }
+// SQLite takes a last page that is cut off for one that ends in zeros. While there is a write-ahead log, it may be one that
+// a crash cut off, and is in the log.
+bool ends_within_a_page(const std::string& path, std::int64_t size) {
+  struct stat log {};
+  if (::stat((path + "-wal").c_str(), &log) == 0 && log.st_size > 0) return false;
+  constexpr off_t kPageSizeAt = 16;  // in the file's header; 1 stands for 65536
+  unsigned char bytes[2] = {};
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!file || ::pread(file.get(), bytes, sizeof bytes, kPageSizeAt) != sizeof bytes) return false;
+  const int page = bytes[0] << 8 | bytes[1];
+  return page > 1 && size % page != 0;
 }
 
 Result<void> check_file(const std::string& path) {
@@ -109,11 +112,25 @@ Result<void> check_file(const std::string& path) {
                    " is empty, it was cut to nothing: put a backup back, or begin anew (credsyncd --start-over)" +
                    std::string(kNothingChanged));
   }
+  if (ends_within_a_page(path, status.st_size)) {
+    return corrupt(path + " was cut off within a page: put a backup back" + std::string(kNothingChanged));
+  }
   if ((status.st_mode & 077) != 0 && ::chmod(path.c_str(), 0600) != 0) return from_errno("chmod 600 " + path, errno);
   return {};
 }
 
 }  // namespace
+
+Error explained(const Error& error, const std::string& path) {
+  const std::string& words = error.message();
+  switch (error.code()) {
+    case ErrorCode::kTaken: return Error(error.code(), path + " is in use by another program: " + words);
+    case ErrorCode::kInvalid: return corrupt(path + ": damaged (" + words + ")" + std::string(kNothingChanged));
+    case ErrorCode::kCorrupt:
+    case ErrorCode::kTooNew: return Error(error.code(), path + ": " + words + std::string(kNothingChanged));
+    default: return error.within(path);
+  }
+}
 
 Result<void> make_writable(Database& database) {
   const auto mode = database.text("PRAGMA journal_mode = WAL");
@@ -154,14 +171,14 @@ Result<void> make_database(const std::string& path, const Key& master) {
 Result<OpenDatabase> open_database(const std::string& path, const Key& master) {
   CREDSYNC_TRY(check_file(path));
   auto opened = open_checked(path, master);
-  if (!opened) return explain(opened.error(), path);
+  if (!opened) return explained(opened.error(), path);
   return opened;
 }
 
 Result<std::unique_ptr<Database>> open_without_key(const std::string& path) {
   CREDSYNC_TRY(check_file(path));
   auto opened = open_unread(path);
-  if (!opened) return explain(opened.error(), path);
+  if (!opened) return explained(opened.error(), path);
   return opened;
 }
 

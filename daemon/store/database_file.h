@@ -14,7 +14,8 @@ namespace credsync::store {
 
 struct OpenDatabase {
   std::unique_ptr<Database> database;
-  Sealer sealer;  // with the data key that `master` unwrapped
+  Sealer sealer;   // with the data key that `master` unwrapped
+  std::string id;  // of that key: what tells this database from all others
 };
 
 // Makes a database with a new data key, wrapped by `master`. `path` must not exist.
@@ -27,6 +28,9 @@ Result<void> write_database(const std::string& path, const Key& master, const Fi
 // kCorrupt: damaged, cut to nothing, no credsyncd database, or another key's. kTooNew: left for the newer version.
 // A master key that was prepared by a change of keys (key_change.h) is the master key from here on.
 Result<OpenDatabase> open_database(const std::string& path, const Key& master);
+
+// An error of the start as a person is to read it, with what it means for the file.
+Error explained(const Error& error, const std::string& path);
 
 // For those who have no master key: what is not sealed can be read. The same errors, but for the key.
 Result<std::unique_ptr<Database>> open_without_key(const std::string& path);

@@ -63,7 +63,15 @@ CREATE TABLE retirements (
 ) STRICT;
 )sql";
 
-constexpr Migration kSteps[] = {{kFirst}};
+// What tells that the database was put back to an older copy, and what that leaves behind (docs/decisions/022).
+constexpr char kCounted[] = R"sql(
+INSERT INTO numbers (name, value) VALUES ('rotations', 0);     -- see witness.h
+INSERT INTO numbers (name, value) VALUES ('generations', 0);
+ALTER TABLE accounts ADD COLUMN spent INTEGER NOT NULL DEFAULT 0;        -- generations up to it may have been given out
+ALTER TABLE parked ADD COLUMN rolled_back INTEGER NOT NULL DEFAULT 0;    -- its refresh token may have been replaced
+)sql";
+
+constexpr Migration kSteps[] = {{kFirst}, {kCounted}};
 
 }  // namespace
 

@@ -23,6 +23,7 @@ struct StoredAccount {
   std::string name;
   std::string identity;                     // of the grant the tokens belong to
   Generation generation = 0;                // the last one given out; never goes back, survives sign-out and removal
+  Generation spent = 0;                     // up to this one all may have been given out, before a copy was put back
   std::optional<account::TokenSet> tokens;  // current
   Standing standing;
   bool password_used = false;         // a configured password has done its work
@@ -37,10 +38,13 @@ struct ParkedGrant {
   std::string identity;
   Generation generation = 0;
   account::TokenSet tokens;
-  Secret order;        // serialised RevocationOrder; empty: erase only
-  WallTime retire_at;  // 7 days after a change of identity, 30 after removal
+  Secret order;              // serialised RevocationOrder; empty: erase only
+  WallTime retire_at;        // 7 days after a change of identity, 30 after removal
+  bool rolled_back = false;  // it came back with an older copy: its refresh token may have been replaced since
 
-  ParkedGrant clone() const { return {id, account, identity, generation, tokens.clone(), order.clone(), retire_at}; }
+  ParkedGrant clone() const {
+    return {id, account, identity, generation, tokens.clone(), order.clone(), retire_at, rolled_back};
+  }
 };
 
 using SlotId = std::uint32_t;

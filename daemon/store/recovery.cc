@@ -30,8 +30,8 @@ void set_slot(Change& change, SlotId slot) {
 
 class Recovery {
  public:
-  Recovery(Database& database, const Sealer& sealer, StateWriter& writer, AnswerSlots& slots)
-      : database_(database), sealer_(sealer), writer_(writer), slots_(slots) {}
+  Recovery(Database& database, const Sealer& sealer, StateWriter& writer, AnswerSlots& slots, Past past)
+      : database_(database), sealer_(sealer), writer_(writer), slots_(slots), past_(past) {}
 
   // All in one transaction: on a full disk it is read from, then rolled back, and the answers stay in their slots.
   Result<Recovered> run() {
@@ -52,7 +52,12 @@ class Recovery {
  private:
   Result<void> inside() {
     CREDSYNC_TRY(find_answers());
+    const auto before = writer_.counts();
+    if (!before) return before.error();
+    recovered_.counts = in_database_ = *before;
     CREDSYNC_TRY(install());
+    CREDSYNC_TRY(compare(*before));
+    CREDSYNC_TRY(writer_.set_counts(recovered_.counts));
     CREDSYNC_TRY(take_ids());
     auto state = read_state(database_, sealer_);
     if (!state) return state.error();
@@ -109,9 +114,26 @@ class Recovery {
         continue;
       }
       released_.insert(released_.end(), applied->released.begin(), applied->released.end());
+      recovered_.counts += StateWriter::counted(answer.change);
       recovered_.uncommitted.push_back(std::move(answer.change));
     }
     return {};
+  }
+
+  // Answers in their slots are not counted yet: what was seen of them is no more than the intent's own count.
+  Result<void> compare(const Counts& before) {
+    if (past_.restored) past_.witness.suspect(before);
+    const Counts& seen = past_.witness.seen();
+    const std::int64_t rotations = seen.rotations - before.rotations;
+    const std::int64_t generations = seen.generations - before.generations;
+    if (rotations <= 0 && generations <= 0) return {};
+    recovered_.counts += {std::max<std::int64_t>(0, rotations), std::max<std::int64_t>(0, generations)};
+    if (rotations <= 0) return writer_.spend(generations);
+    log::write(
+        log::Level::kError, message_id::kRolledBack.id,
+        "the database is an older copy than the one that was in use; accounts whose refresh tokens rotate wait for a person",
+        {{"BEHIND", std::to_string(rotations)}});
+    return writer_.roll_back(std::max<std::int64_t>(0, generations), past_.now);
   }
 
   Result<void> take_ids() {
@@ -141,6 +163,8 @@ class Recovery {
   void commit() {
     const auto committed = database_.execute("COMMIT");
     if (committed) {
+      recovered_.committed = true;
+      past_.witness.note(recovered_.counts);
       if (!recovered_.uncommitted.empty()) {
         log::notice("answers of an earlier run were installed",
                     {{"COUNT", std::to_string(recovered_.uncommitted.size())}});
@@ -155,12 +179,15 @@ class Recovery {
                {{"WHY", committed.error().message()}, {"ANSWERS", std::to_string(recovered_.uncommitted.size())}});
     if (database_.in_transaction()) [[maybe_unused]]
       const auto undone = database_.execute("ROLLBACK");
+    recovered_.counts = in_database_;
   }
 
   Database& database_;
   const Sealer& sealer_;
   StateWriter& writer_;
   AnswerSlots& slots_;
+  const Past past_;
+  Counts in_database_;
   std::vector<Answer> answers_;
   std::vector<SlotId> released_;
   std::vector<std::string> damage_;
@@ -169,8 +196,9 @@ class Recovery {
 
 }  // namespace
 
-Result<Recovered> recover(Database& database, const Sealer& sealer, StateWriter& writer, AnswerSlots& slots) {
-  return Recovery(database, sealer, writer, slots).run();
+Result<Recovered> recover(Database& database, const Sealer& sealer, StateWriter& writer, AnswerSlots& slots,
+                          Past past) {
+  return Recovery(database, sealer, writer, slots, past).run();
 }
 
 }  // namespace credsync::store

@@ -2,6 +2,9 @@
 
 #include <sodium.h>
 
+#include <array>
+#include <limits>
+
 namespace credsync::store {
 namespace {
 
@@ -36,6 +39,15 @@ unsigned char* raw(char* bytes) {
 }
 
 }  // namespace
+
+std::int64_t row_of(std::string_view text) {
+  std::array<unsigned char, crypto_generichash_BYTES_MIN> hash{};
+  ::crypto_generichash(hash.data(), hash.size(), raw(text.data()), text.size(), nullptr, 0);
+  std::int64_t row = 0;
+  for (std::size_t i = 0; i < sizeof row; ++i)
+    row |= static_cast<std::int64_t>(std::uint64_t{hash[i]} << (8 * i));
+  return row & std::numeric_limits<std::int64_t>::max();
+}
 
 std::string seal(const Key& key, std::string_view plain, const Place& place) {
   const std::string ad = associated_data(place);

@@ -43,6 +43,9 @@ class Sealer {
   Key key_;
 };
 
+// A Place's `row` for what belongs to a text besides its account: 63 bits of its hash.
+std::int64_t row_of(std::string_view text);
+
 // How much longer a sealed value is than what it holds: a format byte, the nonce, the tag.
 constexpr std::size_t kSealOverhead = 1 + 24 + 16;
 

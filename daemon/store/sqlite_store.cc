@@ -1,6 +1,7 @@
 #include "daemon/store/sqlite_store.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -37,6 +38,13 @@ Result<MasterKey> prepare_files(const StateDirectory& directory, const KeySource
   return master;
 }
 
+std::vector<std::string> witnesses(const StateDirectory& directory, const std::string& cache_dir,
+                                   const std::string& database) {
+  std::vector<std::string> files{directory.witness()};
+  if (std::string second = witness_in(cache_dir, database); !second.empty()) files.push_back(std::move(second));
+  return files;
+}
+
 bool holds_an_answer(const Change& change) {
   return std::visit(
       [](const auto& c) {
@@ -52,6 +60,7 @@ struct SqliteStore::Parts {
   StateDirectory directory;  // last to go: its lock covers the rest
   OpenDatabase file;
   AnswerSlots slots;
+  Witness witness;
   std::optional<StateWriter> writer;
   std::optional<Committer> committer;
   WriteQueue queue;
@@ -69,9 +78,11 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const SqliteStoreOptions&
   abandon_key_change(*file->database, *master);
   auto slots = AnswerSlots::open(directory->slots(), options.slots);
   if (!slots) return slots.error();
-  std::unique_ptr<Parts> parts(new Parts{std::move(*directory), std::move(*file), std::move(*slots), {}, {}, {}});
+  Witness witness(file->id, witnesses(*directory, options.cache_dir, file->id));
+  std::unique_ptr<Parts> parts(
+      new Parts{std::move(*directory), std::move(*file), std::move(*slots), std::move(witness), {}, {}, {}});
   auto writer = StateWriter::create(*parts->file.database, parts->file.sealer);
-  if (!writer) return writer.error().within(parts->directory.database());
+  if (!writer) return explained(writer.error(), parts->directory.database());
   parts->writer.emplace(std::move(*writer));
   return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(parts), options.times, loop, clock));
 }
@@ -87,12 +98,15 @@ SqliteStore::~SqliteStore() {
 Result<Snapshot> SqliteStore::load() {
   CHECK(!thread_.joinable());
   Parts& parts = *parts_;
-  auto recovered = recover(*parts.file.database, parts.file.sealer, *parts.writer, parts.slots);
-  if (!recovered) return recovered.error().within(parts.directory.database());
+  const std::string told = parts.directory.restored();
+  auto recovered = recover(*parts.file.database, parts.file.sealer, *parts.writer, parts.slots,
+                           Past{parts.witness, file_exists(told), clock_.wall()});
+  if (!recovered) return explained(recovered.error(), parts.directory.database());
+  if (recovered->committed && ::unlink(told.c_str()) == 0) CREDSYNC_TRY(sync_folder_of(told));
   next_id_ = recovered->first_id;
   parts.committer.emplace(
       *parts.file.database, *parts.writer, parts.slots, parts.file.sealer, loop_, times_, [this] { return new_id(); },
-      recovered->next_sequence);
+      recovered->next_sequence, parts.witness, recovered->counts);
   for (Change& change : recovered->uncommitted)
     parts.committer->adopt(std::move(change));
   free_slots_ = parts.slots.free();

@@ -23,7 +23,8 @@ namespace credsync::store {
 struct SqliteStoreOptions {
   std::string state_dir;
   KeySource key;
-  SlotGeometry slots = {};  // of a new file of slots
+  std::string cache_dir = {};  // a second place for the count of changes (witness.h); empty: none
+  SlotGeometry slots = {};     // of a new file of slots
   CommitTimes times = {};
 };
 

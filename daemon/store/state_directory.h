@@ -18,6 +18,8 @@ class StateDirectory {
   const std::string& path() const { return path_; }
   std::string database() const { return path_ + "/state.db"; }
   std::string slots() const { return path_ + "/answers.slots"; }
+  std::string witness() const { return path_ + "/state.count"; }
+  std::string restored() const { return path_ + "/state.restored"; }
   std::string key() const { return path_ + "/credsyncd.key"; }
 
  private:

@@ -20,10 +20,11 @@ class Reader {
     found_.accounts.reserve(static_cast<std::size_t>(*count));
     CREDSYNC_TRY(each(
         "SELECT name, identity, generation, tokens, state, since, trouble_class, trouble_code, trouble_words, trouble_at,"
-        " password_used, kept_password, kept_generation, last_used FROM accounts",
+        " password_used, kept_password, kept_generation, last_used, spent FROM accounts",
         [this](const Statement& row) { account(row); }));
-    CREDSYNC_TRY(each("SELECT id, account, identity, generation, tokens, revocation, retire_at FROM parked ORDER BY id",
-                      [this](const Statement& row) { parked(row); }));
+    CREDSYNC_TRY(each(
+        "SELECT id, account, identity, generation, tokens, revocation, retire_at, rolled_back FROM parked ORDER BY id",
+        [this](const Statement& row) { parked(row); }));
     CREDSYNC_TRY(
         each("SELECT id, account, identity, generation, kind, secrets, not_before, give_up_at, attempts, by_sign_out"
              " FROM retirements ORDER BY id",
@@ -55,12 +56,11 @@ class Reader {
                {{"ACCOUNT", account}, {"WHAT", what}});
   }
 
-  std::optional<account::TokenSet> tokens(std::string_view sealed, const Place& place) {
-    const auto plain = sealer_.open(sealed, place);
+  static std::optional<account::TokenSet> decoded(const Result<WipedString>& plain) {
     if (!plain) return std::nullopt;
-    auto decoded = decode_tokens(plain->text());
-    if (!decoded) return std::nullopt;
-    return std::move(*decoded);
+    auto tokens = decode_tokens(plain->text());
+    if (!tokens) return std::nullopt;
+    return std::move(*tokens);
   }
 
   static Standing standing(const Statement& row) {
@@ -80,8 +80,9 @@ class Reader {
     account.standing = standing(row);
     account.password_used = row.integer(10) != 0;
     account.last_used = row.optional_time(13);
+    account.spent = static_cast<Generation>(row.integer(14));
     if (!row.null(3)) {
-      account.tokens = tokens(row.blob(3), {kTokensColumn, account.name, account.generation, 0});
+      account.tokens = decoded(open_tokens(sealer_, row.blob(3), account.name, account.generation, account.identity));
       account.damaged = !account.tokens;
       if (account.damaged) damaged(account.name, "the token set");
     }
@@ -100,7 +101,8 @@ class Reader {
     grant.identity = row.text(2);
     grant.generation = static_cast<Generation>(row.integer(3));
     grant.retire_at = row.time(6);
-    auto opened = tokens(row.blob(4), {kParkedTokensColumn, grant.account, grant.generation, grant.id});
+    grant.rolled_back = row.integer(7) != 0;
+    auto opened = decoded(sealer_.open(row.blob(4), {kParkedTokensColumn, grant.account, grant.generation, grant.id}));
     if (!opened) return damaged(grant.account, "a parked token set");
     grant.tokens = std::move(*opened);
     if (!row.null(5)) {

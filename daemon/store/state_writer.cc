@@ -21,6 +21,12 @@ bool fits_an_integer(Generation generation) {
 
 }  // namespace
 
+Result<WipedString> open_tokens(const Sealer& sealer, std::string_view sealed, std::string_view account,
+                                Generation generation, std::string_view identity) {
+  auto plain = sealer.open(sealed, place_of_tokens(account, generation, identity));
+  return plain ? std::move(plain) : sealer.open(sealed, {kTokensColumn, account, generation, 0});
+}
+
 Ids give_ids(Change& change, const std::function<std::int64_t()>& new_id) {
   Ids ids;
   const auto give = [&](std::int64_t& id) {
@@ -60,15 +66,15 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
       {&w.park_,
        "UPDATE accounts SET tokens = NULL, generation = MAX(generation, ?2) WHERE name = ?1 AND tokens NOTNULL"},
       {&w.insert_parked_,
-       "INSERT INTO parked (id, account, identity, generation, tokens, revocation, retire_at)"
-       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
+       "INSERT INTO parked (id, account, identity, generation, tokens, revocation, retire_at, rolled_back)"
+       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"},
       {&w.select_parked_, "SELECT account, identity, generation, tokens, revocation FROM parked WHERE id = ?1"},
       {&w.delete_parked_, "DELETE FROM parked WHERE id = ?1"},
       {&w.update_parked_, "UPDATE parked SET generation = ?2, tokens = ?3, revocation = ?4 WHERE id = ?1"},
       {&w.parked_order_, "UPDATE parked SET revocation = ?2 WHERE id = ?1"},
       {&w.select_account_, "SELECT generation, tokens NOTNULL FROM accounts WHERE name = ?1"},
       {&w.select_tokens_,
-       "SELECT generation, tokens FROM accounts WHERE name = ?1 AND generation > ?2 AND tokens NOTNULL"},
+       "SELECT generation, tokens, identity FROM accounts WHERE name = ?1 AND generation > ?2 AND tokens NOTNULL"},
       {&w.restore_, "UPDATE accounts SET identity = ?2, generation = ?3, tokens = ?4 WHERE name = ?1"},
       {&w.insert_retirement_,
        "INSERT INTO retirements (id, account, identity, generation, kind, secrets, not_before, give_up_at, attempts,"
@@ -81,6 +87,7 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
       {&w.drop_intents_, "DELETE FROM intents WHERE account = ?1 RETURNING slot"},
       {&w.count_resend_, "UPDATE intents SET resends = resends + 1, sent_at = ?3 WHERE slot = ?1 AND account = ?2"},
       {&w.last_used_, "UPDATE accounts SET last_used = ?2 WHERE name = ?1"},
+      {&w.set_number_, "UPDATE numbers SET value = ?2 WHERE name = ?1 AND value <> ?2"},
       {&w.forewarned_, "INSERT OR REPLACE INTO numbers (name, value) VALUES ('forewarned until', ?1)"},
   };
   for (const auto& [statement, sql] : statements) {
@@ -143,7 +150,7 @@ Result<void> StateWriter::change(const Install& install, Applied& applied) {
   if (!next) return next.error();
   const Generation generation = *next;
   const std::string tokens =
-      seal(*sealer_, encode_tokens(install.tokens), {kTokensColumn, install.account, generation, 0});
+      seal(*sealer_, encode_tokens(install.tokens), place_of_tokens(install.account, generation, install.identity));
   CREDSYNC_TRY(install_.with(install.account, install.identity, generation, Blob{tokens}, install.password_used).run());
   CREDSYNC_TRY(set_standing(install.account, install.standing));
   if (install.replace_kept_password) CREDSYNC_TRY(keep_password(install, generation));
@@ -206,7 +213,9 @@ Result<void> StateWriter::change(const Park& park, Applied& applied) {
   if (!grant.order.empty()) {
     order = sealer_->seal(grant.order.expose(), {kParkedOrderColumn, grant.account, generation, id});
   }
-  return insert_parked_.with(id, grant.account, grant.identity, generation, Blob{tokens}, Blob{order}, grant.retire_at)
+  return insert_parked_
+      .with(id, grant.account, grant.identity, generation, Blob{tokens}, Blob{order}, grant.retire_at,
+            grant.rolled_back)
       .run();
 }
 
@@ -216,7 +225,7 @@ Result<StateWriter::Parked> StateWriter::newer_tokens(const std::string& account
   if (!row) return row.error();
   if (!*row) return found;
   const auto stored = static_cast<Generation>(select_tokens_.integer(0));
-  auto plain = sealer_->open(select_tokens_.blob(1), {kTokensColumn, account, stored, 0});
+  auto plain = open_tokens(*sealer_, select_tokens_.blob(1), account, stored, select_tokens_.text(2));
   select_tokens_.reset();
   if (!plain) return found;  // damaged: what the caller has is all there is
   found.generation = stored;
@@ -274,7 +283,8 @@ Result<void> StateWriter::change(const Restore& restore, Applied& applied) {
   if (has_tokens) return invalid(found->account + " still has tokens; nothing is restored over them");
   const Generation generation = std::max({last, found->generation, restore.generation});
   if (!fits_an_integer(generation)) return invalid("generation out of range");
-  const std::string tokens = seal(*sealer_, found->tokens, {kTokensColumn, found->account, generation, 0});
+  const std::string tokens =
+      seal(*sealer_, found->tokens, place_of_tokens(found->account, generation, found->identity));
   CREDSYNC_TRY(restore_.with(found->account, found->identity, generation, Blob{tokens}).run());
   CREDSYNC_TRY(set_standing(found->account, restore.standing));
   applied.ids = {static_cast<std::int64_t>(generation)};
@@ -337,6 +347,50 @@ Result<void> StateWriter::add_intent(const Intent& intent) {
   return insert_intent_
       .with(intent.slot, intent.account, intent.identity, intent.generation, intent.sent_at, intent.resends)
       .run();
+}
+
+Counts StateWriter::counted(const Change& change) {
+  return std::visit(
+      [](const auto& c) -> Counts {
+        using Kind = std::decay_t<decltype(c)>;
+        if constexpr (std::is_same_v<Kind, Install>) return {c.slot ? 1 : 0, 1};  // without a slot: it does not rotate
+        if constexpr (std::is_same_v<Kind, UpdateParked> || std::is_same_v<Kind, Restore>) return {1, 1};
+        const bool leaves = std::is_same_v<Kind, SignOut> || std::is_same_v<Kind, Forget> ||
+                            std::is_same_v<Kind, Park> || std::is_same_v<Kind, RetireParked>;
+        return {leaves ? 1 : 0, 0};
+      },
+      change);
+}
+
+Result<Counts> StateWriter::counts() {
+  const auto rotations = database_->integer("SELECT value FROM numbers WHERE name = 'rotations'");
+  if (!rotations) return rotations.error();
+  const auto generations = database_->integer("SELECT value FROM numbers WHERE name = 'generations'");
+  if (!generations) return generations.error();
+  return Counts{*rotations, *generations};
+}
+
+Result<void> StateWriter::set_counts(const Counts& counts) {
+  CREDSYNC_TRY(set_number_.with("rotations", counts.rotations).run());
+  return set_number_.with("generations", counts.generations).run();
+}
+
+Result<void> StateWriter::spend(std::int64_t generations) {
+  auto statement = database_->prepare("UPDATE accounts SET spent = MAX(spent, generation + ?1)");
+  if (!statement) return statement.error();
+  return statement->with(generations).run();
+}
+
+Result<void> StateWriter::roll_back(std::int64_t generations, WallTime now) {
+  CREDSYNC_TRY(spend(generations));
+  const Standing standing = account::rolled_back_at(now);
+  auto freeze = database_->prepare(
+      "UPDATE accounts SET state = ?1, since = ?2, trouble_class = ?3, trouble_code = ?4, trouble_words = ?5,"
+      " trouble_at = ?2 WHERE tokens NOTNULL");
+  if (!freeze) return freeze.error();
+  const auto& trouble = *standing.trouble;
+  CREDSYNC_TRY(freeze->with(standing.state, now, trouble.error_class, trouble.code, trouble.words).run());
+  return database_->execute("UPDATE parked SET rolled_back = 1");
 }
 
 Result<void> StateWriter::change(const DropIntent& drop, Applied& applied) {

@@ -10,6 +10,7 @@
 #include "daemon/store/sealer.h"
 #include "daemon/store/sqlite.h"
 #include "daemon/store/token_store.h"
+#include "daemon/store/witness.h"
 
 namespace credsync::store {
 
@@ -30,6 +31,17 @@ class StateWriter {
   // All rows to come have their ids. kNotFound and kInvalid say that the change does not fit what is stored.
   Result<Applied> apply(const Change& change);
   Result<void> add_intent(const Intent& intent);
+
+  // What a change counts for, once it is committed.
+  static Counts counted(const Change& change);
+  static Counts counted(const Intent&) { return {1, 0}; }
+  Result<Counts> counts();
+  Result<void> set_counts(const Counts& counts);
+  // The database is older than it was: so many numbers of each account may have been given out since.
+  Result<void> spend(std::int64_t generations);
+  // And refresh tokens may have been replaced: accounts that have tokens wait for a person, or for somebody who knows that
+  // theirs do not rotate.
+  Result<void> roll_back(std::int64_t generations, WallTime now);
 
   // What the tokens of `install` will be stored as: its own generation, or the next one if that was used before.
   Result<Generation> next_generation(const Install& install);
@@ -86,11 +98,19 @@ class StateWriter {
   Statement park_, insert_parked_, select_parked_, delete_parked_, update_parked_, parked_order_;
   Statement select_account_, select_tokens_, restore_;
   Statement insert_retirement_, retirement_tried_, retirement_over_;
-  Statement insert_intent_, drop_slot_, drop_intents_, count_resend_, last_used_, forewarned_;
+  Statement insert_intent_, drop_slot_, drop_intents_, count_resend_, last_used_, forewarned_, set_number_;
 };
 
 // The names that seals are bound to.
 inline constexpr std::string_view kTokensColumn = "accounts.tokens";
+// Tokens belong to an identity as well: with a damaged one they would pass for another grant's, and be parked and retired.
+inline Place place_of_tokens(std::string_view account, Generation generation, std::string_view identity) {
+  return {kTokensColumn, account, generation, row_of(identity)};
+}
+// Also those that were sealed before schema 2, when the identity was not part of the place.
+Result<WipedString> open_tokens(const Sealer& sealer, std::string_view sealed, std::string_view account,
+                                Generation generation, std::string_view identity);
+
 inline constexpr std::string_view kPasswordColumn = "accounts.kept_password";
 inline constexpr std::string_view kParkedTokensColumn = "parked.tokens";
 inline constexpr std::string_view kParkedOrderColumn = "parked.revocation";

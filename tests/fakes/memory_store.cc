@@ -14,6 +14,7 @@ StoredAccount copy(const StoredAccount& a) {
   out.name = a.name;
   out.identity = a.identity;
   out.generation = a.generation;
+  out.spent = a.spent;
   if (a.tokens) out.tokens = a.tokens->clone();
   out.standing = a.standing;
   out.password_used = a.password_used;
@@ -76,6 +77,7 @@ class Rows {
       StoredAccount rest;
       rest.name = c.account;
       rest.generation = it->second.generation;
+      rest.spent = it->second.spent;
       it->second = std::move(rest);
     }
     std::erase_if(disk_.intents, [&](const auto& entry) { return entry.second.account == c.account; });

@@ -204,5 +204,104 @@ TEST_F(ReconcileTest, AnIntentOfALostSignInLeavesTheGrantInUseAlone) {
   EXPECT_EQ(world.ask("flat")->token, "access-7");
 }
 
+TEST_F(ReconcileTest, AnAccountWhoseTokensAreDamagedSaysSo) {
+  store::Snapshot snapshot;
+  store::StoredAccount& stored = snapshot.accounts.emplace_back();
+  stored.name = "flat";
+  stored.identity = "identity one";
+  stored.generation = 7;
+  stored.standing = {State::kOk, world.clock.wall(), std::nullopt};
+  stored.damaged = true;
+  reconciler.begin(std::move(snapshot), here);
+  world.settle();
+  EXPECT_EQ(flat().standing().state, State::kNeedsLogin);
+  ASSERT_TRUE(flat().standing().trouble);
+  EXPECT_EQ(flat().standing().trouble->code, "damaged");
+  EXPECT_EQ(flat().generation(), 7U);
+}
+
+// Its tokens were parked by an edit, and then the daemon ended: "ok" was the other grant.
+TEST_F(ReconcileTest, AStartAfterAnEditOfTheGrantSaysThatASignInIsNeeded) {
+  begin(here);
+  change(here, other);
+  EXPECT_EQ(flat().standing().state, State::kNeedsLogin);
+  CoreWorld later;
+  Reconciler again{later.accounts, later.refresher, later.parking, later.retirer, later.store, later.clock};
+  again.begin(std::move(*world.store.load()), other);
+  later.settle();
+  EXPECT_EQ(later.accounts.find("flat")->standing().state, State::kNeedsLogin);
+}
+
+// What came back with an older copy of the database: docs/decisions/022.
+class OlderCopyTest : public ReconcileTest {
+ protected:
+  void begin_frozen(provider::Rotation rotation) {
+    profile->refresh.rotation = rotation;
+    store::Install install;
+    install.account = "flat";
+    install.identity = "identity one";
+    install.generation = 7;
+    install.tokens = make_tokens(world.clock, "access-7", "refresh-7", 1h);
+    install.standing = account::rolled_back_at(world.clock.wall());
+    world.store.apply(std::move(install), [](Result<store::Ids>) {});
+    world.settle();
+    reconciler.begin(*world.store.load(), here);
+    world.settle();
+  }
+  bool sends_by_itself() {
+    world.advance(2h);  // its token has ended
+    world.ask("flat");
+    return world.endpoint.calls_made > 0;
+  }
+};
+
+TEST_F(OlderCopyTest, ARefreshTokenThatRotatesIsNotSentByItself) {
+  begin_frozen(provider::Rotation::kAlways);
+  EXPECT_EQ(flat().standing().state, State::kNeedsLogin);
+  EXPECT_EQ(world.ask("flat")->token, "access-7") << "what is good is handed out";
+  EXPECT_FALSE(sends_by_itself());
+}
+
+TEST_F(OlderCopyTest, NorOneOfWhichNobodyKnows) {
+  begin_frozen(provider::Rotation::kUnknown);
+  EXPECT_FALSE(sends_by_itself());
+}
+
+TEST_F(OlderCopyTest, AGrantThatDoesNotRotateGoesOn) {
+  begin_frozen(provider::Rotation::kNone);
+  EXPECT_EQ(flat().standing().state, State::kOk);
+  EXPECT_TRUE(sends_by_itself());
+}
+
+TEST_F(OlderCopyTest, AProfileThatNowSaysItDoesNotRotateLetsItGoOn) {
+  begin_frozen(provider::Rotation::kAlways);
+  profile = make_profile();
+  profile->refresh.rotation = provider::Rotation::kNone;
+  auto mended = make_account("flat", profile);
+  mended->identity = "identity one";
+  mended->fingerprint = config::FieldHash("mended").fingerprint();
+  change(here, with({mended}));
+  EXPECT_EQ(flat().standing().state, State::kOk);
+}
+
+TEST_F(OlderCopyTest, ItStaysSoWhenItIsParkedAndComesBack) {
+  begin_frozen(provider::Rotation::kAlways);
+  change(here, gone);
+  change(gone, here);
+  EXPECT_TRUE(account::rolled_back(flat().standing()));
+  change(here, other);
+  EXPECT_FALSE(account::rolled_back(flat().standing())) << "another grant";
+  change(other, here);
+  EXPECT_TRUE(account::rolled_back(flat().standing()));
+  EXPECT_FALSE(sends_by_itself());
+}
+
+TEST_F(OlderCopyTest, APersonMaySayThatTheCopyIsRight) {
+  begin_frozen(provider::Rotation::kAlways);
+  EXPECT_TRUE(world.refresher.start(flat(), refresh::Reason::kOrdered));
+  world.settle();
+  EXPECT_EQ(world.endpoint.calls_made, 1U);
+}
+
 }  // namespace
 }  // namespace credsync

@@ -64,6 +64,12 @@ TEST_F(Damage, TokensOfAnotherGenerationDoNotOpen) {
   expect_only_damaged("b");
 }
 
+TEST_F(Damage, TokensOfAnotherIdentityDoNotOpen) {
+  make();
+  edit("UPDATE accounts SET identity = identity || 'x' WHERE name = 'b'");
+  expect_only_damaged("b");
+}
+
 TEST_F(Damage, TokensOfAnotherColumnDoNotOpen) {
   make();
   edit("UPDATE accounts SET tokens = kept_password WHERE name = 'c'");
@@ -140,6 +146,19 @@ TEST_F(Damage, ACutDatabaseIsRefused) {
   ASSERT_FALSE(snapshot);
   EXPECT_EQ(snapshot.error().code(), ErrorCode::kCorrupt) << snapshot.error().message();
   EXPECT_TRUE(read_all(database_) == cut);
+}
+
+TEST_F(Damage, ADatabaseThatWasCutWithinAPageIsRefused) {
+  make();
+  const std::string whole = read_all(database_);
+  for (const std::size_t less : {1u, 100u, 4095u}) {
+    const std::string cut = whole.substr(0, whole.size() - less);
+    write_all(database_, cut);
+    const auto snapshot = load();
+    ASSERT_FALSE(snapshot) << less;
+    EXPECT_EQ(snapshot.error().code(), ErrorCode::kCorrupt) << snapshot.error().message();
+    EXPECT_TRUE(read_all(database_) == cut);
+  }
 }
 
 // Any bit, anywhere: refused, or said, or of no consequence; never a wrong token and never a crash.

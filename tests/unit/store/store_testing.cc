@@ -168,7 +168,8 @@ ParkedGrant parked(const std::string& account, Generation generation) {
           generation,
           tokens(account + "-" + std::to_string(generation)),
           Secret("order-" + account),
-          wall_from_seconds(1'700'600'000)};
+          wall_from_seconds(1'700'600'000),
+          true};
 }
 
 const StoredAccount* find(const Snapshot& snapshot, const std::string& name) {
@@ -200,12 +201,12 @@ std::string describe(const Snapshot& snapshot) {
     const StoredAccount& a = *account;
     out << "account " << a.name << ' ' << a.identity << ' ' << a.generation << ' '
         << (a.tokens ? describe(*a.tokens) : "no tokens") << ' ' << text(a.standing) << " password_used "
-        << a.password_used << " kept " << text(a.kept_password) << " used " << text(a.last_used)
+        << a.password_used << " kept " << text(a.kept_password) << " used " << text(a.last_used) << " spent " << a.spent
         << (a.damaged ? " damaged" : "") << '\n';
   }
   for (const ParkedGrant& g : snapshot.parked) {
     out << "parked " << g.id << ' ' << g.account << ' ' << g.identity << ' ' << g.generation << ' '
-        << describe(g.tokens) << text(g.order) << text(g.retire_at) << '\n';
+        << describe(g.tokens) << text(g.order) << text(g.retire_at) << (g.rolled_back ? " rolled back" : "") << '\n';
   }
   std::vector<std::string> intents;
   for (const Intent& i : snapshot.intents) {

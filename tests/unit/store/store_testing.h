@@ -12,6 +12,7 @@
 #include "base/loop.h"
 #include "daemon/store/sqlite_store.h"
 #include "daemon/store/token_store.h"
+#include "daemon/store/witness.h"
 
 namespace credsync::store::testing {
 
