@@ -4,7 +4,7 @@
 // with a literal name "room.moment" that no other place has.
 //
 // What happens where is read anew at each point from the file that the environment's CREDSYNC_FAIL_POINTS names:
-//   NAME ACTION [ARGUMENT] [skip=N] [times=N]
+//   NAME ACTION [ARGUMENT] [skip=N] [times=N] [#WORDS]
 // NAME may be * (any point). ACTION: kill (as kill -9 would), hold (until its line is gone), sleep MILLISECONDS, or
 // error ERRNO (a number). The first N hits after the line came are skipped; `times` unset: every hit. Each point that is
 // reached is noted in FILE.seen, and one that holds in FILE.held, a line each.

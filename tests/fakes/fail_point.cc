@@ -50,6 +50,7 @@ Rule rule_for(const std::string& point) {
     words >> name >> rule.action;
     if (name != point && name != "*") continue;
     while (words >> word) {
+      if (word.starts_with("#")) break;  // tells two equal rules apart
       if (word.starts_with("skip=")) {
         rule.skip = number_after(word, "skip=");
       } else if (word.starts_with("times=")) {

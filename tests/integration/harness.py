@@ -177,6 +177,9 @@ class Daemon:
         self.log_level = log_level
         self.process = None
         self.bus = None   # of bus.py, for a daemon that is on one
+        self.program = "CREDSYNCD"   # or CREDSYNCD_SWITCHED, for faults.py
+        self.variables = {}          # of its environment, besides ours
+        self.options = []            # on its command line, besides ours
         for folder in ("accounts.d", "conf.d", "providers.d", "run"):
             os.mkdir(self.place(folder), 0o755)
         self.secret("client.secret", SECRET)
@@ -231,14 +234,17 @@ class Daemon:
     # --- the process
 
     def arguments(self, *more):
-        return [binary("CREDSYNCD"), "--config", self.directory, "--state", self.state, "--providers", PROVIDERS, *more]
+        return [binary(self.program), "--config", self.directory, "--state", self.state, "--providers", PROVIDERS,
+                *self.options, *more]
+
+    def environment(self):
+        return {**(self.bus.environment() if self.bus else os.environ), **self.variables}
 
     def spawn(self):
         """Starts it and does not wait."""
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.arguments("--log-level", self.log_level), stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, cwd="/",
-                                            env=self.bus.environment() if self.bus else None)
+                                            stdout=log, stderr=log, cwd="/", env=self.environment())
         return self
 
     def start(self):
@@ -285,7 +291,8 @@ class Daemon:
 
     def run(self, *options, timeout=30):
         """Runs credsyncd to its end, as --check-config does."""
-        return subprocess.run(self.arguments(*options), capture_output=True, text=True, timeout=timeout, check=False)
+        return subprocess.run(self.arguments(*options), capture_output=True, text=True, timeout=timeout, check=False,
+                              env=self.environment())
 
     def cli(self, *arguments, stdin="", timeout=90):
         """Runs the `credsync` command."""
