@@ -227,7 +227,8 @@ std::unique_ptr<StartFailure> Daemon::begin() {
   if (auto made = p.make_loop(); !made) return failure(made.error(), "start");
   if (auto caught = p.catch_signals(); !caught) return failure(caught.error(), "start");
   p.manager.extend(kStartInAll);
-  auto opened = store::SqliteStore::open({p.paths.state, key_source(p.config.store.key), p.cache_dir}, *p.loop, p.clock);
+  auto opened =
+      store::SqliteStore::open({p.paths.state, key_source(p.config.store.key), p.cache_dir}, *p.loop, p.clock);
   if (!opened) return failure(opened.error(), "state in " + p.paths.state);
   p.disk = std::move(*opened);
   p.store = std::make_unique<lifecycle::StoreAlarm>(*p.disk, *p.agenda, p.clock, [&p] { p.status->changed(); });
