@@ -1,6 +1,7 @@
 #include "tests/unit/dbus/bus_harness.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -29,15 +30,12 @@ std::string config_of(const std::string& address, bool allow_names) {
          R"(<allow send_type="method_call"/><allow send_destination="*"/><allow receive_type="*"/></policy><limit name="max_replies_per_connection">4096</limit></busconfig>)";
 }
 
-bool answers(const std::string& address) {
-  sd_bus* bus = nullptr;
-  bool up = false;
-  if (::sd_bus_new(&bus) >= 0) {
-    up = ::sd_bus_set_address(bus, address.c_str()) >= 0 && ::sd_bus_set_bus_client(bus, 1) >= 0 &&
-         ::sd_bus_start(bus) >= 0 && ::sd_bus_flush(bus) >= 0;
-  }
-  ::sd_bus_close_unref(bus);
-  return up;
+// dbus-daemon writes its address there once it listens.
+bool says_its_address(int ready) {
+  pollfd waiting{ready, POLLIN, 0};
+  char byte = 0;
+  const int patience = static_cast<int>(std::chrono::milliseconds(kPatience).count());
+  return ::poll(&waiting, 1, patience) == 1 && ::read(ready, &byte, 1) == 1;
 }
 
 }  // namespace
@@ -59,8 +57,11 @@ PrivateBus::~PrivateBus() {
 void PrivateBus::start() {
   const std::string config = directory_ + "/bus.conf";
   std::ofstream(config) << config_of(address_, allow_names);
-  const std::string option = "--config-file=" + config;
-  const char* arguments[] = {"dbus-daemon", option.c_str(), "--nofork", "--nopidfile", "--nosyslog", nullptr};
+  int ready[2];
+  ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+  const std::string option = "--config-file=" + config, tell = "--print-address=" + std::to_string(ready[1]);
+  const char* arguments[] = {"dbus-daemon", option.c_str(), tell.c_str(), "--nofork",
+                             "--nopidfile", "--nosyslog",   nullptr};
   pid_ = ::fork();
   ASSERT_GE(pid_, 0);
   if (pid_ == 0) {
@@ -69,14 +70,14 @@ void PrivateBus::start() {
     const int nowhere = ::open("/dev/null", O_RDWR | O_CLOEXEC);
     for (const int stream : {0, 1, 2})
       ::dup2(nowhere, stream);
+    ::fcntl(ready[1], F_SETFD, 0);
     ::execvp(arguments[0], const_cast<char**>(arguments));
     ::_exit(127);
   }
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  while (!answers(address_)) {
-    ASSERT_LT(std::chrono::steady_clock::now(), end) << "dbus-daemon does not answer";
-    ::usleep(5000);
-  }
+  ::close(ready[1]);
+  const bool listens = says_its_address(ready[0]);
+  ::close(ready[0]);
+  ASSERT_TRUE(listens) << "dbus-daemon does not start";
 }
 
 void PrivateBus::stop() {

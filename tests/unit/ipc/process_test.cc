@@ -119,8 +119,9 @@ TEST(Process, SaysNothingOnceItHasEnded) {
 }
 
 TEST(Process, ShowsTheExecutableOfNowAfterExec) {
-  int gate[2];
+  int gate[2], until_exec[2];
   ASSERT_EQ(::pipe(gate), 0);
+  ASSERT_EQ(::pipe2(until_exec, O_CLOEXEC), 0);
   const pid_t child = ::fork();
   if (child == 0) {
     char byte = 0;
@@ -132,15 +133,14 @@ TEST(Process, ShowsTheExecutableOfNowAfterExec) {
   ASSERT_TRUE(held);
   EXPECT_EQ((*held)->exe().value_or(""), own_exe());
   ASSERT_EQ(::write(gate[1], "g", 1), 1);
-  std::string now = own_exe();
-  for (int i = 0; i < 10000 && now == own_exe(); ++i) {
-    ::usleep(1000);
-    now = (*held)->exe().value_or("");
-  }
+  ::close(until_exec[1]);
+  char byte = 0;
+  EXPECT_EQ(::read(until_exec[0], &byte, 1), 0) << "the kernel closes it when the new program is in place";
+  const std::string now = (*held)->exe().value_or("");
   EXPECT_TRUE(now.ends_with("/sleep")) << now;
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
-  ::close(gate[0]), ::close(gate[1]);
+  ::close(gate[0]), ::close(gate[1]), ::close(until_exec[0]);
 }
 
 TEST(Process, OfAPidfdIsTheOneItMeans) {
