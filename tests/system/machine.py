@@ -171,7 +171,8 @@ class Machine:
             os.makedirs(folder, exist_ok=True)
         command = ["systemd-nspawn", "--quiet", f"--directory={self.root}", "--boot", f"--machine={self.name}", "--register=no",
                    *([] if host_runs_systemd() else ["--keep-unit"]), f"--network-namespace-path=/proc/{os.getpid()}/ns/net",
-                   *(f"--bind={outside}:{inside}" for inside, outside in self.shared.items()), "--console=pipe", "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--hostname=machine"]
+                   *(f"--bind={outside}:{inside}" for inside, outside in self.shared.items()),
+                   "--console=pipe", "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--hostname=machine"]
         with open(self.console, "ab") as console:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, preexec_fn=self._enter)
         self.leader = self._await_leader()

@@ -50,7 +50,8 @@ class UserInstance(MachineTest):
         self.assert_alive(token)
         listed = json.loads(self.as_alice("credsync", "status", "--json").stdout)
         self.assertIn("mine", json.dumps(listed))
-        self.assertEqual(self.as_alice("credsync", "doctor", check=False).returncode, 0, self.as_alice("credsync", "doctor", check=False).stdout)
+        found = self.as_alice("credsync", "doctor", check=False)
+        self.assertEqual(found.returncode, 0, found.stdout)
 
     def test_the_system_service_knows_nothing_of_it(self):
         self.assertEqual(self.box.credsync("token", "mine", check=False).returncode, 4)
