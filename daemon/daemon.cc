@@ -279,10 +279,13 @@ void Daemon::Parts::assemble() {
         parking->updated(id, generation, std::move(tokens));
       },
       [this](std::vector<store::Retirement> queued) { retirer->add(std::move(queued)); });
+  refresher->connect(
+      [this](std::string_view account, std::string_view identity, account::Generation generation,
+             account::UnknownOutcome unknown) { return parking->remember(account, identity, generation, unknown); });
   authorization_server =
       std::make_unique<oauth::HttpsAuthorizationServer>(*transport, *discovery, *workers, *loop, clock);
-  sign_in = std::make_unique<login::SignIn>(*accounts, *exchanger, *installer, *authorization_server, *store, *parking,
-                                            clock);
+  sign_in = std::make_unique<login::SignIn>(*accounts, *endpoint, *exchanger, *installer, *authorization_server,
+                                            *parking, clock);
   sign_out = std::make_unique<login::SignOut>(*accounts, *store, *endpoint, *retirer, *installer, clock);
   assemble_sessions();
   forewarner = std::make_unique<refresh::Forewarner>(*accounts, *refresher, *store, *agenda, clock);

@@ -75,7 +75,7 @@ void Reconciler::begin_account(std::shared_ptr<const config::Account> config, St
   }
   account::Account& account = accounts_.add(std::move(config), std::move(known));
   if (leaver) parking_.park(std::move(*leaver), nullptr);
-  if (account.live() == nullptr && account.standing().state != account::State::kSignedOut) parking_.restore(account);
+  if (account.live() == nullptr && account.standing().state != account::State::kSignedOut) bring_back(account);
   thaw(account);
 }
 
@@ -110,7 +110,8 @@ void Reconciler::begin_intents(const std::vector<store::Intent>& intents) {
       log::warning("a refresh was under way when credsyncd ended, and its answer is not known",
                    {{"ACCOUNT", intent.account}});
       refresher_.resume_unknown(*account, {intent.slot, intent.sent_at, intent.resends});
-    } else {
+    } else if (intent.generation == 0 || !parking_.remember(intent.account, intent.identity, intent.generation,
+                                                            {intent.slot, intent.sent_at, intent.resends})) {
       store_.apply(store::DropIntent{intent.account, intent.slot}, [](Result<store::Ids>) {});
     }
   }
@@ -140,20 +141,27 @@ void Reconciler::add(std::shared_ptr<const config::Account> config) {
   known.standing = nobody_signed_in(clock_.wall());
   if (const auto at = departed_.find(config->name); at != departed_.end()) known.generation = at->second;
   account::Account& account = accounts_.add(std::move(config), std::move(known));
-  parking_.restore(account);
+  bring_back(account);
   thaw(account);
+}
+
+// What was unknown of its refresh when it was parked is unknown still.
+void Reconciler::bring_back(account::Account& account) {
+  if (parking_.restore(account) && account.unknown()) refresher_.resume_unknown(account, *account.unknown());
 }
 
 void Reconciler::remove(account::Account& account, bool switched_off) {
   departed_[account.name()] = account.generation();
   const auto config = account.shared_config();
   const account::Generation generation = account.generation();
+  const auto unknown = account.unknown();
   const bool rolled_back = account::rolled_back(account.standing());
   auto tokens = accounts_.take_tokens(account);
   accounts_.remove(account);
   if (tokens) {
-    parking_.park({config->name, config->identity, generation, std::move(*tokens), kept_for(switched_off), rolled_back},
-                  config);
+    parking_.park(
+        {config->name, config->identity, generation, std::move(*tokens), kept_for(switched_off), rolled_back, unknown},
+        config);
   }
 }
 
@@ -168,18 +176,19 @@ void Reconciler::update(account::Account& account, std::shared_ptr<const config:
   auto tokens = accounts_.take_tokens(account);
   const account::Generation generation = account.generation();
   const bool rolled_back = account::rolled_back(account.standing());
+  const auto unknown = account.unknown();
   accounts_.set_unknown(account, std::nullopt);
   accounts_.forget_password(account);
   accounts_.set_standing(account, nobody_signed_in(clock_.wall()));
   accounts_.replace_config(account, std::move(config));
   if (tokens && !mutated(Mutation::kDiscardOnNewConfig)) {
     parking_.park({old_config->name, old_config->identity, generation, std::move(*tokens),
-                   retire::kKeptAfterIdentityChange, rolled_back},
+                   retire::kKeptAfterIdentityChange, rolled_back, unknown},
                   old_config);
   }
-  parking_.restore(account);
-  thaw(account);
+  account.attempts = account::Attempts{};  // another grant's
   refresher_.retry_mended(account);
+  bring_back(account);
 }
 
 }  // namespace credsync

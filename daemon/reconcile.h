@@ -40,6 +40,7 @@ class Reconciler {
   void add(std::shared_ptr<const config::Account> config);
   void remove(account::Account& account, bool switched_off);
   void update(account::Account& account, std::shared_ptr<const config::Account> config);
+  void bring_back(account::Account& account);
 
   account::Accounts& accounts_;
   refresh::Refresher& refresher_;

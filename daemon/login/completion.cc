@@ -19,6 +19,7 @@ struct Completion::Running {
   CompletionOrder order;
   unsigned sign_in = 0;  // account::Account::sign_in() when the person was done
   NewGrant grant;
+  std::optional<Duration> clock_offset;
   Completed result;
   bool abandoned = false;
   bool storing = false;
@@ -73,11 +74,10 @@ bool Completion::abandon(Number number) {
 void Completion::exchanged(Number number, refresh::Exchanged exchanged) {
   Running& running = *running_.at(number);
   if (const auto* failure = std::get_if<oauth::Failure>(&exchanged.outcome)) {
-    if (exchanged.slot) {
-      parts_.store.apply(store::DropIntent{running.order.config->name, *exchanged.slot}, [](Result<store::Ids>) {});
-    }
+    parts_.installer.give_back(running.order.config->name, exchanged.slot);
     return finish(number, from_failure(*failure));
   }
+  running.clock_offset = exchanged.clock_offset;
   running.grant = {std::move(std::get<account::TokenSet>(exchanged.outcome)), std::move(exchanged.order),
                    exchanged.slot};
   identify(number);
@@ -129,6 +129,7 @@ void Completion::place(Number number) {
   running.result.granted = tokens.scope;
   candidate.order = std::move(running.grant.order);
   candidate.slot = running.grant.slot;
+  candidate.clock_offset = running.clock_offset;
   running.storing = true;
   CREDSYNC_FAIL_POINT("completion.placing");
   parts_.installer.place(std::move(candidate), [this, number](refresh::Placed where, const std::string& words) {

@@ -27,14 +27,14 @@ struct SignIn::Running {
   Done done;
 };
 
-SignIn::SignIn(account::Accounts& accounts, refresh::Exchanger& exchanger, refresh::Installer& installer,
-               oauth::AuthorizationServer& server, store::TokenStore& store, retire::Parking& parking,
+SignIn::SignIn(account::Accounts& accounts, oauth::TokenEndpoint& endpoint, refresh::Exchanger& exchanger,
+               refresh::Installer& installer, oauth::AuthorizationServer& server, retire::Parking& parking,
                const Clock& clock)
     : accounts_(accounts),
+      endpoint_(endpoint),
       exchanger_(exchanger),
       installer_(installer),
       server_(server),
-      store_(store),
       parking_(parking),
       clock_(clock) {}
 SignIn::~SignIn() = default;
@@ -138,7 +138,7 @@ void SignIn::exchange(Account& account, ExchangeOrder order, std::unique_ptr<Run
 void SignIn::exchanged(const std::string& name, refresh::Exchanged exchanged) {
   Running& running = *running_.at(name);
   if (const auto* failure = std::get_if<oauth::Failure>(&exchanged.outcome)) {
-    if (exchanged.slot) store_.apply(store::DropIntent{name, *exchanged.slot}, [](credsync::Result<store::Ids>) {});
+    installer_.give_back(name, exchanged.slot);
     return finish(name, from_failure(accounts_.find(name), *failure));
   }
   CREDSYNC_FAIL_POINT("sign-in.answered");
@@ -160,6 +160,7 @@ void SignIn::exchanged(const std::string& name, refresh::Exchanged exchanged) {
   }
   candidate.order = std::move(exchanged.order);
   candidate.slot = exchanged.slot;
+  candidate.clock_offset = exchanged.clock_offset;
   candidate.password_used = running.password;
   candidate.kept_password = std::move(running.keep_password);
   candidate.forget_kept_password = running.password;
@@ -243,7 +244,11 @@ void SignIn::with_access_token(Account& account, Secret access_token, Done done)
   }
   candidate.tokens.access_token = std::move(access_token);
   candidate.tokens.scope = config.scopes;
-  place(name, std::move(candidate));
+  // What revoking it will take once it is replaced, or the one that it replaces now.
+  endpoint_.make_order(account.shared_config(), [this, name, candidate = std::move(candidate)](Secret order) mutable {
+    candidate.order = std::move(order);
+    place(name, std::move(candidate));
+  });
 }
 
 void SignIn::place(const std::string& name, refresh::Candidate candidate) {

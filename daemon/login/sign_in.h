@@ -9,6 +9,7 @@
 
 #include "daemon/account/accounts.h"
 #include "daemon/oauth/authorization_server.h"
+#include "daemon/oauth/token_endpoint.h"
 #include "daemon/login/completion.h"
 #include "daemon/refresh/exchanger.h"
 #include "daemon/refresh/installer.h"
@@ -37,8 +38,9 @@ using Done = UniqueFunction<void(Outcome)>;
 
 class SignIn {
  public:
-  SignIn(account::Accounts& accounts, refresh::Exchanger& exchanger, refresh::Installer& installer,
-         oauth::AuthorizationServer& server, store::TokenStore& store, retire::Parking& parking, const Clock& clock);
+  SignIn(account::Accounts& accounts, oauth::TokenEndpoint& endpoint, refresh::Exchanger& exchanger,
+         refresh::Installer& installer, oauth::AuthorizationServer& server, retire::Parking& parking,
+         const Clock& clock);
   ~SignIn();
 
   // `replace_identity`: somebody else than before may sign in (see same_person.h).
@@ -66,10 +68,10 @@ class SignIn {
   void finish(const std::string& account, Outcome outcome);
 
   account::Accounts& accounts_;
+  oauth::TokenEndpoint& endpoint_;
   refresh::Exchanger& exchanger_;
   refresh::Installer& installer_;
   oauth::AuthorizationServer& server_;
-  store::TokenStore& store_;
   retire::Parking& parking_;
   const Clock& clock_;
   std::map<std::string, std::unique_ptr<Running>> running_;  // by account: one at a time

@@ -45,6 +45,7 @@ struct Exchanger::Running {
   bool inside = false;    // the gate let us in
   bool unproven = false;  // … and it had proven nothing then
   bool sent = false;      // handed to the endpoint
+  Duration clock_offset{0};
 };
 
 Exchanger::Exchanger(oauth::TokenEndpoint& endpoint, store::TokenStore& store, Agenda& agenda, const Clock& clock,
@@ -168,6 +169,7 @@ void Exchanger::send(std::uint64_t id) {
   Running& running = *running_.at(id);
   if (stopped_) return not_sent(id, unavailable("credsyncd is stopping"));
   running.sent = true;
+  running.clock_offset = wall_over_boot(clock_);
   oauth::TokenCall call;
   call.account = running.order.account;
   call.input = std::move(running.order.input);
@@ -186,13 +188,13 @@ void Exchanger::answered(std::uint64_t id, oauth::CallResult result) {
     constexpr Duration kPauseUnasked = 5s;  // a 429 that does not say how long
     gate.gate.pause(clock_.boot() + failure->retry_after.value_or(kPauseUnasked));
   }
-  finish(id, Exchanged{std::move(result.outcome), std::move(result.order), running.slot});
+  finish(id, Exchanged{std::move(result.outcome), std::move(result.order), running.slot, running.clock_offset});
 }
 
 void Exchanger::not_sent(std::uint64_t id, const Error& error) {
   Running& running = *running_.at(id);
   if (running.inside) left(running, EndpointGate::Outcome::kOther);
-  finish(id, Exchanged{failure_not_sent(std::string(to_string(error.code())), error.message()), {}, running.slot});
+  finish(id, Exchanged{failure_not_sent(std::string(to_string(error.code())), error.message()), {}, running.slot, {}});
 }
 
 void Exchanger::finish(std::uint64_t id, Exchanged exchanged) {

@@ -26,10 +26,17 @@ struct ExchangeOrder {
   WallTime urgency = kWallMax;               // when the account's present token ends; earlier goes first
 };
 
+// How far the wall clock is ahead of the boot clock. It changes when somebody sets the wall clock.
+inline Duration wall_over_boot(const Clock& clock) {
+  return clock.wall().time_since_epoch() - clock.boot().time_since_epoch();
+}
+
 struct Exchanged {
   oauth::TokenOutcome outcome;
   Secret order;                       // what revoking the new tokens needs
   std::optional<store::SlotId> slot;  // reserved for the answer; the receiver installs or drops it
+  std::optional<Duration>
+      clock_offset;  // wall over boot clock when it was sent: shows whether the wall clock was set since
 };
 
 class Exchanger {

@@ -1,5 +1,6 @@
 #include "daemon/refresh/installer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -7,6 +8,7 @@
 #include "base/log.h"
 #include "base/message_ids.h"
 #include "base/mutation.h"
+#include "daemon/refresh/exchanger.h"
 #include "daemon/refresh/policy.h"
 
 namespace credsync::refresh {
@@ -15,7 +17,8 @@ using account::Account;
 
 namespace {
 
-constexpr Duration kFreeAgain = 30s;  // a slot, when the store could not: it is one of many
+constexpr Duration kWorthWriting = 1s;  // what a start may be early by
+constexpr Duration kFreeAgain = 30s;    // a slot, when the store could not: it is one of many
 
 std::vector<store::Retirement> clone(const std::vector<store::Retirement>& retirements) {
   std::vector<store::Retirement> copies;
@@ -144,12 +147,19 @@ void Installer::settled(const std::string& account) {
     when_settled(account, std::move(then));  // one of them may order something
 }
 
-// The old token was still handed out while its successor was on its way to the disk: those promises count too.
-void Installer::keep_promises(const account::Live& old, std::vector<store::Retirement>& retire, const store::Ids& ids) {
+// The old token was still handed out while its successor was on its way to the disk: those promises count too, and the
+// grace begins now, however long that took.
+void Installer::keep_promises(const account::Account& account, std::vector<store::Retirement>& retire,
+                              const store::Ids& ids) {
+  if (mutated(Mutation::kRevokeAtOnce)) return;
+  const account::Live& old = *account.live();
+  const WallTime grace_over = saturating_add(clock_.wall(), account.config().revoke_grace);
   for (std::size_t i = 0; i < retire.size() && i < ids.size(); ++i) {
     store::Retirement& r = retire[i];
-    if (r.not_before >= old.promised_until || !same_secret(r.token, old.tokens.access_token)) continue;
-    r.not_before = old.promised_until;
+    const WallTime planned = r.not_before;
+    r.not_before = std::max(r.not_before, grace_over);
+    if (same_secret(r.token, old.tokens.access_token)) r.not_before = std::max(r.not_before, old.promised_until);
+    if (r.not_before - planned < kWorthWriting) continue;
     store_.apply(store::RetirementTried{ids[i], r.attempts, r.not_before}, [](Result<store::Ids>) {});
   }
 }
@@ -164,7 +174,7 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
     return commit->done(Placed::kNotStored, ids.error().message());
   }
   Account* account = accounts_.find(candidate.config->name);
-  if (account != nullptr && account->live() != nullptr) keep_promises(*account->live(), commit->retire, *ids);
+  if (account != nullptr && account->live() != nullptr) keep_promises(*account, commit->retire, *ids);
   queue(std::move(commit->retire), *ids);
   const bool still_ours = account != nullptr && account->config().identity == candidate.config->identity &&
                           account->sign_in() == candidate.sign_in;
@@ -179,8 +189,20 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
   if (candidate.password_used) accounts_.set_password_used(*account, std::move(candidate.kept_password));
   accounts_.set_unknown(*account, std::nullopt);
   if (mutated(Mutation::kKeepOldToken) && account->live() != nullptr) return commit->done(Placed::kInstalled, {});
+  mind_the_clock(candidate);
   accounts_.install(*account, commit->generation, std::move(candidate.tokens), commit->standing);
   commit->done(Placed::kInstalled, {});
+}
+
+// The wall clock was set back between the request and now: by the new one the token would end too late. Set forward, it
+// only ends too early.
+void Installer::mind_the_clock(Candidate& candidate) const {
+  constexpr Duration kSlewed = 1s;  // not set
+  if (!candidate.clock_offset) return;
+  const Duration back = *candidate.clock_offset - wall_over_boot(clock_);
+  if (back < kSlewed) return;
+  candidate.tokens.obtained_at -= back;
+  if (candidate.tokens.expires_at) *candidate.tokens.expires_at -= back;
 }
 
 void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {

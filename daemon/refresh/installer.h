@@ -28,6 +28,7 @@ struct Candidate {
   account::TokenSet tokens;  // complete: a refresh token that was not answered is carried over
   Secret order;
   std::optional<store::SlotId> slot;
+  std::optional<Duration> clock_offset;  // Exchanged::clock_offset; unset: nothing was sent for it
   bool password_used = false;
   Secret kept_password;  // to keep; only with new_sign_in
   bool forget_kept_password = false;
@@ -77,9 +78,10 @@ class Installer {
   void installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids);
   void settled(const std::string& account);
   void place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
+  void mind_the_clock(Candidate& candidate) const;
   void give_up(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
   void queue(std::vector<store::Retirement> retire, const store::Ids& ids);
-  void keep_promises(const account::Live& old, std::vector<store::Retirement>& retire, const store::Ids& ids);
+  void keep_promises(const account::Account& account, std::vector<store::Retirement>& retire, const store::Ids& ids);
 
   account::Accounts& accounts_;
   store::TokenStore& store_;

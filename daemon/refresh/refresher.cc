@@ -26,6 +26,7 @@ struct Refresher::Flight {
   bool resend = false;
   bool by_password = false;
   WallTime began;
+  BootTime began_boot;
   Secret refresh_token;                        // that was sent: carried over when the answer has none
   std::optional<WallTime> refresh_expires_at;  // of that one
   std::vector<std::string> scope;              // of the token it replaces
@@ -105,6 +106,7 @@ bool Refresher::start(Account& account, Reason reason) {
   const bool ordered = reason == Reason::kOrdered;
   if (!ordered && account.attempts.not_before && *account.attempts.not_before > now) return false;
   if (!ordered && account.attempts.paused_until && *account.attempts.paused_until > now) return false;
+  if (!ordered && held_until(account).value_or(now) > now) return false;
   auto order = make_order(account, ordered);
   if (!order) return false;
 
@@ -117,6 +119,7 @@ bool Refresher::start(Account& account, Reason reason) {
   flight->resend = order->resend_slot.has_value();
   flight->by_password = std::holds_alternative<oauth::PasswordInput>(order->input);
   flight->began = clock_.wall();
+  flight->began_boot = clock_.boot();
   if (const account::Live* live = account.live(); live != nullptr && !flight->by_password) {
     flight->refresh_token = live->tokens.refresh_token.clone();
     flight->refresh_expires_at = live->tokens.refresh_expires_at;
@@ -159,6 +162,7 @@ void Refresher::exchanged(std::uint64_t id, Exchanged exchanged) {
   candidate.replaces = flight.generation;
   candidate.order = std::move(exchanged.order);
   candidate.slot = exchanged.slot;
+  candidate.clock_offset = exchanged.clock_offset;
   candidate.password_used = flight.by_password;
   const bool stranger = candidate.stranger;
   if (mutated(Mutation::kLoseStoredAnswer) && candidate.slot && candidate.replaces % 3 == 2)
@@ -244,18 +248,21 @@ void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optio
   situation.resend = flight.resend;
   const auto& overlap = flight.config->profile->refresh.overlap;
   // The overlap counts from when the refresh token was first sent: the provider may have replaced it then. What was sent
-  // again within it was no risk.
+  // again within it was no risk. A wall clock that was set back says nothing.
   const bool again = ours && flight.resend && account->unknown();
-  const WallTime first_sent = again ? account->unknown()->sent_at : flight.began;
-  if (overlap && (again ? flight.began : clock_.wall()) - first_sent < *overlap) situation.overlap = overlap;
+  const Duration since = again ? flight.began - account->unknown()->sent_at : clock_.boot() - flight.began_boot;
+  if (overlap && since >= Duration::zero() && since < *overlap) situation.overlap = overlap;
   if (ours) {
     situation.unclear_before = account->attempts.unclear;
     if (account->attempts.untrusted_since) situation.untrusted_for = clock_.wall() - *account->attempts.untrusted_since;
   }
   const Verdict verdict = judge(failure, situation);
-  if (slot && (verdict.outcome_known || !ours)) {
+  const account::UnknownOutcome unknown{slot.value_or(0), flight.began, flight.resend ? 1U : 0U};
+  const bool parked = slot && !ours && !verdict.outcome_known && parked_unknown_ &&
+                      parked_unknown_(flight.config->name, flight.config->identity, flight.generation, unknown);
+  if (slot && !parked && (verdict.outcome_known || !ours)) {
     if (ours) accounts_.set_unknown(*account, std::nullopt);
-    store_.apply(store::DropIntent{flight.config->name, *slot}, [](Result<store::Ids>) {});
+    installer_.give_back(flight.config->name, slot);
   } else if (slot && ours) {
     const unsigned resends = account->unknown() ? account->unknown()->resends + 1 : 0;
     accounts_.set_unknown(*account, account::UnknownOutcome{*slot, first_sent, resends});
@@ -317,7 +324,10 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
     (void)accounts_.take_tokens(account);
     store_.apply(store::Forget{account.name()}, [](Result<store::Ids>) {});
   }
-  set_standing(account, verdict.state, told, std::move(words));
+  // The refresh token is given up; that the password could not be tried just now does not bring it back.
+  const bool given_up = flight.by_password && account.standing().state == State::kNeedsLogin &&
+                        account.live() != nullptr && !account.live()->tokens.refresh_token.empty();
+  set_standing(account, given_up ? State::kNeedsLogin : verdict.state, told, std::move(words));
   if (verdict.whole_client) pause_client(account, failure);
 }
 
@@ -500,6 +510,14 @@ bool Refresher::attach_own_flight(const Account& account) {
   return false;
 }
 
+// A refresh token whose last outcome is unknown is not sent again before its time, whatever else got better: a client
+// that works again, a reload, an edit.
+std::optional<BootTime> Refresher::held_until(const Account& account) const {
+  const auto plan = plans_.find(account.name());
+  if (!account.unknown() || plan == plans_.end()) return std::nullopt;
+  return plan->second->at_the_earliest;
+}
+
 void Refresher::on_due(Account& account) {
   // Promises made since it was planned may have put it off.
   const auto when = due(account, clock_.wall(), clock_.boot());
@@ -510,7 +528,8 @@ void Refresher::on_due(Account& account) {
 void Refresher::plan(Account& account) {
   Plan& plan = *plans_.at(account.name());
   if (plan.flight) return;
-  const auto when = due(account, clock_.wall(), clock_.boot());
+  auto when = due(account, clock_.wall(), clock_.boot());
+  if (when) when = std::max(*when, held_until(account).value_or(*when));
   const bool forgotten = mutated(Mutation::kForgetPlan) && account.generation() > 2;
   when && !stopped_ && !forgotten ? plan.due.set(*when) : plan.due.cancel();
 }
@@ -522,7 +541,7 @@ std::optional<BootTime> Refresher::next_attempt(const Account& account) const {
   BootTime when = now;
   if (account.attempts.not_before) when = std::max(when, *account.attempts.not_before);
   if (account.attempts.paused_until) when = std::max(when, *account.attempts.paused_until);
-  return when;
+  return std::max(when, held_until(account).value_or(when));
 }
 
 std::optional<BootTime> Refresher::planned(const Account& account) const {
@@ -534,7 +553,9 @@ void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown
   accounts_.set_unknown(account, unknown);
   store_.apply(store::FreeRoom{account.name(), unknown.slot}, [](Result<store::Ids>) {});
   const auto& overlap = account.config().profile->refresh.overlap;
-  const bool within_overlap = overlap && clock_.wall() - unknown.sent_at < *overlap;
+  // A clock that was set back since says nothing.
+  const Duration since = clock_.wall() - unknown.sent_at;
+  const bool within_overlap = overlap && since >= Duration::zero() && since < *overlap;
   Duration delay = Duration::zero();
   if (unknown.resends > 0) {
     oauth::Failure lost;

@@ -69,6 +69,11 @@ class Refresher {
 
   // At start: an intent without an answer was found.
   void resume_unknown(account::Account& account, account::UnknownOutcome unknown);
+  // What became of a refresh is not known, and its grant is parked meanwhile: retire::Parking keeps that with it. False: it
+  // is not parked.
+  using ParkedUnknown = std::function<bool(std::string_view account, std::string_view identity, account::Generation,
+                                           account::UnknownOutcome)>;
+  void connect(ParkedUnknown parked_unknown) { parked_unknown_ = std::move(parked_unknown); }
   // After a reload or a step of the clock.
   void replan_all();
   void retry_suspended();
@@ -103,6 +108,7 @@ class Refresher {
   void changed(account::Account& account, account::What what);
   void detach_foreign_flight(const account::Account& account, Plan& plan);
   bool attach_own_flight(const account::Account& account);
+  std::optional<BootTime> held_until(const account::Account& account) const;
   void plan(account::Account& account);
   void on_due(account::Account& account);
   void exchanged(std::uint64_t flight_id, Exchanged exchanged);
@@ -129,6 +135,7 @@ class Refresher {
   bool stopped_ = false;
   Observer observer_;
   std::function<void()> flights_changed_;
+  ParkedUnknown parked_unknown_;
   Counters counters_;
 };
 

@@ -15,6 +15,7 @@ struct Parking::Kept {
   Kept(store::ParkedGrant g, Agenda& agenda, std::function<void()> on_time)
       : grant(std::move(g)), wake(agenda, std::move(on_time)) {}
   store::ParkedGrant grant;
+  std::optional<account::UnknownOutcome> unknown;
   Agenda::Entry wake;
 };
 
@@ -25,12 +26,13 @@ Parking::~Parking() = default;
 
 void Parking::load(std::vector<store::ParkedGrant> parked) {
   for (store::ParkedGrant& grant : parked)
-    keep(std::move(grant));
+    keep(std::move(grant), std::nullopt);
 }
 
-void Parking::keep(store::ParkedGrant grant) {
+void Parking::keep(store::ParkedGrant grant, std::optional<account::UnknownOutcome> unknown) {
   const std::int64_t id = grant.id;
   auto kept = std::make_unique<Kept>(std::move(grant), agenda_, [this, id] { retire(id); });
+  kept->unknown = unknown;
   Kept& added = *kept;
   grants_[id] = std::move(kept);
   schedule(added);
@@ -64,7 +66,7 @@ void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_con
                  {{"REASON", done.error().message()}});
   });
   CREDSYNC_FAIL_POINT("park.ordered");
-  keep(std::move(grant));
+  keep(std::move(grant), leaver.unknown);
   if (old_config == nullptr) return;
   // What revoking it will need, while its secrets can still be read.
   endpoint_.make_order(std::move(old_config), [this, id](Secret order) {
@@ -74,6 +76,21 @@ void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_con
                  [](Result<store::Ids>) { CREDSYNC_FAIL_POINT("park.order-stored"); });
     at->second->grant.order = std::move(order);
   });
+}
+
+bool Parking::remember(std::string_view account, std::string_view identity, account::Generation generation,
+                       account::UnknownOutcome unknown) {
+  const auto id = find(account, identity);
+  if (!id || grants_.at(*id)->grant.generation != generation) return false;
+  grants_.at(*id)->unknown = unknown;
+  return true;
+}
+
+// No grant in use is meant by its intent any more.
+void Parking::forget(Kept& kept) {
+  if (!kept.unknown) return;
+  store_.apply(store::DropIntent{kept.grant.account, kept.unknown->slot}, [](Result<store::Ids>) {});
+  kept.unknown.reset();
 }
 
 bool Parking::restore(account::Account& account) {
@@ -95,6 +112,7 @@ bool Parking::restore(account::Account& account) {
   log::write(log::Level::kNotice, message_id::kRestored.id, "restored: a parked grant is in use again",
              {{"ACCOUNT", account.name()}, {"GENERATION", std::to_string(generation)}});
   account::TokenSet tokens = std::move(grant.tokens);
+  accounts_.set_unknown(account, grants_.at(*id)->unknown);
   grants_.erase(*id);
   accounts_.install(account, generation, std::move(tokens), standing);
   return true;
@@ -140,6 +158,7 @@ void Parking::retire(std::int64_t id) {
     if (done) retirer_.add(std::move(*held));
   });
   log::notice("a parked grant is retired", {{"ACCOUNT", grant.account}});
+  forget(kept);
   grants_.erase(id);
 }
 
@@ -155,6 +174,7 @@ void Parking::updated(std::int64_t id, account::Generation generation, account::
   if (at == grants_.end()) return;
   at->second->grant.generation = generation;
   at->second->grant.tokens = std::move(tokens);
+  forget(*at->second);
 }
 
 }  // namespace credsync::retire

@@ -35,11 +35,17 @@ class Parking {
     account::Generation generation = 0;
     account::TokenSet tokens;
     std::optional<Duration> keep;
-    bool rolled_back = false;  // account::rolled_back()
+    bool rolled_back = false;                             // account::rolled_back()
+    std::optional<account::UnknownOutcome> unknown = {};  // of its refresh token; comes back with it
   };
   void park(Leaver leaver, std::shared_ptr<const config::Account> old_config);
 
-  // Brings the grant of this account's present identity back, if it is parked here.
+  // A refresh of a parked grant was sent, and nobody knows what became of it: the slot is kept for as long as the grant.
+  // False: there is no such grant here.
+  bool remember(std::string_view account, std::string_view identity, account::Generation generation,
+                account::UnknownOutcome unknown);
+
+  // Brings the grant of this account's present identity back, if it is parked here; an unknown outcome with it.
   bool restore(account::Account& account);
 
   // A new sign-in committed: what was parked for this account is retired now.
@@ -54,7 +60,8 @@ class Parking {
   struct Kept;
   void schedule(Kept& kept);
   void retire(std::int64_t id);
-  void keep(store::ParkedGrant grant);
+  void keep(store::ParkedGrant grant, std::optional<account::UnknownOutcome> unknown);
+  void forget(Kept& kept);
 
   account::Accounts& accounts_;
   store::TokenStore& store_;

@@ -10,6 +10,12 @@
 
 namespace credsync::retire {
 
+namespace {
+
+constexpr Duration kEraseAgain = 1min;  // a disk that fails or is full
+
+}  // namespace
+
 struct Retirer::Item {
   Item(store::Retirement r, Agenda& agenda, std::function<void()> on_time)
       : retirement(std::move(r)), wake(agenda, std::move(on_time)) {}
@@ -45,7 +51,8 @@ void Retirer::replan() {
 }
 
 void Retirer::due(std::int64_t id) {
-  ready_.push_back(id);
+  if (std::find(ready_.begin(), ready_.end(), id) == ready_.end())
+    ready_.push_back(id);  // planned anew while it waited
   next();
 }
 
@@ -53,7 +60,8 @@ void Retirer::next() {
   while (!stopped_ && under_way_ < kAtOnce && !ready_.empty()) {
     const std::int64_t id = ready_.front();
     ready_.erase(ready_.begin());
-    if (queue_.contains(id)) revoke(id);
+    const auto at = queue_.find(id);
+    if (at != queue_.end() && !at->second->at_work) revoke(id);
   }
 }
 
@@ -130,8 +138,19 @@ void Retirer::over(std::int64_t id, bool revoked, std::string_view why) {
               {"KIND", r.kind == store::RetiredKind::kAccess ? "access" : "refresh"},
               {"REASON", std::string(why)}});
   if (observer_) observer_(r, revoked, why);
-  store_.apply(store::RetirementOver{id}, [](Result<store::Ids>) { CREDSYNC_FAIL_POINT("revoke.erased"); });
   queue_.erase(id);
+  erase(id);
+}
+
+// Until the store has done it: a token that is over is not kept.
+void Retirer::erase(std::int64_t id) {
+  store_.apply(store::RetirementOver{id}, [this, id](Result<store::Ids> erased) {
+    CREDSYNC_FAIL_POINT("revoke.erased");
+    if (erased) return void(unerased_.erase(id));
+    auto& again = unerased_[id];
+    if (!again) again = std::make_unique<Agenda::Entry>(agenda_, [this, id] { erase(id); });
+    again->set(clock_.boot() + kEraseAgain);
+  });
 }
 
 Retirer::Pending Retirer::pending(std::string_view account) const {

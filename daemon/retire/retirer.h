@@ -60,6 +60,7 @@ class Retirer {
   void revoke(std::int64_t id);
   void answered(std::int64_t id, const oauth::RevocationOutcome& outcome);
   void over(std::int64_t id, bool revoked, std::string_view why);
+  void erase(std::int64_t id);
   std::shared_ptr<const config::Account> present_config(const store::Retirement& r) const;
 
   account::Accounts& accounts_;
@@ -70,6 +71,7 @@ class Retirer {
   Random& random_;
   std::map<std::int64_t, std::unique_ptr<Item>> queue_;
   std::map<std::string, unsigned, std::less<>> unrevoked_;  // by account, since the start
+  std::map<std::int64_t, std::unique_ptr<Agenda::Entry>> unerased_;  // over, but the store could not be told
   std::vector<std::int64_t> ready_;
   std::size_t under_way_ = 0;
   bool stopped_ = false;

@@ -54,6 +54,9 @@ CoreWorld::CoreWorld() {
         parking.updated(id, generation, std::move(tokens));
       },
       [this](std::vector<store::Retirement> queued) { retirer.add(std::move(queued)); });
+  refresher.connect(
+      [this](std::string_view account, std::string_view identity, account::Generation generation,
+             account::UnknownOutcome unknown) { return parking.remember(account, identity, generation, unknown); });
 }
 
 account::Account& CoreWorld::add(std::shared_ptr<const config::Account> config, std::optional<account::TokenSet> tokens,

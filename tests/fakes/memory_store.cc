@@ -260,7 +260,10 @@ MemoryStore::~MemoryStore() {
 
 Result<Snapshot> MemoryStore::load() {
   for (const Change& answer : disk_.answers) {
-    if (apply_to(disk_, answer)) continue;
+    if (apply_to(disk_, answer)) {
+      if (watch_.applied) watch_.applied(answer);
+      continue;
+    }
     if (const auto slot = slot_of(answer)) disk_.intents.erase(*slot);
   }
   disk_.answers.clear();
@@ -315,7 +318,7 @@ void MemoryStore::drain() {
     if (request.durable) {
       kept.push_back(std::move(request));
     } else {
-      answer(request, Error(ErrorCode::kFull, "the disk is full"));
+      refuse(request, Error(ErrorCode::kFull, "the disk is full"));
     }
   }
   waiting_ = std::move(kept);
@@ -366,7 +369,7 @@ void MemoryStore::process(std::size_t most) {
 bool MemoryStore::attempt(Request& request) {
   if (failures_ > 0 && !request.durable) {
     --failures_;
-    return answer(request, *failure_), true;
+    return refuse(request, *failure_), true;
   }
   if (auto* intent = std::get_if<Intent>(&request.work)) return attempt(request, *intent);
   return attempt(request, std::get<Change>(request.work));
@@ -399,17 +402,56 @@ bool MemoryStore::attempt(Request& request, Change& change) {
   if (!full_) {
     if (request.durable) std::erase_if(disk_.answers, [&](const Change& c) { return slot_of(c) == slot; });
     auto result = apply_to(disk_, change);
-    if (result) history_.push_back(words_of(change));
-    answer(request, std::move(result));
+    if (result) {
+      history_.push_back(words_of(change));
+      if (watch_.applied) watch_.applied(change);
+      answer(request, std::move(result));
+    } else {
+      refuse(request, result.error());
+    }
     return true;
   }
   if (request.durable) return false;
-  if (!slot || !disk_.intents.contains(*slot))
-    return answer(request, Error(ErrorCode::kFull, "the disk is full")), true;
-  disk_.answers.push_back(copy_answer(change));
+  if (!put(request)) return refuse(request, Error(ErrorCode::kFull, "the disk is full")), true;
+  return false;
+}
+
+// False: it has no slot.
+bool MemoryStore::put(Request& request) {
+  const auto* change = std::get_if<Change>(&request.work);
+  const auto slot = change == nullptr ? std::nullopt : slot_of(*change);
+  if (!slot || !disk_.intents.contains(*slot)) return false;
+  const auto* update = std::get_if<UpdateParked>(change);
+  if (update != nullptr && !disk_.parked.contains(update->parked_id)) return false;
+  disk_.answers.push_back(copy_answer(*change));
+  if (watch_.in_slot) watch_.in_slot(*change);
   answer(request, request.ids);
   request.durable = true;
-  return false;
+  return true;
+}
+
+void MemoryStore::put_answers() {
+  for (Request& request : waiting_) {
+    if (!request.durable) put(request);
+  }
+}
+
+void MemoryStore::fail_all(const Error& error) {
+  std::deque<Request> kept;
+  for (Request& request : waiting_) {
+    if (request.durable) {
+      kept.push_back(std::move(request));
+    } else {
+      refuse(request, error);
+    }
+  }
+  waiting_ = std::move(kept);
+}
+
+void MemoryStore::refuse(Request& request, const Error& error) {
+  const auto* change = std::get_if<Change>(&request.work);
+  if (change != nullptr && !request.durable && watch_.refused) watch_.refused(*change);
+  answer(request, error);
 }
 
 void MemoryStore::answer(Request& request, Result<Ids> result) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -48,6 +49,8 @@ class MemoryStore final : public store::TokenStore {
   void hold() { held_ = true; }
   void let_go();
   void let_go_of(std::size_t count);
+  // The answers among them are synced in their slots and acknowledged, as the real one does before it commits.
+  void put_answers();
   // How many wait unsynced.
   std::size_t waiting() const { return waiting_.size(); }
 
@@ -57,6 +60,15 @@ class MemoryStore final : public store::TokenStore {
 
   // The next `times` changes or intents fail with `error` and change nothing.
   void fail_next(Error error, unsigned times = 1);
+
+  // The next attempts of all that wait fail so, as when a transaction does; what is in a slot waits on.
+  void fail_all(const Error& error);
+
+  // Told of what is committed, in the order of it, of each answer that is durable in its slot, and of what was refused.
+  struct Watch {
+    std::function<void(const store::Change&)> applied, in_slot, refused;
+  };
+  void watch(Watch watch) { watch_ = std::move(watch); }
 
   // The machine stops: what was not synced is lost, no callback comes any more.
   void crash();
@@ -80,6 +92,8 @@ class MemoryStore final : public store::TokenStore {
   std::size_t taken() const;
   bool attempt(Request& request, store::Intent& intent);
   bool attempt(Request& request, store::Change& change);
+  bool put(Request& request);
+  void refuse(Request& request, const Error& error);
   void answer(Request& request, Result<store::Ids> result);
 
   MemoryDisk& disk_;
@@ -87,6 +101,7 @@ class MemoryStore final : public store::TokenStore {
   const std::size_t slots_;
   std::deque<Request> waiting_;
   std::vector<std::string> history_;
+  Watch watch_;
   std::optional<Error> failure_;
   unsigned failures_ = 0;
   bool held_ = false;

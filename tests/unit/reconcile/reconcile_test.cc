@@ -304,5 +304,56 @@ TEST_F(OlderCopyTest, APersonMaySayThatTheCopyIsRight) {
   EXPECT_EQ(world.endpoint.calls_made, 1U);
 }
 
+// The provider may have replaced the refresh token: sent again at once, it could end the whole grant.
+TEST_F(ReconcileTest, WhatIsUnknownOfARefreshIsStillUnknownWhenTheGrantComesBack) {
+  begin(here);
+  world.refresher.start(flat(), refresh::Reason::kNeeded);
+  world.settle();
+  world.endpoint.answer(fakes::make_failure(oauth::FailureClass::kAmbiguous));
+  world.settle();
+  ASSERT_TRUE(flat().unknown());
+  change(here, other);
+  EXPECT_FALSE(flat().unknown());
+  change(other, here);
+  ASSERT_TRUE(flat().unknown());
+  world.advance(30min);
+  EXPECT_EQ(world.endpoint.calls_made, 1U) << "only when the present token is nearly over";
+  (void)world.refresher.start(flat(), refresh::Reason::kOrdered);
+  world.settle();
+  ASSERT_EQ(world.disk.intents.size(), 1U);
+  EXPECT_EQ(world.disk.intents.begin()->second.resends, 1U) << "counted before it is sent again";
+}
+
+TEST_F(ReconcileTest, WhatIsUnknownOfARefreshIsStillUnknownAfterARestartAndAnEdit) {
+  begin(here);
+  world.refresher.start(flat(), refresh::Reason::kNeeded);
+  world.settle();  // sent, and no answer comes: the daemon ends
+  ASSERT_EQ(world.disk.intents.size(), 1U);
+  world.store.crash();
+  CoreWorld next;
+  next.disk.accounts.swap(world.disk.accounts);
+  next.disk.intents.swap(world.disk.intents);
+  next.disk.next_id = 100;
+  Reconciler at_start{next.accounts, next.refresher, next.parking, next.retirer, next.store, next.clock};
+  at_start.begin(*next.store.load(), other);
+  next.settle();
+  EXPECT_EQ(next.disk.intents.size(), 1U) << "it waits with its grant";
+  at_start.change(other, here);
+  next.settle();
+  ASSERT_TRUE(next.accounts.find("flat")->unknown());
+}
+
+TEST_F(ReconcileTest, AnAnswerThatIsLostAfterAnEditIsUnknownWhenTheGrantComesBack) {
+  begin(here);
+  world.refresher.start(flat(), refresh::Reason::kNeeded);
+  world.settle();
+  change(here, other);
+  world.endpoint.answer(fakes::make_failure(oauth::FailureClass::kAmbiguous));
+  world.settle();
+  EXPECT_EQ(world.disk.intents.size(), 1U);
+  change(other, here);
+  EXPECT_TRUE(flat().unknown());
+}
+
 }  // namespace
 }  // namespace credsync

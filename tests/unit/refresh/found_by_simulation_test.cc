@@ -1,0 +1,228 @@
+// What worlds of tests/simulation have shown to go wrong, each as small as it gets.
+#include <gtest/gtest.h>
+
+#include "tests/fakes/core_world.h"
+
+namespace credsync::refresh {
+namespace {
+
+using fakes::CoreWorld;
+using fakes::make_account;
+using fakes::make_failure;
+using fakes::make_profile;
+using fakes::make_tokens;
+using oauth::FailureClass;
+
+class FoundBySimulationTest : public testing::Test {
+ protected:
+  account::Account& add_live() {
+    return world.add(make_account("flat", profile), make_tokens(world.clock, "access-1", "refresh-1", 1h), 1);
+  }
+  void answer(oauth::TokenOutcome outcome) {
+    world.endpoint.answer(std::move(outcome), Secret("order"));
+    world.settle();
+  }
+  // Until the planned refresh has been sent.
+  void until_sent() {
+    world.advance(45min);
+    ASSERT_EQ(world.endpoint.calls.size(), 1U);
+  }
+  std::vector<std::string> revoked() {
+    std::vector<std::string> tokens;
+    for (const auto& asked : world.endpoint.revocations)
+      tokens.emplace_back(asked.call.token.expose());
+    return tokens;
+  }
+
+  CoreWorld world;
+  std::shared_ptr<provider::Profile> profile = make_profile();
+};
+
+TEST_F(FoundBySimulationTest, GraceBeginsWhenTheNewTokenIsVisibleHoweverSlowTheDisk) {
+  add_live();
+  until_sent();
+  world.store.hold();
+  answer(make_tokens(world.clock, "access-2", "refresh-2", 1h));
+  world.advance(5min);  // far longer than the grace of a minute
+  EXPECT_EQ(world.ask("flat")->token, "access-1");
+  world.store.let_go();
+  world.settle();
+  EXPECT_EQ(world.ask("flat")->token, "access-2");
+  world.advance(59s);
+  EXPECT_TRUE(revoked().empty()) << "a caller got the old token a minute ago";
+  world.advance(2s);
+  EXPECT_EQ(revoked(), (std::vector<std::string>{"access-1", "refresh-1"}));
+}
+
+TEST_F(FoundBySimulationTest, TheGraceThatASlowDiskPutOffIsPutOffDurably) {
+  add_live();
+  until_sent();
+  world.store.hold();
+  answer(make_tokens(world.clock, "access-2", "refresh-2", 1h));
+  world.advance(5min);
+  world.store.let_go();
+  world.settle();
+  for (const auto& [id, retirement] : world.disk.retirements)
+    EXPECT_GE(retirement.not_before, world.clock.wall() + 60s);
+}
+
+TEST_F(FoundBySimulationTest, APromiseOutlivesARefreshThatBringsTheSameTokenAgain) {
+  add_live();
+  world.advance(30min);
+  ASSERT_EQ(world.ask("flat", 25min)->token, "access-1");  // good until minute 55
+  world.advance(11min);
+  answer(make_tokens(world.clock, "access-1", "refresh-2", 10min));
+  world.advance(8min);
+  ASSERT_EQ(world.endpoint.calls.size(), 1U);
+  answer(make_tokens(world.clock, "access-2", "refresh-3", 1h));
+  world.advance(2min);
+  const auto tokens = revoked();
+  EXPECT_EQ(std::count(tokens.begin(), tokens.end(), "access-1"), 0) << "a caller was told that it is good";
+}
+
+TEST_F(FoundBySimulationTest, APromiseOutlivesARestart) {
+  account::Known known;
+  known.generation = 1;
+  known.standing = {account::State::kOk, world.clock.wall(), std::nullopt};
+  known.tokens = make_tokens(world.clock, "access-1", "refresh-1", 10h);
+  known.last_used = world.clock.wall() - 30min;
+  const account::Account& account = world.accounts.add(make_account("flat", profile), std::move(known));
+  EXPECT_EQ(account.live()->promised_until, world.clock.wall() + 1h) << "no promise is longer than an hour";
+}
+
+TEST_F(FoundBySimulationTest, WhoWasNotUsedForHoursWasPromisedNothing) {
+  account::Known known;
+  known.generation = 1;
+  known.standing = {account::State::kOk, world.clock.wall(), std::nullopt};
+  known.tokens = make_tokens(world.clock, "access-1", "refresh-1", 10h);
+  known.last_used = world.clock.wall() - 3h;
+  const account::Account& account = world.accounts.add(make_account("flat", profile), std::move(known));
+  EXPECT_LT(account.live()->promised_until, world.clock.wall());
+}
+
+TEST_F(FoundBySimulationTest, AClockSetBackDuringARefreshMakesNoTokenLiveLonger) {
+  account::Account& account = add_live();
+  until_sent();
+  auto tokens = make_tokens(world.clock, "access-2", "refresh-2", 1h);  // by the clock when it was sent
+  world.clock.set_wall(world.clock.wall() - 5h);
+  answer(std::move(tokens));
+  ASSERT_EQ(account.generation(), 2U);
+  world.advance(59min);
+  EXPECT_TRUE(account.usable(world.clock.wall(), world.clock.boot()));
+  world.clock.advance(2min);
+  EXPECT_FALSE(account.usable(world.clock.wall(), world.clock.boot())) << "it ended an hour after the request";
+}
+
+TEST_F(FoundBySimulationTest, APlanMadeAnewRevokesNothingTwice) {
+  // More than are revoked at a time, so that some wait for their turn.
+  std::vector<store::Retirement> retirements;
+  for (int i = 1; i <= 8; ++i) {
+    store::Retirement r;
+    r.id = i;
+    r.account = "gone";
+    r.token = Secret("token-" + std::to_string(i));
+    r.order = Secret("order");
+    r.not_before = world.clock.wall();
+    r.give_up_at = world.clock.wall() + 24h;
+    retirements.push_back(std::move(r));
+  }
+  world.retirer.add(std::move(retirements));
+  world.settle();
+  world.retirer.replan();  // the wall clock was set
+  world.settle();
+  std::set<std::string> asked;
+  while (!world.endpoint.revocations.empty()) {
+    EXPECT_TRUE(asked.insert(std::string(world.endpoint.revocations.front().call.token.expose())).second);
+    world.endpoint.answer_revocation({oauth::RevocationResult::kDone, {}});
+    world.settle();
+  }
+  EXPECT_EQ(asked.size(), 8U);
+  EXPECT_EQ(world.retirer.size(), 0U);
+}
+
+TEST_F(FoundBySimulationTest, WhatIsRevokedIsErasedThoughTheDiskFailedAtFirst) {
+  add_live();
+  until_sent();
+  answer(make_tokens(world.clock, "access-2", "refresh-2", 1h));
+  world.advance(61s);
+  ASSERT_EQ(world.endpoint.revocations.size(), 2U);
+  world.store.fail_next(Error(ErrorCode::kIo, "the disk fails"), 2);
+  world.endpoint.answer_revocation({oauth::RevocationResult::kDone, {}});
+  world.endpoint.answer_revocation({oauth::RevocationResult::kDone, {}});
+  world.settle();
+  EXPECT_EQ(world.disk.retirements.size(), 2U);
+  world.advance(2min);
+  EXPECT_EQ(world.disk.retirements.size(), 0U);
+}
+
+// Resent once, and again no answer: from then on only the password is tried.
+TEST_F(FoundBySimulationTest, APasswordThatCannotBeTriedDoesNotBringAGivenUpRefreshTokenBack) {
+  auto config = std::make_shared<config::Account>(*make_account("flat", profile, provider::Grant::kPassword));
+  config->password.kind = config::SecretSource::Kind::kFile;
+  config->keep_password = true;
+  world.add(config, make_tokens(world.clock, "access-1", "refresh-1", 1h), 1);
+  world.advance(45min);
+  answer(make_failure(FailureClass::kAmbiguous));
+  world.advance(15min);
+  ASSERT_EQ(world.endpoint.refresh_token_sent(), "refresh-1");
+  answer(make_failure(FailureClass::kAmbiguous));
+  for (int i = 0; i < 3; ++i) {
+    world.advance(2min);
+    ASSERT_EQ(world.endpoint.calls.size(), 1U);
+    EXPECT_TRUE(std::holds_alternative<oauth::PasswordInput>(world.endpoint.calls.front().call.input));
+    answer(make_failure(FailureClass::kTransient));
+  }
+}
+
+TEST_F(FoundBySimulationTest, AnOverlapThatIsOverIsOverThoughTheClockWasSetBack) {
+  profile->refresh.overlap = 20s;
+  add_live();
+  until_sent();
+  world.advance(30s);
+  world.clock.set_wall(world.clock.wall() - 1h);
+  answer(make_failure(FailureClass::kAmbiguous));
+  world.advance(5min);
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "sent again, the old refresh token could end the grant";
+}
+
+TEST_F(FoundBySimulationTest, NothingThatGetsBetterSendsAnUnknownRefreshTokenBeforeItsTime) {
+  account::Account& account = add_live();
+  until_sent();
+  answer(make_failure(FailureClass::kAmbiguous));
+  world.refresher.retry_mended(account);  // an edit
+  world.settle();
+  world.refresher.retry_suspended();  // a reload
+  world.advance(5min);
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "the present token has minutes to live";
+  world.advance(10min);
+  EXPECT_EQ(world.endpoint.calls.size(), 1U);
+}
+
+TEST_F(FoundBySimulationTest, ASlotIsFreeAgainThoughTheDiskFailedAtFirst) {
+  add_live();
+  until_sent();
+  world.store.fail_next(Error(ErrorCode::kIo, "the disk fails"));
+  answer(make_failure(FailureClass::kClient));
+  EXPECT_EQ(world.disk.intents.size(), 1U);
+  world.advance(1min);
+  EXPECT_EQ(world.disk.intents.size(), 0U);
+}
+
+TEST_F(FoundBySimulationTest, APersonalTokenThatIsReplacedIsRevoked) {
+  auto config = make_account("flat", profile, provider::Grant::kStatic);
+  world.add(config);
+  const auto sign_in = [&](const char* token) {
+    std::optional<login::Outcome> outcome;
+    world.sign_in.with_access_token(*world.accounts.find("flat"), Secret(token),
+                                    [&](login::Outcome o) { outcome = std::move(o); });
+    world.settle();
+    ASSERT_TRUE(outcome && std::holds_alternative<login::SignedIn>(*outcome));
+  };
+  sign_in("personal-1");
+  sign_in("personal-2");
+  world.advance(61s);
+  EXPECT_EQ(revoked(), std::vector<std::string>{"personal-1"});
+}
+
+}  // namespace
+}  // namespace credsync::refresh
