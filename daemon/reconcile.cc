@@ -189,6 +189,7 @@ void Reconciler::update(account::Account& account, std::shared_ptr<const config:
   account.attempts = account::Attempts{};  // another grant's
   refresher_.retry_mended(account);
   bring_back(account);
+  thaw(account);
 }
 
 }  // namespace credsync

@@ -250,6 +250,7 @@ void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optio
   // The overlap counts from when the refresh token was first sent: the provider may have replaced it then. What was sent
   // again within it was no risk. A wall clock that was set back says nothing.
   const bool again = ours && flight.resend && account->unknown();
+  const WallTime first_sent = again ? account->unknown()->sent_at : flight.began;
   const Duration since = again ? flight.began - account->unknown()->sent_at : clock_.boot() - flight.began_boot;
   if (overlap && since >= Duration::zero() && since < *overlap) situation.overlap = overlap;
   if (ours) {
