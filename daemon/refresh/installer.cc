@@ -185,6 +185,7 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
   if (candidate.new_sign_in) {
     if (account->unknown()) give_back(account->name(), account->unknown()->slot);
     accounts_.begin_sign_in(*account);
+    account->attempts = account::Attempts{};  // before it is planned: the old grant's troubles put nothing off
   }
   if (candidate.password_used) accounts_.set_password_used(*account, std::move(candidate.kept_password));
   accounts_.set_unknown(*account, std::nullopt);

@@ -282,8 +282,9 @@ void Judge::outcome(std::uint64_t number, const oauth::TokenOutcome& outcome) {
         failure->failure_class == FailureClass::kAmbiguous || failure->failure_class == FailureClass::kNoToken;
     if (unknown && !call.refresh.empty()) {
       Sends& sends = sends_[call.refresh];
-      ++sends.unknown;
       const auto& overlap = call.config->profile->refresh.overlap;
+      const bool no_risk = sends.unknown > 0 && overlap && call.sent - sends.first < *overlap;
+      if (!no_risk) ++sends.unknown;
       sends.within_overlap = overlap && time_.now() - call.sent < *overlap;
     }
     const bool verdict = failure->failure_class == FailureClass::kNeedsLogin ||
@@ -637,6 +638,7 @@ void Judge::handed_out(const Asked& asked, const ipc::TokenView& view, bool at_o
   }
   const Duration life = end ? *end - time_.now() : Duration(1h);
   Promise& promise = promised_[access];
+  if (!steady_since(promise.at)) promise = {};  // by another clock
   promise.until = std::max(promise.until, time_.wall() + std::min<Duration>({asked.min_valid, life, 1h}));
   promise.made = time_.wall();
   promise.at = time_.now();

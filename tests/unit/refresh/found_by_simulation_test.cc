@@ -208,6 +208,19 @@ TEST_F(FoundBySimulationTest, ASlotIsFreeAgainThoughTheDiskFailedAtFirst) {
   EXPECT_EQ(world.disk.intents.size(), 0U);
 }
 
+TEST_F(FoundBySimulationTest, TheTroublesOfTheOldGrantDoNotPutOffTheRefreshOfANewOne) {
+  account::Account& account = add_live();
+  until_sent();
+  answer(make_failure(FailureClass::kRefused));  // suspended: tried again in a quarter of an hour and more
+  account.attempts.not_before = world.clock.boot() + 6h;
+  world.sign_in.with_refresh_token(account, Secret("refresh-new"), true, [](login::Outcome) {});
+  world.settle();
+  answer(make_tokens(world.clock, "access-2", "refresh-2", 1h));
+  ASSERT_EQ(account.generation(), 2U);
+  world.advance(45min);
+  EXPECT_EQ(world.endpoint.calls.size(), 1U);
+}
+
 TEST_F(FoundBySimulationTest, APersonalTokenThatIsReplacedIsRevoked) {
   auto config = make_account("flat", profile, provider::Grant::kStatic);
   world.add(config);
