@@ -537,6 +537,7 @@ void Refresher::plan(Account& account) {
 
 std::optional<BootTime> Refresher::next_attempt(const Account& account) const {
   const BootTime now = clock_.boot();
+  if (!plans_.contains(account.name())) return std::nullopt;  // it is leaving the configuration
   if (under_way(account)) return now;
   if (!can_refresh(account)) return std::nullopt;
   BootTime when = now;

@@ -304,6 +304,18 @@ TEST_F(OlderCopyTest, APersonMaySayThatTheCopyIsRight) {
   EXPECT_EQ(world.endpoint.calls_made, 1U);
 }
 
+// Its next attempt will not come.
+TEST_F(ReconcileTest, WhoWaitsForATokenWhenItsAccountIsRemovedIsAnswered) {
+  auto robot = make_account("robot", profile, provider::Grant::kClientCredentials);
+  const config::Config both = with({account(), robot});
+  begin(both);
+  const auto caller = world.ask("robot");
+  ASSERT_FALSE(caller->answered);
+  change(both, here);
+  EXPECT_TRUE(caller->answered);
+  EXPECT_TRUE(caller->problem);
+}
+
 // The provider may have replaced the refresh token: sent again at once, it could end the whole grant.
 TEST_F(ReconcileTest, WhatIsUnknownOfARefreshIsStillUnknownWhenTheGrantComesBack) {
   begin(here);
