@@ -96,7 +96,9 @@ void Judge::ended(bool crashed) {
   for (const auto& [number, call] : calls_) {
     if (!call.refresh.empty()) {
       Sends& sends = sends_[call.refresh];
-      ++sends.unknown;
+      const auto& overlap = call.config->profile->refresh.overlap;
+      const bool no_risk = sends.unknown > 0 && overlap && call.sent - sends.first < *overlap;
+      if (!no_risk) ++sends.unknown;
       sends.within_overlap = false;
     }
   }
