@@ -30,14 +30,6 @@ Live make_live(TokenSet tokens, const Clock& clock) {
   return live;
 }
 
-// What an earlier run promised is not stored, but its last hand-out is, to within an hour, and no promise is longer than
-// one.
-WallTime promised_before(WallTime last_used, const Clock& clock) {
-  constexpr Duration kLongestPromise = 1h, kWrittenWithin = 1h;
-  return std::min(saturating_add(last_used, kWrittenWithin + kLongestPromise),
-                  saturating_add(clock.wall(), kLongestPromise));
-}
-
 }  // namespace
 
 Account* Accounts::find(std::string_view name) const {
@@ -56,8 +48,6 @@ Account& Accounts::add(std::shared_ptr<const config::Account> config, Known know
   account->password_used_ = known.password_used;
   account->kept_password_ = std::move(known.kept_password);
   account->last_used_ = known.last_used;
-  if (account->live_ && account->last_used_)
-    account->live_->promised_until = promised_before(*account->last_used_, clock_);
   const auto [at, added] = all_.emplace(name, std::move(account));
   CHECK(added);
   at->second->name_ = &at->first;

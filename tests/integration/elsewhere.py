@@ -11,7 +11,8 @@ from harness import Daemon
 # The arguments: resolv.conf, hosts, the journal's folder, then the program.
 ENTER = ('mount --bind "$1" /etc/resolv.conf && mount --bind "$2" /etc/hosts && mount -t tmpfs tmpfs /run && '
          'mkdir -p /run/systemd/journal && mount --bind "$3" /run/systemd/journal && shift 3 && exec "$@"')
-PATIENCE = 60   # seconds that the system's resolver waits: longer than an exchange may take
+# How long the system's resolver waits, in all 60 s: longer than an exchange may take. More than 30 s at a time it takes for 30.
+PATIENCE, TRIES = 30, 2
 
 
 class Elsewhere(Daemon):
@@ -22,7 +23,7 @@ class Elsewhere(Daemon):
         super().__init__(**options)
         self.names = Names()
         self.journal = Journal(self.place("journal"))
-        self.write("resolv.conf", f"nameserver {self.names.address}\noptions timeout:{PATIENCE} attempts:1\n")
+        self.write("resolv.conf", f"nameserver {self.names.address}\noptions timeout:{PATIENCE} attempts:{TRIES}\n")
         self.write("hosts", "::1 localhost\n127.0.0.1 localhost\n")
 
     def spawn(self):

@@ -123,13 +123,10 @@ void Judge::ended(bool crashed) {
   for (auto& [name, of] : known_) {
     of.visible.clear();
   }
+  // Promises are kept in memory only, and end with the process; what it decided by them, and is in a slot, stands.
+  for (auto& [access, promise] : promised_)
+    promise.of_an_earlier_run = true;
   if (!crashed) return;
-  // A promise whose use did not reach the disk died with the process that made it.
-  std::erase_if(promised_, [this](const auto& entry) {
-    const Token* token = servers_.find(entry.first);
-    const store::StoredAccount* stored = token == nullptr ? nullptr : row(servers_.grant_of(*token).account);
-    return stored == nullptr || !stored->last_used || *stored->last_used + Duration(1h) < entry.second.made;
-  });
   // What was on its way to the disk is gone, and no daemon could have kept it.
   for (auto& [access, d] : delivered_)
     d.lost = d.lost || (!d.placed && time_.now() - d.at < Duration(1min));
@@ -371,7 +368,7 @@ void Judge::revoking(const config::Account* config, std::size_t provider, std::s
   const auto promise = promised_.find(std::string(token));
   const auto delivered = delivered_.find(std::string(token));
   if (delivered == delivered_.end() || of.parked_at > delivered->second.at) return;  // parking forgets promises
-  demand(promise == promised_.end() || !steady_since(promise->second.at) ||
+  demand(promise == promised_.end() || promise->second.of_an_earlier_run || !steady_since(promise->second.at) ||
              time_.wall() >= promise->second.until - Duration(1ms),
          kRetired, name, std::string(token) + " is revoked before the last promise is over");
 }
@@ -481,8 +478,6 @@ void Judge::check_superseded(const Known& of, const store::Install& install) {
   WallTime not_before = saturating_add(time_.wall(), config.revoke_grace);
   if (const auto at = promised_.find(of.row_access); at != promised_.end())
     not_before = std::max(not_before, at->second.until);
-  // What an earlier run promised the daemon can only guess, and guesses high.
-  if (of.row_since <= started_at_) not_before = std::max(not_before, saturating_add(time_.wall(), Duration(1h)));
   const bool lives = !of.row_ends || *of.row_ends > not_before;
   const auto& kills = config.profile->refresh.access_overlap;
   const bool dead_already = kills && *kills == Duration::zero() && !of.row_refresh.empty();
@@ -640,7 +635,7 @@ void Judge::handed_out(const Asked& asked, const ipc::TokenView& view, bool at_o
   }
   const Duration life = end ? *end - time_.now() : Duration(1h);
   Promise& promise = promised_[access];
-  if (!steady_since(promise.at)) promise = {};  // by another clock
+  if (promise.of_an_earlier_run || !steady_since(promise.at)) promise = {};  // by another process or clock
   promise.until = std::max(promise.until, time_.wall() + std::min<Duration>({asked.min_valid, life, 1h}));
   promise.made = time_.wall();
   promise.at = time_.now();

@@ -151,6 +151,7 @@ class Judge {
   struct Promise {
     WallTime until, made;
     True at{0};
+    bool of_an_earlier_run = false;
   };
   std::map<std::string, Promise> promised_;              // by access token
   std::set<std::string> refused_;                        // tokens that a provider would not revoke

@@ -80,26 +80,6 @@ TEST_F(FoundBySimulationTest, APromiseOutlivesARefreshThatBringsTheSameTokenAgai
   EXPECT_EQ(std::count(tokens.begin(), tokens.end(), "access-1"), 0) << "a caller was told that it is good";
 }
 
-TEST_F(FoundBySimulationTest, APromiseOutlivesARestart) {
-  account::Known known;
-  known.generation = 1;
-  known.standing = {account::State::kOk, world.clock.wall(), std::nullopt};
-  known.tokens = make_tokens(world.clock, "access-1", "refresh-1", 10h);
-  known.last_used = world.clock.wall() - 30min;
-  const account::Account& account = world.accounts.add(make_account("flat", profile), std::move(known));
-  EXPECT_EQ(account.live()->promised_until, world.clock.wall() + 1h) << "no promise is longer than an hour";
-}
-
-TEST_F(FoundBySimulationTest, WhoWasNotUsedForHoursWasPromisedNothing) {
-  account::Known known;
-  known.generation = 1;
-  known.standing = {account::State::kOk, world.clock.wall(), std::nullopt};
-  known.tokens = make_tokens(world.clock, "access-1", "refresh-1", 10h);
-  known.last_used = world.clock.wall() - 3h;
-  const account::Account& account = world.accounts.add(make_account("flat", profile), std::move(known));
-  EXPECT_LT(account.live()->promised_until, world.clock.wall());
-}
-
 TEST_F(FoundBySimulationTest, AClockSetBackDuringARefreshMakesNoTokenLiveLonger) {
   account::Account& account = add_live();
   until_sent();
