@@ -32,9 +32,10 @@ std::string encode64(std::string_view bytes, std::string_view alphabet, bool pad
 
 std::optional<std::string> decode64(std::string_view text, std::string_view alphabet, bool padded) {
   if (padded && text.size() % 4 != 0) return std::nullopt;
+  const std::size_t whole = text.size();
   for (int i = 0; i < 2 && text.ends_with('='); ++i)
     text.remove_suffix(1);
-  if (text.size() % 4 == 1) return std::nullopt;
+  if (text.size() % 4 == 1 || (text.size() != whole && whole % 4 != 0)) return std::nullopt;
   std::string out;
   out.reserve(text.size() * 3 / 4);
   std::uint32_t group = 0;
@@ -49,6 +50,7 @@ std::optional<std::string> decode64(std::string_view text, std::string_view alph
       out += static_cast<char>((group >> bits) & 0xff);
     }
   }
+  if ((group & ((1U << bits) - 1)) != 0) return std::nullopt;  // bits of no byte, which no encoder sets (RFC 4648, 3.5)
   return out;
 }
 

@@ -92,6 +92,11 @@ TEST(Encoding, RoundTripsAndRefusesWhatIsNotExact) {
   EXPECT_FALSE(decode_base64("Zm8"));
   EXPECT_FALSE(decode_base64url("a"));
   EXPECT_FALSE(decode_base64url("a*bc"));
+  EXPECT_EQ(decode_base64url("Zm8="), "fo");
+  EXPECT_FALSE(decode_base64url("Zm8=="));
+  for (const char* loose : {"Zm9=", "Zh==", "Zm="})  // bits or signs that no encoder writes
+    EXPECT_FALSE(decode_base64(loose)) << loose;
+  EXPECT_FALSE(decode_base64url("Zm9"));
 }
 
 TEST(Encoding, FormAndPercentDifferWhereTheirRulesDo) {
