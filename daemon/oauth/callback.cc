@@ -89,6 +89,15 @@ Origin origin_of(const Fields& fields, const CallbackExpectation& expected) {
   return same_secret(told, expected.state) ? Origin::kOurs : Origin::kForeign;
 }
 
+// The state and whatever else came along are not for showing.
+Redactor redactor_of(const Fields& fields, const CallbackExpectation& expected) {
+  std::vector<std::string_view> secrets{expected.state.expose()};
+  for (const char* name : {"state", "code", "access_token", "id_token", "refresh_token"})
+    secrets.push_back(fields.text(name));
+  secrets.push_back(fields.text(expected.profile->authorize.code_parameter));
+  return Redactor(secrets);
+}
+
 // RFC 9207, 2.4: compared before the code or the error is used, against mix-up.
 std::optional<CallbackRefused> check_issuer(const Fields& fields, const CallbackExpectation& expected, bool ours) {
   const std::string* iss = fields.find("iss");
@@ -98,7 +107,8 @@ std::optional<CallbackRefused> check_issuer(const Fields& fields, const Callback
   }
   if (expected.issuer.empty() || *iss == expected.issuer) return std::nullopt;
   return refuse(!ours, "issuer",
-                "the answer is from another server (" + clean_foreign_text(*iss, {}, kForeignTextLimit / 2) +
+                "the answer is from another server (" +
+                    redactor_of(fields, expected).clean(*iss, kForeignTextLimit / 2) +
                     ") than the one that was asked; nothing of it was used");
 }
 
@@ -118,13 +128,8 @@ constexpr Meaning kMeanings[] = {
     {"temporarily_unavailable", "the provider is busy"},
 };
 
-// The state and whatever else came along are not for showing.
 CallbackRefused provider_error(const Fields& fields, const CallbackExpectation& expected) {
-  std::vector<std::string_view> secrets{expected.state.expose()};
-  for (const char* name : {"state", "code", "access_token", "id_token", "refresh_token"})
-    secrets.push_back(fields.text(name));
-  secrets.push_back(fields.text(expected.profile->authorize.code_parameter));
-  const Redactor redactor(secrets);
+  const Redactor redactor = redactor_of(fields, expected);
   CallbackRefused refused;
   refused.code = redactor.clean(fields.text("error"), kMaxErrorBytes);
   std::string_view told = fields.text("error_description");
@@ -133,6 +138,7 @@ CallbackRefused provider_error(const Fields& fields, const CallbackExpectation& 
     if (meaning.code == refused.code) refused.words = std::string(meaning.words) + ": ";
   }
   refused.words += redactor.clean(told, kForeignTextLimit - refused.words.size());
+  if (refused.words.empty()) refused.words = "the provider refuses, and says nothing that can be shown";
   return refused;
 }
 

@@ -9,6 +9,7 @@
 #include "daemon/oauth/json_value.h"
 #include "daemon/oauth/jwks.h"
 #include "daemon/oauth/lifetime.h"
+#include "daemon/oauth/words.h"
 
 namespace credsync::oauth {
 namespace {
@@ -96,12 +97,16 @@ std::vector<std::string_view> audiences(const JsonValue& payload) {
   return out;
 }
 
+// What a token says, for people: without the secrets it may repeat.
+std::string shown(std::string_view told, const IdTokenExpectation& expected) {
+  const std::array secrets{expected.client_secret, expected.nonce, expected.access_token};
+  return Redactor(secrets).clean(told, kMaxShown);
+}
+
 std::optional<IdTokenRefused> check_parties(const JsonValue& payload, const IdTokenExpectation& expected) {
   const std::string_view issuer = text_of(payload, "iss");
-  if (issuer.empty() || (!expected.issuer.empty() && issuer != expected.issuer)) {
-    return refuse(IdTokenFault::kIssuer,
-                  "it is from another issuer (" + clean_foreign_text(issuer, {}, kMaxShown) + ")");
-  }
+  if (issuer.empty() || (!expected.issuer.empty() && issuer != expected.issuer))
+    return refuse(IdTokenFault::kIssuer, "it is from another issuer (" + shown(issuer, expected) + ")");
   const auto audience = audiences(payload);
   if (std::find(audience.begin(), audience.end(), expected.client_id) == audience.end())
     return refuse(IdTokenFault::kAudience, "it is for another client");
@@ -170,9 +175,8 @@ std::variant<IdTokenClaims, IdTokenRefused> check_id_token(std::string_view toke
   if (!jws) return refuse(IdTokenFault::kMalformed, "it is not a signed JWT");
   const Algorithm* algorithm = allowed_algorithm(text_of(jws->header, "alg"), expected);
   if (algorithm == nullptr) {
-    return refuse(IdTokenFault::kAlgorithm, "it is signed with `" +
-                                                clean_foreign_text(text_of(jws->header, "alg"), {}, kMaxShown) +
-                                                "`, which is not allowed");
+    return refuse(IdTokenFault::kAlgorithm,
+                  "it is signed with `" + shown(text_of(jws->header, "alg"), expected) + "`, which is not allowed");
   }
   if (auto refused = check_signature(*jws, *algorithm, expected)) return std::move(*refused);
   if (auto refused = check_parties(jws->payload, expected)) return std::move(*refused);

@@ -89,7 +89,7 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
   if (end == nullptr || *end != '\0') return std::nullopt;
   std::string_view rest = text.substr(kSeconds);
   if (rest.starts_with('.')) rest.remove_prefix(std::min(rest.find_first_not_of("0123456789", 1), rest.size()));
-  const WallTime utc = wall_from_seconds(::timegm(&parts));
+  const WallTime utc = std::min(wall_from_seconds(::timegm(&parts)), kWallMax);  // a leap second may lie behind it
   if (rest == "Z" || rest == "z") return utc;
   const auto digit = [&](std::size_t i) { return rest[i] >= '0' && rest[i] <= '9' ? rest[i] - '0' : -100000; };
   if (rest.size() != 6 || (rest[0] != '+' && rest[0] != '-') || rest[3] != ':') return std::nullopt;

@@ -7,15 +7,18 @@
 namespace credsync::oauth {
 
 Redactor::Redactor(std::span<const std::string_view> secrets) {
-  encoded_.reserve(secrets.size() * 2);  // views into it must stay
+  encoded_.reserve(secrets.size() * 3);  // views into it must stay
   for (const std::string_view secret : secrets) {
     forms_.push_back(secret);
-    for (auto* encode : {&encode_form, &encode_percent}) {
-      std::string form = encode(secret);
-      if (form == secret) continue;
+    const auto add = [&](std::string form) {
+      if (form == secret) return wipe(form);
       encoded_.emplace_back(std::move(form));
       forms_.push_back(encoded_.back().text());
-    }
+    };
+    add(encode_form(secret));
+    add(encode_percent(secret));
+    // What is never shown has left an echo before secrets are looked for in it.
+    add(clean_foreign_text(secret, {}, secret.size()));
   }
   std::stable_sort(forms_.begin(), forms_.end(), [](auto a, auto b) { return a.size() > b.size(); });
 }

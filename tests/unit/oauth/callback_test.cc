@@ -129,6 +129,19 @@ TEST_F(Callback, MixUpIsRefusedBeforeTheCodeIsUsed) {
   EXPECT_TRUE(refusal_of(read("code=a&state=other")).foreign) << "the state comes first";
 }
 
+TEST_F(Callback, AnErrorOfNothingThatCanBeShownStillHasWords) {
+  EXPECT_FALSE(refusal_of(read("error=%01&state=xyz-state-1234")).words.empty());
+}
+
+TEST_F(Callback, AnIssuerThatRepeatsStateOrCodeDoesNotShowThem) {
+  for (const char* secret : {"xyz-state-1234", "SplxlOBeZQ"}) {
+    const CallbackRefused refused = refusal_of(
+        read("code=SplxlOBeZQ&state=xyz-state-1234&iss=https%3A%2F%2Fevil.example%2F" + std::string(secret)));
+    EXPECT_EQ(refused.words.find(secret), std::string::npos) << refused.words;
+    EXPECT_NE(refused.words.find("evil.example"), std::string::npos) << refused.words;
+  }
+}
+
 TEST_F(Callback, WithoutAKnownIssuerIssIsNotLookedAt) {
   expected_.issuer.clear();
   EXPECT_EQ(code_of(read("code=a&state=xyz-state-1234&iss=https%3A%2F%2Fanybody.example")), "a");

@@ -52,6 +52,20 @@ TEST(Hostile, SecretsThatAreEchoedAreStruckOut) {
       "form ");
 }
 
+// A password may hold what is never shown; its echo is struck out all the same.
+TEST(Hostile, SecretsOfOddCharactersAreStruckOut) {
+  for (const std::string_view odd :
+       {std::string_view("top\tsecret\npassword"), std::string_view("pass\u202eword-\u200bx1")}) {
+    for (const std::string_view body : {R"({"error":"x","error_description":"bad )", R"({"error":")"}) {
+      const Failure failure =
+          failure_of(read_token_answer(plain_profile(), answer(400, std::string(body) + std::string(odd) + "\"}"),
+                                       Asked{RequestKind::kRefresh, {}, {odd}}));
+      EXPECT_NE(failure.words.find("[redacted]"), std::string::npos) << failure.words;
+      EXPECT_EQ(failure.words.find("word"), std::string::npos) << failure.words;
+    }
+  }
+}
+
 TEST(Hostile, ALongerSecretIsNotUncoveredByAShorterOne) {
   const Failure failure =
       failure_of(read_token_answer(plain_profile(), answer(400, R"({"error":"abcdefgh-tail"})"),

@@ -196,6 +196,16 @@ TEST_F(IdToken, Claims) {
     refused(rsa().sign("RS256", payload(one.changes)), one.fault, one.what);
 }
 
+TEST_F(IdToken, WordsRepeatNoSecretOfOurs) {
+  secret_ = kSecret;
+  for (const std::string& secret : {std::string(kSecret), std::string("n-0S6_WzA2Mj")}) {
+    const auto outcome = check(rsa().sign("RS256", payload({{"iss", "\"https://evil.example/" + secret + "\""}})));
+    const auto& words = std::get<IdTokenRefused>(outcome).words;
+    EXPECT_EQ(words.find(secret), std::string::npos) << words;
+    EXPECT_NE(words.find("evil.example"), std::string::npos) << words;
+  }
+}
+
 TEST_F(IdToken, WhatTheClaimsAllow) {
   struct Case {
     const char* what;

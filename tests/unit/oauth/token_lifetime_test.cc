@@ -98,6 +98,7 @@ TEST(Lifetime, DeclaredFieldIsAnEpochOrADate) {
                                                {"-5", std::nullopt},
                                                {"null", std::nullopt},
                                                {"1799999999", std::nullopt},
+                                               {"\"9999-12-31T23:59:60Z\"", kWallMax},
                                                {"1e300", kWallMax}};
   for (const auto& [written, expected] : cases) {
     EXPECT_EQ(end_of(profile, ",\"meta\":{\"until\":" + std::string(written) + "}"), expected) << written;
