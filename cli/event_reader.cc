@@ -6,6 +6,10 @@ namespace credsync::cli {
 namespace {
 // An event is an account's name, a state and three numbers: under 400 bytes.
 constexpr std::size_t kMaxEvent = 64 * 1024;
+
+Failure too_long() {
+  return failed("an event from the daemon is too long");
+}
 }  // namespace
 
 Outcome<std::vector<Event>> EventReader::feed(std::string_view bytes) {
@@ -13,13 +17,14 @@ Outcome<std::vector<Event>> EventReader::feed(std::string_view bytes) {
   buffer_.append(bytes);
   std::size_t at = 0;
   for (std::size_t end = buffer_.find('\n'); end != std::string::npos; end = buffer_.find('\n', at)) {
+    if (held() + (end - at) > kMaxEvent) return too_long();
     std::string_view line = std::string_view(buffer_).substr(at, end - at);
     if (line.ends_with('\r')) line.remove_suffix(1);
     take_line(line, events);
     at = end + 1;
   }
   buffer_.erase(0, at);
-  if (buffer_.size() + event_.data.size() > kMaxEvent) return failed("an event from the daemon is too long");
+  if (held() + buffer_.size() > kMaxEvent) return too_long();
   return events;
 }
 

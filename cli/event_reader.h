@@ -21,6 +21,8 @@ class EventReader {
 
  private:
   void take_line(std::string_view line, std::vector<Event>& events);
+  // What the event that is being read holds already: with the next line it may not be longer than the bound.
+  std::size_t held() const { return event_.name.size() + event_.data.size(); }
 
   std::string buffer_;
   Event event_;

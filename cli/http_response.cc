@@ -12,6 +12,7 @@ constexpr std::size_t kMaxChunkLine = 256;  // a size in hex; extensions are all
 constexpr std::size_t kMaxTrailer = 4 * 1024;
 constexpr std::size_t kMaxInterims = 4;  // 100 and 103 are all there are; our daemon sends none
 constexpr std::string_view kLineEnd = "\r\n";
+constexpr std::string_view kHeadEnd = "\r\n\r\n";
 
 Failure garbled(std::string_view what) {
   return failed("what answers at this socket does not speak HTTP as credsyncd does: " + std::string(what));
@@ -94,7 +95,7 @@ std::string ResponseReader::take_body() {
 Outcome<bool> ResponseReader::next_line(std::string_view& line, std::size_t limit) {
   const std::size_t length = pending().find(kLineEnd);
   if (length == std::string_view::npos) {
-    if (pending().size() > limit) return garbled("a line that is too long");
+    if (pending().size() > limit + 1) return garbled("a line that is too long");  // its CR may be there already
     return false;
   }
   if (length > limit) return garbled("a line that is too long");
@@ -105,12 +106,15 @@ Outcome<bool> ResponseReader::next_line(std::string_view& line, std::size_t limi
 
 Outcome<void> ResponseReader::read_head() {
   const std::string_view all = pending();
-  const std::size_t length = all.find("\r\n\r\n");
+  const std::size_t length = all.find(kHeadEnd);
   // Tell a peer that never speaks HTTP from one that is slow as soon as the first bytes show it.
   constexpr std::string_view kVersion = "HTTP/1.";
   const std::size_t shown = std::min(all.size(), kVersion.size());
   if (all.substr(0, shown) != kVersion.substr(0, shown)) return garbled("no HTTP status line");
-  if (length == std::string_view::npos ? all.size() > kMaxHead : length > kMaxHead) return garbled("a header too long");
+  // What ends it may be there but for its last byte.
+  const std::size_t least =
+      length == std::string_view::npos ? all.size() - std::min(all.size(), kHeadEnd.size() - 1) : length;
+  if (least > kMaxHead) return garbled("a header too long");
   if (length == std::string_view::npos) return {};
   const std::size_t end = at_ + length + kLineEnd.size();
   headers_.clear();

@@ -1,6 +1,7 @@
 #include "cli/json.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -91,6 +92,8 @@ std::optional<std::int64_t> number_of(const Json& object, const char* key) {
   const Json* value = member(object, key);
   if (value == nullptr || !value->is_number()) return std::nullopt;
   if (value->is_number_float()) return std::nullopt;
+  constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
+  if (value->is_number_unsigned() && value->get<std::uint64_t>() > kMost) return std::nullopt;  // not as a negative one
   return value->get<std::int64_t>();
 }
 

@@ -16,8 +16,10 @@ constexpr std::int64_t kDay = 24 * kHour;
 std::optional<int> take_digits(std::string_view& text, std::size_t digits) {
   if (text.size() < digits) return std::nullopt;
   int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + digits, value);
-  if (error != std::errc() || end != text.data() + digits || value < 0) return std::nullopt;
+  for (const char c : text.substr(0, digits)) {
+    if (c < '0' || c > '9') return std::nullopt;
+    value = value * 10 + (c - '0');
+  }
   text.remove_prefix(digits);
   return value;
 }
@@ -74,7 +76,8 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
                                          std::chrono::day(static_cast<unsigned>(*day))};
   if (!offset || !date.ok()) return std::nullopt;
   const std::int64_t day_number = std::chrono::sys_days(date).time_since_epoch().count();
-  return wall_from_seconds(day_number * kDay + *hour * kHour + *minute * kMinute + *second - *offset);
+  const std::int64_t seconds = day_number * kDay + *hour * kHour + *minute * kMinute + *second - *offset;
+  return saturating_add(WallTime{}, std::chrono::seconds(seconds));
 }
 
 Outcome<std::int64_t> parse_seconds(std::string_view text) {

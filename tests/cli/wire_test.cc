@@ -87,6 +87,21 @@ TEST(CliResponseReader, ReadsTheSameHoweverTheBytesAreCut) {
   }
 }
 
+TEST(CliResponseReader, ALineAtTheBoundIsTheSameHoweverItIsCut) {
+  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::size_t line : {255u, 256u, 257u}) {
+    const std::string text = head + "1;" + std::string(line - 2, 'x') + "\r\na\r\n0\r\n\r\n";
+    for (const std::size_t size : {std::size_t{1}, head.size() + line + 1, text.size()})
+      EXPECT_EQ(read_response(text, size).good, line <= 256) << line << ", in pieces of " << size;
+  }
+  for (const std::size_t length : {16384u, 16385u}) {  // without the empty line that ends it
+    std::string text = "HTTP/1.1 204 No Content\r\nX: ";
+    text += std::string(length - text.size(), 'y') + "\r\n\r\n";
+    for (const std::size_t size : {std::size_t{1}, text.size() - 1, text.size()})
+      EXPECT_EQ(read_response(text, size).good, length == 16384) << length << ", in pieces of " << size;
+  }
+}
+
 TEST(CliResponseReader, IgnoresWhatFollowsAnAnswer) {
   ResponseReader reader(kRoom);
   ASSERT_TRUE(reader.feed("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 X\r\n\r\n"));
@@ -173,6 +188,25 @@ TEST(CliEventReader, BoundsAnEventThatNeverEnds) {
     } else {
       EXPECT_LT(fed, 100u);
     }
+  }
+}
+
+TEST(CliEventReader, AnEventThatIsTooLongIsNoneHoweverItIsCut) {
+  constexpr std::size_t kMost = 64 * 1024;
+  const std::string line = "data: " + std::string(kMost - 6, 'x') + "\n";
+  const std::string too_long = "data: " + std::string(kMost - 5, 'x') + "\n";
+  const std::string two = "data: " + std::string(kMost / 2, 'x') + "\ndata: " + std::string(kMost / 2, 'y') + "\n";
+  for (const std::size_t size : {std::size_t{1000}, std::size_t{4 * kMost}}) {
+    const auto read = [&](std::string_view text) {
+      EventReader reader;
+      for (std::size_t at = 0; at < text.size(); at += size) {
+        if (!reader.feed(text.substr(at, size))) return false;
+      }
+      return true;
+    };
+    EXPECT_TRUE(read(line + "\n" + line + "\n")) << size;
+    EXPECT_FALSE(read(too_long + "\n")) << size;
+    EXPECT_FALSE(read(two + "\n")) << size;
   }
 }
 
