@@ -1,6 +1,7 @@
 #include "ipc/dbus/options.h"
 
 #include <array>
+#include <limits>
 
 #include "ipc/dbus/limits.h"
 #include "ipc/names.h"
@@ -77,7 +78,9 @@ Result<void> read_login_option(Option& option, LoginRequest& login) {
     login.username = *name;
   } else if (option.name == "browser_uid") {
     const auto* uid = std::get_if<std::uint64_t>(&option.value);
-    if (uid == nullptr || *uid > UINT32_MAX) return invalid("browser_uid must be a user's number");
+    // The highest number means "none" to the kernel.
+    if (uid == nullptr || *uid >= std::numeric_limits<uid_t>::max())
+      return invalid("browser_uid must be a user's number");
     login.browser_user = static_cast<uid_t>(*uid);
   } else if (option.name == "replace_identity") {
     const auto* flag = std::get_if<bool>(&option.value);

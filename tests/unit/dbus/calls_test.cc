@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "ipc/dbus/options.h"
 #include "tests/unit/dbus/bus_harness.h"
 
 namespace credsync::ipc::dbus {
@@ -128,6 +129,18 @@ TEST_F(BusCallsTest, RefusesOptionsThatItDoesNotKnowOrCannotTake) {
     EXPECT_EQ(outcome.error(), "InvalidArgs") << outcome.message();
   EXPECT_TRUE(service_.asked.empty());
   EXPECT_EQ(with("hunter2", "u", 1U).message().find("hunter2"), std::string::npos);
+}
+
+// The highest number means "none" to the kernel; the HTTP door refuses it too.
+TEST(BusOptions, NobodysNumberIsNoUserWhoseBrowserMayAnswer) {
+  for (const std::uint64_t uid : {std::uint64_t{UINT32_MAX}, std::uint64_t{UINT32_MAX} + 1}) {
+    std::vector<Option> options;
+    options.push_back({"browser_uid", uid});
+    EXPECT_FALSE(read_login_options(options)) << uid;
+  }
+  std::vector<Option> options;
+  options.push_back({"browser_uid", std::uint64_t{UINT32_MAX} - 1});
+  EXPECT_EQ(read_login_options(options)->browser_user, UINT32_MAX - 1);
 }
 
 TEST_F(BusCallsTest, RefusesOtherSignaturesBeforeAnybodyIsAsked) {
