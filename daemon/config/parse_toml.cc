@@ -57,7 +57,7 @@ class DepthCheck {
   void skip_to(char end) { at_ = std::min(text_.find(end, at_), text_.size()) - 1; }
 
   // Leaves at_ on the last quote. One line, or three quotes and many lines; \ escapes inside double quotes
-  // only.
+  // only. Of up to five quotes that end many lines the first two are the text's.
   void skip_string(char quote) {
     const bool many = text_.substr(at_, 3) == std::string(3, quote);
     at_ += many ? 3 : 1;
@@ -72,7 +72,9 @@ class DepthCheck {
       else if (text_[at_] == quote && (!many || text_.substr(at_, 3) == std::string(3, quote)))
         break;
     }
-    at_ += many ? 2 : 0;
+    constexpr std::size_t kMostQuotes = 5;
+    const std::size_t end = std::min(text_.find_first_not_of(quote, at_), text_.size());
+    if (many && at_ < end) at_ += std::min(end - at_, kMostQuotes) - 1;
   }
 
   std::string_view text_;

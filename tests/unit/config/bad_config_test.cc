@@ -461,6 +461,12 @@ TEST_F(ConfigTest, NestingIsBounded) {
     EXPECT_EQ(problems().size(), 1u) << depth;
     write("etc/conf.d/a.toml", "a = " + repeated("{a=", depth) + "\n");
     EXPECT_EQ(problems().size(), 1u) << depth;
+    // Up to five quotes end a long text, and what follows is outside of it.
+    for (const std::string end : {"\"\"\"\"", "\"\"\"\"\"", "''''", "'''''"}) {
+      write("etc/conf.d/a.toml",
+            "a = { t = " + end.substr(0, 3) + "x" + end + ", " + repeated("a.", depth) + "b = 1 }\n");
+      EXPECT_EQ(problems().size(), 1u) << depth << end;
+    }
   }
 }
 
