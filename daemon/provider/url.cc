@@ -34,8 +34,7 @@ bool is_visible_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
-Result<unsigned> parse_port(std::string_view text, unsigned standard) {
-  if (text.empty()) return standard;
+Result<unsigned> parse_port(std::string_view text) {
   unsigned port = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), port);
   if (error != std::errc{} || rest != text.data() + text.size() || port == 0 || port > 65535) {
@@ -63,8 +62,10 @@ Result<void> read_authority(std::string_view authority, Url& url) {
     if (!is_host_name(url.host)) return invalid("the host is missing or not valid");
     port = authority.substr(colon);
   }
-  if (!port.empty()) port.remove_prefix(1);
-  auto number = parse_port(port, standard);
+  url.port = standard;
+  if (port.empty()) return {};
+  auto number =
+      parse_port(port.substr(1));  // an empty one is refused: the transport would refuse it only when it is needed
   if (!number) return number.error();
   url.port = *number;
   return {};

@@ -35,9 +35,10 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values("", "token", "/token", "a.example/token", "https:/a.example", "https://", "https:///token",
                       "ftp://a.example", "file:///etc/passwd", "https://user@a.example/", "https://user:pw@a.example/",
                       "https://a.example/#x", "https://a.example#x", "https://a.example:0/", "https://a.example:65536/",
-                      "https://a.example:x/", "https://a example/", "https://a.example/a b", "https://a.example/\n",
-                      "https://a.example\\@b.example/", "https://.a.example/", "https://a..example/", "https://[::1",
-                      "https://[::g]/", "https://[::1]x/", "https://\xc3\xa4.example/", "https://a%2eexample/"));
+                      "https://a.example:x/", "https://a.example:/", "https://[::1]:/", "https://a example/",
+                      "https://a.example/a b", "https://a.example/\n", "https://a.example\\@b.example/",
+                      "https://.a.example/", "https://a..example/", "https://[::1", "https://[::g]/", "https://[::1]x/",
+                      "https://\xc3\xa4.example/", "https://a%2eexample/"));
 
 TEST(Url, OverlongIsRefused) {
   EXPECT_FALSE(parse_url("https://a.example/" + std::string(4000, 'x')).has_value());
