@@ -168,7 +168,7 @@ void ProfileChecks::headers(const std::string& path, const provider::StringMap& 
   for (const auto& [name, value] : headers) {
     const std::string name_path = path + "." + toml_key(name);
     if (!is_header_name(name)) wrong(name_path, "is not the name of an HTTP header");
-    const auto ours = [&](std::string_view one) { return same_without_case(one, name); };
+    const auto ours = [&, &name = name](std::string_view one) { return same_without_case(one, name); };
     if (std::any_of(std::begin(kOurs), std::end(kOurs), ours)) wrong(name_path, "is set by credsyncd itself");
     text_template(name_path, value, false);
   }

@@ -128,7 +128,7 @@ Result<ParameterList> authorize_parameters(const provider::Profile& profile, con
   if (!set) return set.error().within("parameters.authorize");
   apply_rules(rules, *set, *all);
   for (const auto& [name, value] : input.params) {
-    const auto is_name = [&](std::string_view one) {
+    const auto is_name = [&, &name = name](std::string_view one) {  // clang before 16 captures no bindings
       return name == one || name == name_at_provider(rules, std::string(one));
     };
     if (std::any_of(std::begin(provider::kOwnParameters), std::end(provider::kOwnParameters), is_name)) {
