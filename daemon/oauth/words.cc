@@ -6,8 +6,26 @@
 
 namespace credsync::oauth {
 
+namespace {
+
+// As a sloppy server's echo looks after json_repair: raw control characters in a text have become U+FFFD.
+std::string as_mended(std::string_view secret) {
+  constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+  std::string out;
+  out.reserve(secret.size() * kReplacement.size());
+  for (const char c : secret) {
+    if (static_cast<unsigned char>(c) < 0x20)
+      out += kReplacement;
+    else
+      out += c;
+  }
+  return out;
+}
+
+}  // namespace
+
 Redactor::Redactor(std::span<const std::string_view> secrets) {
-  encoded_.reserve(secrets.size() * 3);  // views into it must stay
+  encoded_.reserve(secrets.size() * 4);  // views into it must stay
   for (const std::string_view secret : secrets) {
     forms_.push_back(secret);
     const auto add = [&](std::string form) {
@@ -19,6 +37,8 @@ Redactor::Redactor(std::span<const std::string_view> secrets) {
     add(encode_percent(secret));
     // What is never shown has left an echo before secrets are looked for in it.
     add(clean_foreign_text(secret, {}, secret.size()));
+    const WipedString mended(as_mended(secret));
+    add(clean_foreign_text(mended.text(), {}, mended.text().size()));
   }
   std::stable_sort(forms_.begin(), forms_.end(), [](auto a, auto b) { return a.size() > b.size(); });
 }
