@@ -68,6 +68,7 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
   const auto second = take_digits(text, 2);
   if (!second || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;
   if (take(text, ".")) {
+    if (!take(text, "0123456789")) return std::nullopt;
     while (take(text, "0123456789")) {
     }
   }

@@ -74,6 +74,7 @@ TEST(CliWhen, ReadsRfc3339) {
       {"2026-1-31T12:00:00Z", std::nullopt},
       {"-026-01-31T12:00:00Z", std::nullopt},
       {"2026-01-31T-1:00:00Z", std::nullopt},
+      {"2026-01-31T12:00:00.Z", std::nullopt},
       {"2026-01-31T12:-0:00Z", std::nullopt},
       {"0001-01-01T00:00:00Z", 0},  // cut to what we compute with, as the daemon does
       {"9999-12-31T23:59:59-01:00", unix_seconds(kWallMax)},
