@@ -114,6 +114,9 @@ std::optional<JsonValue> JsonValue::parse(std::string_view text, std::size_t max
     parser.parse(document.text());
     std::optional<JsonValue> outer = builder->take();
     if (!outer || outer->items_.size() != 3) return std::nullopt;  // more than one document
+    // The library ends at a bracket that closes ours and looks at nothing behind it. No text within the document is as long
+    // as the padding.
+    if (outer->items_[2].text().size() != repaired->text().size()) return std::nullopt;
     return std::move(outer->items_[1]);
   } catch (const Poco::Exception&) {
     return std::nullopt;  // its text quotes the document

@@ -14,6 +14,15 @@ std::string text_at(std::string_view document, std::string_view path) {
   return found == nullptr ? "(nothing)" : std::string(found->text());
 }
 
+TEST(JsonDocument, EndsWhereItEnds) {
+  const std::string good = R"({"access_token":"a"})";
+  EXPECT_TRUE(JsonValue::parse(good));
+  // The library takes the byte 0xff for the end of its input.
+  for (const char* more : {",\"x\"]\xff", ",\"x\"],\xff[\"y\",2", R"(,"x"])", R"(,"x"],["y",2)", R"(,"x"] and words)",
+                           R"(,"xxxxxxxxxxxxxxxxxxxxxxx"]{)"})
+    EXPECT_FALSE(JsonValue::parse(good + more)) << more;
+}
+
 TEST(JsonValue, WalksADottedPathThroughObjectsAndArrays) {
   constexpr std::string_view kDocument = R"({"data":[{"token":"t"}],"a.b":{"c":1},"flag":true,"none":null})";
   EXPECT_EQ(text_at(kDocument, "data.0.token"), "t");
