@@ -11,6 +11,9 @@ target_compile_options(credsync_warnings INTERFACE
 if(CREDSYNC_WERROR)
   target_compile_options(credsync_warnings INTERFACE -Werror)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(credsync_warnings INTERFACE -Wno-string-conversion)  # CHECK(!"words") is meant
+endif()
 
 # What all of the product and its tests are built with.
 add_library(credsync_options INTERFACE)
@@ -20,6 +23,9 @@ if(CREDSYNC_SANITIZE)
   target_link_options(credsync_options INTERFACE -fsanitize=${CREDSYNC_SANITIZE})
 elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
   target_compile_options(credsync_options INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+endif()
+if(CREDSYNC_FUZZ)
+  target_compile_options(credsync_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 if(CREDSYNC_COVERAGE)
   target_compile_options(credsync_options INTERFACE --coverage)

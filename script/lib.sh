@@ -21,7 +21,7 @@ server_packages=(python3 python3-cryptography curl ca-certificates)
 test_packages=(
   libbenchmark-dev python3-yaml openssl sqlite3 mandoc git util-linux passwd procps tmux python3-zbar nodejs npm
   chromium chromium-driver libnss3-tools dbus iproute2 libglib2.0-bin python3-dbus python3-gi
-  zsh fish bash-completion debootstrap systemd-container
+  zsh fish bash-completion debootstrap systemd-container clang libclang-rt-dev
 )
 
 say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
