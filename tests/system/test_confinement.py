@@ -8,7 +8,8 @@ from harness import SECRET, SERVICE, STATE, MachineTest, wait_for
 
 PROBE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "inside", "probe.py")
 REPORT = f"{STATE}/probe.json"
-WRITABLE = {"/var/lib/credsyncd", "/tmp", "/var/tmp"}   # the state, and directories of the service's own
+# The state, the count that no backup puts back, and directories of the service's own.
+WRITABLE = {"/var/lib/credsyncd", "/var/cache/credsyncd", "/tmp", "/var/tmp"}
 RECOVERY = 60.0   # seconds
 DEVICES = {"null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm", "mqueue", "hugepages", "log", "fd", "stdin",
            "stdout", "stderr", "core", "console", "initctl", "char"}
