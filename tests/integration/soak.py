@@ -193,12 +193,12 @@ class Soak:
         """A caller on one kept connection, for as long as that lasts."""
         rng = random.Random(self.random.random())
         while not self.over.is_set():
+            kills = self.kills   # before: who connects to a daemon that is just being killed is cut off, too
             try:
                 reader, writer = await asyncio.open_unix_connection(self.daemon.socket)
             except OSError:
                 await asyncio.sleep(0.2)
                 continue
-            kills = self.kills
             try:
                 while not self.over.is_set():
                     await self.ask(rng, reader, writer, slow)
