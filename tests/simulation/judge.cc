@@ -637,7 +637,6 @@ void Judge::handed_out(const Asked& asked, const ipc::TokenView& view, bool at_o
   Promise& promise = promised_[access];
   if (promise.of_an_earlier_run || !steady_since(promise.at)) promise = {};  // by another process or clock
   promise.until = std::max(promise.until, time_.wall() + std::min<Duration>({asked.min_valid, life, 1h}));
-  promise.made = time_.wall();
   promise.at = time_.now();
 }
 

@@ -149,7 +149,7 @@ class Judge {
   std::map<std::string, Sends> sends_;          // by refresh token
   std::map<std::string, unsigned> flying_;      // refresh tokens on their way
   struct Promise {
-    WallTime until, made;
+    WallTime until;
     True at{0};
     bool of_an_earlier_run = false;
   };
