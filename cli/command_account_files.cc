@@ -248,7 +248,8 @@ Outcome<ExitCode> run(const AccountListCommand& command, Context& context) {
     rows.push_back(
         {{{status.account}, {status.provider}, {status.grant}, {status.state}, {there ? path : "", Style::kDim}}, {}});
   }
-  if (!command.names) {
+  if (!command.names && statuses.empty()) say_no_account(context.socket);
+  if (!command.names && !statuses.empty()) {
     out = render_table({{"ACCOUNT"}, {"PROVIDER", 1}, {"GRANT", 2}, {"STATE"}, {"FILE", 3}}, rows, look_at_stdout());
   }
   CREDSYNC_TRY(write_out(out));

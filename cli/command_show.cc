@@ -33,7 +33,7 @@ std::string or_why(const std::string& known, const std::string& why) {
   return why.empty() ? std::string() : "none: " + why;
 }
 
-std::string show_whoami(const WhoAmI& who, const View& view) {
+std::string show_whoami(const WhoAmI& who, const SocketChoice& socket, const View& view) {
   std::string out =
       render_pairs({{"user", (who.user.empty() ? "" : who.user + " ") + "(uid " + std::to_string(who.uid) + ")"},
                     {"group", "gid " + std::to_string(who.gid)},
@@ -50,7 +50,10 @@ std::string show_whoami(const WhoAmI& who, const View& view) {
     }
     rows.push_back(std::move(row));
   }
-  if (rows.empty()) return out + "No rule lets you do anything with any account.\n";
+  if (rows.empty()) {
+    return out + (shows_us_all(socket) ? "There is no account yet: credsync account add NAME\n"
+                                       : "No rule lets you do anything with any account.\n");
+  }
   return out + "\n" + render_table({{"ACCOUNT"}, {"MAY"}}, rows, view);
 }
 
@@ -80,7 +83,8 @@ std::string show_provider(const ProviderDetails& provider, const View& view) {
 Outcome<ExitCode> run(const WhoAmICommand& command, Context& context) {
   std::string target(ipc::kWhoAmIPath);
   if (command.pid) target += "?pid=" + std::to_string(*command.pid);
-  return show(context, std::move(target), command.json, parse_whoami, show_whoami);
+  return show(context, std::move(target), command.json, parse_whoami,
+              [&](const WhoAmI& who, const View& view) { return show_whoami(who, context.socket, view); });
 }
 
 Outcome<ExitCode> run(const ProvidersCommand& command, Context& context) {

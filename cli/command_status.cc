@@ -16,6 +16,11 @@ Request status_request(const std::string& account) {
 
 }  // namespace
 
+void say_no_account(const SocketChoice& socket) {
+  write_err(shows_us_all(socket) ? "credsync: there is no account yet\nTry: credsync account add NAME\n"
+                                 : "credsync: there is no account that you may see\nTry: credsync whoami\n");
+}
+
 Outcome<ExitCode> run(const StatusCommand& command, Context& context) {
   if (command.watch) return watch(command, context);
   CREDSYNC_LET(response, context.client.call(status_request(command.account)));
@@ -34,7 +39,7 @@ Outcome<ExitCode> run(const StatusCommand& command, Context& context) {
     if (!statuses.empty())
       out = render_statuses(statuses, now, view);
     else
-      write_err("credsync: there is no account that you may see\nTry: credsync whoami\n");
+      say_no_account(context.socket);
     if (view.terminal && statuses.size() > 1) out += styled(view, Style::kDim, summary_of(statuses)) + "\n";
   }
   CREDSYNC_TRY(write_out(out));

@@ -46,6 +46,9 @@ std::string words_of(const ReloadReport& report);
 // Revokes and forgets; words for standard output. In command_account.cc.
 Outcome<std::string> sign_out(const std::string& account, const DaemonClient& client);
 
+// Where accounts would be listed and there is none: why, and what to do next, on standard error. In command_status.cc.
+void say_no_account(const SocketChoice& socket);
+
 // "credsync: …", details, "Try: …" on standard error.
 void print_failure(const Failure& failure);
 

@@ -36,4 +36,8 @@ SocketChoice choose_socket(const std::string& option) {
   return {std::string(ipc::kSystemSocket), SocketOrigin::kSystem};
 }
 
+bool shows_us_all(const SocketChoice& socket) {
+  return socket.origin == SocketOrigin::kUser || (socket.origin == SocketOrigin::kSystem && ::geteuid() == 0);
+}
+
 }  // namespace credsync::cli

@@ -16,4 +16,7 @@ struct SocketChoice {
 // system's.
 SocketChoice choose_socket(const std::string& option);
 
+// Whether the daemon there shows us every account it has, as far as can be told from here: our own, or the system's to root.
+bool shows_us_all(const SocketChoice& socket);
+
 }  // namespace credsync::cli

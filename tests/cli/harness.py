@@ -82,6 +82,14 @@ class CliTest(unittest.TestCase):
                               env=self.environment(**(env or {})), check=False, **options)
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
+    def own_daemon(self):
+        """(a daemon where one's own listens, the environment in which it is found)"""
+        runtime = os.path.join(self.directory, "run")
+        os.makedirs(os.path.join(runtime, "credsyncd"))
+        own = FakeDaemon(os.path.join(runtime, "credsyncd/api.sock"))
+        self.addCleanup(own.stop)
+        return own, {"CREDSYNC_SOCKET": None, "XDG_RUNTIME_DIR": runtime}
+
     def terminal(self, *arguments, columns=100, rows=30, env=None):
         return Terminal([CREDSYNC, *arguments], self.environment(**(env or {})), columns, rows, self)
 

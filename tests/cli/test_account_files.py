@@ -428,13 +428,19 @@ class ListTest(AccountFilesTest):
         os.makedirs(config)
         with open(os.path.join(config, "flat-me.toml"), "w", encoding="utf-8"):
             pass
-        runtime = os.path.join(self.directory, "run")
-        os.makedirs(os.path.join(runtime, "credsyncd"))
-        own = FakeDaemon(os.path.join(runtime, "credsyncd/api.sock"))
-        self.addCleanup(own.stop)
+        own, env = self.own_daemon()
         own.routes[("GET", "/v1/accounts")] = ok({"accounts": [status(), status("other", grant="static")]})
-        result = self.credsync("account", "list", env={"CREDSYNC_SOCKET": None, "XDG_RUNTIME_DIR": runtime})
+        result = self.credsync("account", "list", env=env)
         self.assert_done(result)
         first, second = result.out.splitlines()[1:]
         self.assertTrue(first.endswith(os.path.join(config, "flat-me.toml")), first)
         self.assertTrue(second.endswith("ok"), second)
+
+    def test_none_is_said_on_standard_error(self):
+        own, env = self.own_daemon()
+        own.routes[("GET", "/v1/accounts")] = ok({"accounts": []})
+        result = self.credsync("account", "list", env=env)
+        self.assert_done(result)
+        self.assertEqual(result.out, "")
+        self.assertIn("no account yet\nTry: credsync account add NAME\n", result.err)
+        self.assertEqual(self.credsync("account", "list", "--names", env=env).err, "", "for scripts")

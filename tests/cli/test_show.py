@@ -33,6 +33,13 @@ class WhoAmITest(CliTest):
         self.assertIn("(uid 65534)", result.out)
         self.assertIn("No rule lets you do anything", result.out)
 
+    def test_ones_own_daemon_without_accounts(self):
+        own, env = self.own_daemon()
+        own.routes[("GET", "/v1/whoami")] = ok({**self.VALUE, "accounts": []})
+        out = self.credsync("whoami", env=env).out
+        self.assertNotIn("No rule", out)
+        self.assertIn("credsync account add NAME", out)
+
     def test_json(self):
         self.daemon.routes[("GET", "/v1/whoami")] = ok(self.VALUE)
         self.assertEqual(json.loads(self.credsync("whoami", "--json").out), self.VALUE)

@@ -87,6 +87,14 @@ class StatusTest(CliTest):
         self.assertEqual(result.out, "")
         self.assertIn("no account that you may see", result.err)
 
+    def test_ones_own_daemon_without_accounts_says_how_to_begin(self):
+        own, env = self.own_daemon()
+        own.routes[ALL] = ok({"accounts": []})
+        result = self.credsync("status", env=env)
+        self.assert_done(result)
+        self.assertEqual(result.out, "")
+        self.assertIn("no account yet\nTry: credsync account add NAME\n", result.err)
+
     def test_one_account_in_full(self):
         self.daemon.routes[("GET", "/v1/accounts/flume")] = ok(broken())
         result = self.credsync("status", "flume")
