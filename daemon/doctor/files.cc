@@ -16,9 +16,12 @@
 namespace credsync::doctor {
 namespace {
 
-// Before this the wall clock cannot be right, and certificates do not verify (a machine without a battery clock).
-constexpr WallTime kNotBefore = wall_from_seconds(1'760'000'000);  // 2025-10-09
-constexpr time_t kAnswerSeconds = 2;                               // our own loop answers in microseconds
+// The release has been made before it runs: earlier than that day, anywhere on earth, the wall clock cannot be right (a
+// machine without a battery clock), and certificates do not verify.
+constexpr std::chrono::days kTimeZones{1};
+constexpr WallTime kNotBefore = wall_from_seconds(
+    std::chrono::sys_seconds(std::chrono::sys_days(CREDSYNC_RELEASED) - kTimeZones).time_since_epoch().count());
+constexpr time_t kAnswerSeconds = 2;  // our own loop answers in microseconds
 
 // Nothing when nobody but root and we could put something into it.
 std::string others_could_change(const std::string& path) {
@@ -142,7 +145,7 @@ Check check_socket(const std::string& path, bool user_instance) {
 
 Check check_clock(const Clock& clock) {
   const std::string now = "the clock says " + to_rfc3339(clock.wall());
-  if (clock.wall() < kNotBefore) return failed("clock", now + ", which is long past", "timedatectl");
+  if (clock.wall() < kNotBefore) return failed("clock", now + ", which is before this release was made", "timedatectl");
   switch (is_kept_right()) {
     case Kept::kYes: return fine("clock", now + " and is synchronised");
     case Kept::kNo: return warning("clock", now + "; nothing synchronises it", "timedatectl");

@@ -120,7 +120,9 @@ TEST_F(FilesTest, ASocketThatIsGoneOrNotOursFails) {
 TEST_F(FilesTest, AClockOfThePastFails) {
   clock_.set_wall(wall_from_seconds(0));
   EXPECT_EQ(check_clock(clock_).result, "failed");
-  clock_.set_wall(wall_from_seconds(1'790'000'000));
+  clock_.set_wall(wall_from_seconds(1'790'000'000));  // 2026-09-21, before there was a release
+  EXPECT_EQ(check_clock(clock_).result, "failed");
+  clock_.set_wall(wall_from_seconds(2'000'000'000));  // 2033
   EXPECT_NE(check_clock(clock_).result, "failed");
 }
 
