@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <deque>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -20,6 +21,10 @@ namespace credsync {
 namespace {
 
 constexpr std::uint64_t kTimerAccuracyUsec = 1000;  // short tokens are planned in tenths of seconds
+
+// sd-event's order of what is ready at the same time, for guests. Everything else is between the two.
+constexpr std::int64_t kAfterOthers = SD_EVENT_PRIORITY_NORMAL + 1;
+constexpr std::int64_t kBeforeOthers = SD_EVENT_PRIORITY_NORMAL - 1;
 
 }  // namespace
 
@@ -170,9 +175,13 @@ struct Loop::Guest::State {
   sd_event_source* time = nullptr;
   std::uint32_t events = 0;
   std::uint64_t armed = kNoTimeOut;
+  std::int64_t priority = kAfterOthers;
 
+  // What is ready and had no turn was passed over by another: once is enough.
   static int prepare(sd_event_source*, void* self_) {
     auto* self = static_cast<State*>(self_);
+    const bool passed_over = is_pending(self->io) || is_pending(self->time);
+    self->rank(passed_over ? kBeforeOthers : kAfterOthers);
     const Wish now = self->wish();
     if (now.events != self->events) {
       self->events = now.events;
@@ -191,12 +200,23 @@ struct Loop::Guest::State {
     return 0;
   }
 
+  static bool is_pending(sd_event_source* source) {
+    return source != nullptr && ::sd_event_source_get_pending(source) > 0;
+  }
+
+  void rank(std::int64_t wanted) {
+    if (std::exchange(priority, wanted) == wanted) return;
+    ::sd_event_source_set_priority(io, priority);
+    if (time != nullptr) ::sd_event_source_set_priority(time, priority);
+  }
+
   void arm(std::uint64_t until) {
     armed = until;
     if (until == kNoTimeOut) {
       ::sd_event_source_set_enabled(time, SD_EVENT_OFF);
     } else if (time == nullptr) {
-      const int r = ::sd_event_add_time(event, &time, CLOCK_MONOTONIC, until, kTimerAccuracyUsec, &State::fire, this);
+      int r = ::sd_event_add_time(event, &time, CLOCK_MONOTONIC, until, kTimerAccuracyUsec, &State::fire, this);
+      if (r >= 0) r = ::sd_event_source_set_priority(time, priority);
       CHECK(r >= 0);
     } else {
       ::sd_event_source_set_time(time, until);
@@ -218,6 +238,7 @@ Result<std::unique_ptr<Loop::Guest>> Loop::host(int descriptor, std::function<Wi
   state->on_turn = std::move(on_turn);
   state->event = event_;
   int r = ::sd_event_add_io(event_, &state->io, descriptor, 0, &Guest::State::ready, state.get());
+  if (r >= 0) r = ::sd_event_source_set_priority(state->io, state->priority);
   if (r >= 0) r = ::sd_event_source_set_prepare(state->io, &Guest::State::prepare);
   if (r < 0) return ::sd_event_source_disable_unref(state->io), from_errno("watch a descriptor", -r);
   return std::unique_ptr<Guest>(new Guest(std::move(state)));

@@ -60,8 +60,9 @@ class Loop final : public Executor {
                                        std::function<void(std::uint32_t)> on_ready);
 
   // A library that waits on one descriptor and on the clock, and wants other events at each turn (a connection to the bus).
-  // Before every wait the loop asks it for its wish; it has its turn when an event or the time is there. Destroying it
-  // ends both; not to be done in one of its own callbacks.
+  // Before every wait the loop asks it for its wish; it has its turn when an event or the time is there, after one other
+  // source if another is ready, and not after a second. Destroying it ends both; not to be done in one of its own
+  // callbacks.
   static constexpr std::uint64_t kNoTimeOut = UINT64_MAX;
   struct Wish {
     std::uint32_t events = 0;  // epoll(7)
