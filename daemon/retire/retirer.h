@@ -70,7 +70,7 @@ class Retirer {
   const Clock& clock_;
   Random& random_;
   std::map<std::int64_t, std::unique_ptr<Item>> queue_;
-  std::map<std::string, unsigned, std::less<>> unrevoked_;  // by account, since the start
+  std::map<std::string, unsigned, std::less<>> unrevoked_;           // by account, since the start
   std::map<std::int64_t, std::unique_ptr<Agenda::Entry>> unerased_;  // over, but the store could not be told
   std::vector<std::int64_t> ready_;
   std::size_t under_way_ = 0;

@@ -161,7 +161,8 @@ TEST_F(LoopTest, GivesAGuestEverySecondTurn) {
     turns += who;
     if (turns.size() == 12) loop->quit(0);
   };
-  auto guest = loop->host(pipe[0], [] { return Loop::Wish{EPOLLIN}; }, [&] { turn('g'); });
+  auto guest = loop->host(
+      pipe[0], [] { return Loop::Wish{EPOLLIN}; }, [&] { turn('g'); });
   ASSERT_TRUE(guest.has_value());
   std::vector<std::unique_ptr<Loop::Watch>> others;
   std::vector<int> copies;
@@ -189,7 +190,12 @@ TEST_F(LoopTest, GivesAGuestWithoutAnEventEverySecondTurnToo) {
     turns += who;
     if (turns.size() == 12) loop->quit(0);
   };
-  auto guest = loop->host(pipe[0], [] { return Loop::Wish{0, 0}; }, [&] { turn('g'); });
+  auto guest = loop->host(
+      pipe[0],
+      [] {
+        return Loop::Wish{0, 0};
+      },
+      [&] { turn('g'); });
   ASSERT_TRUE(guest.has_value());
   const int copy = ::dup(pipe[0]);
   auto other = loop->watch(copy, EPOLLIN, [&](std::uint32_t) { turn('a'); });

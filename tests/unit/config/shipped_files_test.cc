@@ -77,7 +77,7 @@ TEST_F(ShippedFiles, TheConfigurationShowsEveryKeyWithItsDefault) {
                                          "max_connections_per_user",
                                          "max_waiting_per_user",
                                          "max_subscriptions_per_user",
-                          "max_requests_per_second",
+                                         "max_requests_per_second",
                                          "refresh",
                                          "margin",
                                          "revoke_superseded",
