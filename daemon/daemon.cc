@@ -17,8 +17,10 @@
 #include "daemon/handout/metrics.h"
 #include "daemon/handout/service.h"
 #include "daemon/key_commands.h"
+#include "daemon/lifecycle/drain.h"
 #include "daemon/lifecycle/network_watch.h"
 #include "daemon/lifecycle/notifier.h"
+#include "daemon/lifecycle/sleep.h"
 #include "daemon/lifecycle/status_line.h"
 #include "daemon/lifecycle/store_alarm.h"
 #include "daemon/lifecycle/watchdog.h"
@@ -43,31 +45,15 @@
 namespace credsync {
 namespace {
 
-// An exchange that was sent is waited for, so that its answer is stored: its own deadline and the disk's time.
+// An exchange that was sent is waited for, so that its answer is stored: its own deadline and the disk's time. With what
+// lifecycle/drain.h adds it is what systemd is asked for; TimeoutStopSec= should be no less.
 constexpr Duration kStopPatience = oauth::kExchangeDeadline + 5s;
-constexpr Duration kFrontDoorPatience = 3s;  // callers who do not read their last answer
-// Beyond those: workers that end, the last commit. What systemd is asked for; TimeoutStopSec= should be no less.
-constexpr Duration kStopInAll = kStopPatience + kFrontDoorPatience + 7s;
-// A disk that hangs at the end has an answer in its hands, so more time is asked for, a little at a time; but a machine
-// that shuts down must come to an end.
-constexpr Duration kDiskPatience = 5min;
-constexpr Duration kDiskHangs = 1s;
-constexpr Duration kBetweenExtensions = 5s;
-constexpr Duration kExtension = 20s;
 // Reading a large state back, or bringing it to a newer schema; credsyncd itself starts within seconds.
 constexpr Duration kStartInAll = 3min;
 
 // Attempts that a wake-up or a better network brings forward: all within 5 s of a wake-up, and not all at once.
 constexpr Duration kWakeUpSpread = 4s;
 constexpr Duration kNetworkSpread = 2s;
-
-// How long the machine has slept since it booted.
-Duration time_asleep(const Clock& clock) {
-  timespec awake{};
-  ::clock_gettime(CLOCK_MONOTONIC, &awake);
-  return clock.boot().time_since_epoch() - std::chrono::seconds(awake.tv_sec) -
-         std::chrono::duration_cast<Duration>(std::chrono::nanoseconds(awake.tv_nsec));
-}
 
 ipc::http::Limits limits_of(const config::Callers& callers) {
   ipc::http::Limits limits = ipc::http::Limits::per_user(callers.max_connections_per_user);
@@ -159,15 +145,9 @@ struct Daemon::Parts {
   std::unique_ptr<ipc::dbus::Server> bus;         // null: listen.dbus is off
   std::unique_ptr<lifecycle::Watchdog> watchdog;  // null: nobody asked for it
   std::unique_ptr<lifecycle::NetworkWatch> network;
-  Duration asleep{};  // in all, as far as we have noticed
-  std::optional<BootTime> woken_at;
-  std::unique_ptr<Agenda::Entry> stop_check;
-  BootTime stop_deadline;
-  BootTime next_extension;
-  bool stopping = false;
-  bool doors_closing = false;
-  bool front_door_closed = false;
-  bool bus_closed = true;
+  lifecycle::Sleep sleep{clock};
+  std::unique_ptr<lifecycle::Drain> drain;
+  unsigned open_doors = 0;  // that are being closed
 
   Result<void> make_loop();
   void assemble();
@@ -183,10 +163,11 @@ struct Daemon::Parts {
   void woken_up();
   std::string status_words() const;
   std::size_t under_way() const;
-  void begin_stop();
-  void check_stopped();
-  void close_doors();
-  bool waits_for_disk();
+  void stop();
+  lifecycle::Drain::Steps steps_to_the_end();
+  void stop_the_back();
+  void close_the_doors();
+  void write_down_the_last();
 };
 
 Daemon::Daemon(config::Paths paths, lifecycle::Handover handover, std::string cache_dir)
@@ -298,6 +279,7 @@ void Daemon::Parts::assemble() {
     audit->record_own("revoke", revoked ? "done" : "given-up", r.account, static_cast<std::uint64_t>(r.generation),
                       why);
   });
+  drain = std::make_unique<lifecycle::Drain>(steps_to_the_end(), manager, *agenda, clock, kStopPatience);
   desk = std::make_unique<handout::Desk>(*accounts, *refresher, *retirer, *store, *agenda, clock);
   doctor = std::make_unique<doctor::Doctor>(
       doctor::Doctor::Patient{paths, config, *accounts, *disk, *refresher, *retirer, clock, bus},
@@ -359,17 +341,15 @@ void Daemon::Parts::go_on_the_bus() {
 
 Result<void> Daemon::Parts::catch_signals() {
   for (const int signal : {SIGTERM, SIGINT}) {
-    CREDSYNC_TRY(loop->on_signal(signal, [this] { begin_stop(); }));
+    CREDSYNC_TRY(loop->on_signal(signal, [this] { stop(); }));
   }
   CREDSYNC_TRY(loop->on_signal(SIGHUP, [this] { (void)reload(); }));
-  asleep = time_asleep(clock);
   return loop->on_clock_step([this] { clock_stepped(); });
 }
 
 // Somebody has set the wall clock, or the machine has slept, which does the same to it.
 void Daemon::Parts::clock_stepped() {
-  constexpr Duration kNoticed = 100ms;  // the two clocks are not read in the same moment
-  const bool slept = time_asleep(clock) - asleep > kNoticed;
+  const bool slept = sleep.was_asleep();
   if (!slept) log::notice("the wall clock was set; everything is planned anew");
   refresher->replan_all();
   forewarner->replan_all();
@@ -379,17 +359,15 @@ void Daemon::Parts::clock_stepped() {
 
 // Told by the clock, and by logind where there is a system bus: once for both.
 void Daemon::Parts::woken_up() {
-  if (woken_at && clock.boot() - *woken_at < kWakeUpSpread) return;
-  woken_at = clock.boot();
-  const Duration now = time_asleep(clock);
+  const auto slept = sleep.wake_up();
+  if (!slept) return;
   log::write(log::Level::kInfo, message_id::kWokenUp.id, "the machine has woken up",
-             {{"SECONDS", std::to_string(to_seconds(now - asleep))}});
-  asleep = now;
+             {{"SECONDS", std::to_string(to_seconds(*slept))}});
   refresher->hurry(kWakeUpSpread);
 }
 
 ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::reload() {
-  if (stopping) return ipc::Problem{ipc::ProblemKind::kUnavailable, "the daemon is stopping", "", 1s, {}, true};
+  if (drain->begun()) return ipc::Problem{ipc::ProblemKind::kUnavailable, "the daemon is stopping", "", 1s, {}, true};
   manager.reloading();
   config::Loaded loaded = config::load(paths);
   if (!loaded.usable()) {
@@ -452,21 +430,33 @@ std::string Daemon::Parts::status_words() const {
   return words;
 }
 
-// Drains in two steps. First the back: nothing new begins, who waits is told to come again, answers under way are stored;
-// meanwhile tokens that are good are handed out as ever, so that nobody notices a slow provider. Then the doors are closed
-// and the loop ends.
-void Daemon::Parts::begin_stop() {
-  if (stopping) {  // asked twice: at once, without the worker that a provider keeps hanging; what is decided is on disk
-    store->drain();
-    audit->flush();
+void Daemon::Parts::stop() {
+  if (drain
+          ->begun()) {  // asked twice: at once, without the worker that a provider keeps hanging; what is decided is on disk
+    write_down_the_last();
     log::stop();
     ::_exit(0);
   }
-  stopping = true;
   status->stop();
-  manager.stopping();
-  manager.extend(kStopInAll);
   log::write(log::Level::kNotice, message_id::kStopping.id, "stopping", {});
+  drain->begin();
+}
+
+lifecycle::Drain::Steps Daemon::Parts::steps_to_the_end() {
+  lifecycle::Drain::Steps steps;
+  steps.stop_the_back = [this] { stop_the_back(); };
+  steps.under_way = [this] { return under_way(); };
+  steps.close_the_doors = [this] { close_the_doors(); };
+  steps.doors_are_closed = [this] { return open_doors == 0; };
+  steps.disk_busy_since = [this] { return disk->health().busy_since; };
+  steps.end = [this] {
+    write_down_the_last();
+    loop->quit(0);
+  };
+  return steps;
+}
+
+void Daemon::Parts::stop_the_back() {
   refresher->stop();
   retirer->stop();
   exchanger->stop();
@@ -474,9 +464,6 @@ void Daemon::Parts::begin_stop() {
   desk->stop();
   sessions->stop();
   server->end_waiting();
-  stop_deadline = clock.boot() + kStopPatience;
-  stop_check = std::make_unique<Agenda::Entry>(*agenda, [this] { check_stopped(); });
-  check_stopped();
 }
 
 std::size_t Daemon::Parts::under_way() const {
@@ -484,34 +471,16 @@ std::size_t Daemon::Parts::under_way() const {
          retirer->under_way();
 }
 
-void Daemon::Parts::close_doors() {
-  doors_closing = true;
-  server->stop(kFrontDoorPatience, [this] { front_door_closed = true; });
-  if (!bus) return;
-  bus_closed = false;
-  bus->stop(kFrontDoorPatience, [this] { bus_closed = true; });
+void Daemon::Parts::close_the_doors() {
+  const auto closed = [this] { --open_doors; };
+  open_doors = bus ? 2 : 1;
+  server->stop(lifecycle::kDoorPatience, closed);
+  if (bus) bus->stop(lifecycle::kDoorPatience, closed);
 }
 
-// Otherwise the last wait for it is drain()'s, which holds the loop and tells nobody.
-bool Daemon::Parts::waits_for_disk() {
-  const BootTime now = clock.boot();
-  const auto since = disk->health().busy_since;
-  if (!since || now - *since < kDiskHangs || now > stop_deadline + kDiskPatience) return false;
-  if (now >= next_extension) {
-    manager.extend(kExtension);
-    next_extension = now + kBetweenExtensions;
-  }
-  return true;
-}
-
-void Daemon::Parts::check_stopped() {
-  constexpr Duration kLookAgain = 20ms;
-  const bool out_of_time = clock.boot() >= stop_deadline;
-  if (!doors_closing && (under_way() == 0 || out_of_time)) close_doors();
-  if (!front_door_closed || !bus_closed || waits_for_disk()) return stop_check->set(clock.boot() + kLookAgain);
+void Daemon::Parts::write_down_the_last() {
   store->drain();
   audit->flush();
-  loop->quit(0);
 }
 
 }  // namespace credsync
