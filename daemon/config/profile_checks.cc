@@ -1,9 +1,9 @@
 #include "daemon/config/profile_checks.h"
 
 #include <algorithm>
-#include <regex>
 
 #include "daemon/provider/names.h"
+#include "daemon/provider/pattern.h"
 #include "daemon/provider/template.h"
 #include "daemon/provider/url.h"
 
@@ -104,10 +104,8 @@ void ProfileChecks::variable(const std::string& name, const provider::Variable& 
     return;
   }
   if (!variable.pattern.empty()) {
-    try {
-      const std::regex unused(variable.pattern, std::regex::ECMAScript);
-    } catch (const std::regex_error&) {
-      wrong(path + ".pattern", "is not a regular expression (ECMAScript)");
+    if (const auto checked = provider::check_pattern(variable.pattern); !checked) {
+      wrong(path + ".pattern", checked.error().message());
       return;
     }
   }

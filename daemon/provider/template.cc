@@ -1,7 +1,8 @@
 #include "daemon/provider/template.h"
 
 #include <algorithm>
-#include <regex>
+
+#include "daemon/provider/pattern.h"
 
 namespace credsync::provider {
 namespace {
@@ -54,14 +55,11 @@ bool matches_default_pattern(std::string_view value) {
          std::all_of(value.begin(), value.end(), [&](char c) { return alnum(c) || c == '.' || c == '-'; });
 }
 
-Result<void> check_pattern(const std::string& pattern, std::string_view value) {
-  try {
-    const std::regex compiled(pattern, std::regex::ECMAScript);
-    if (std::regex_match(value.begin(), value.end(), compiled)) return {};
-    return invalid("does not match the pattern " + pattern);
-  } catch (const std::regex_error&) {
-    return invalid("the pattern " + pattern + " is not a regular expression");
-  }
+Result<void> check_against(const std::string& pattern, std::string_view value) {
+  const auto matches = matches_pattern(pattern, value);
+  if (!matches) return invalid("the pattern " + pattern + " " + matches.error().message());
+  if (!*matches) return invalid("does not match the pattern " + pattern);
+  return {};
 }
 
 std::string joined(const Strings& words) {
@@ -91,7 +89,7 @@ Result<void> check_value(const Variable& variable, std::string_view value) {
     if (found == variable.allowed.end()) return invalid("must be one of " + joined(variable.allowed));
     return {};
   }
-  if (!variable.pattern.empty()) return check_pattern(variable.pattern, value);
+  if (!variable.pattern.empty()) return check_against(variable.pattern, value);
   if (!matches_default_pattern(value))
     return invalid("must be letters, digits, - and ., beginning with a letter or digit");
   return {};
