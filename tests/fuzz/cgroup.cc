@@ -16,5 +16,5 @@ void run(Input input) {
   }
   HOLDS(text.size() <= ipc::kLongestCgroupText);
   HOLDS(is_unit_name(*unit) && !unit->ends_with(".slice") && !unit->starts_with("user@"));
-  HOLDS(text.find("/" + *unit) != text.npos);
+  HOLDS(text.find("/" + *unit) != text.npos || text.find("/_" + *unit) != text.npos);  // the latter: escaped
 }
