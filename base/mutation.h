@@ -43,10 +43,21 @@ enum class Mutation {
   // 8: late results find their place
   kDropLate,        // a late answer is dropped
   kOverwriteNewer,  // a late answer is installed over a newer sign-in
+  // 9: secrets stay secret
+  kEchoSecrets,   // what a provider echoes of its request is shown
+  kStoreInClear,  // what is stored is not sealed
+  kLogToken,      // a new token is logged
+  // 10: identity is the kernel's
+  kTrustUnknown,    // overflow ids and pid 0 match rules like others
+  kAllowByDefault,  // whom no rule names gets tokens
+  kNoAudit,         // nothing is recorded
   // 11: everything is bounded
-  kNoBackOff,  // failures are retried at once
+  kNoBackOff,      // failures are retried at once
+  kNoCallerLimit,  // a user may have any number of connections
+  kDeepJson,       // answers may be nested as deep as they like
   // 12: one slow thing slows nothing else
   kWaitForOthers,  // a hand-out waits for a refresh that its caller does not need
+  kNoWindow,       // an endpoint that hangs may take all workers
   // section 6
   kNoAllowance,  // refresh, reject and min_valid cost nothing
   kNoPause,      // a 429 holds nobody back

@@ -57,6 +57,15 @@ function(credsync_with_switches program)
   endforeach()
 endfunction()
 
+# credsync_switched_test(test library …): a test of units runs with the switches of these libraries, none of them set, so
+# that it can be seen that it fails when one is (tests/mutations).
+function(credsync_switched_test name)
+  target_sources(${name} PRIVATE $<TARGET_OBJECTS:credsync_fail_points>)
+  foreach(library ${ARGN})
+    target_sources(${name} PRIVATE $<TARGET_OBJECTS:${library}_switched>)
+  endforeach()
+endfunction()
+
 # credsync_test(name SOURCES a_test.cc … USES library … [LABEL unit] [TIMEOUT seconds])
 # One GoogleTest program; every test in it is a ctest test of the tier LABEL.
 function(credsync_test name)

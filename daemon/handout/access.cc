@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/mutation.h"
 #include "base/text.h"
 #include "ipc/process.h"
 
@@ -26,6 +27,7 @@ constexpr Actions kEverything =
 
 // pid 0 is what the kernel says of a peer in a pid namespace we cannot see.
 bool is_known(const ipc::Caller& caller) {
+  if (mutated(Mutation::kTrustUnknown)) return true;
   return caller.uid != kOverflowId && caller.pid > 0;
 }
 
@@ -85,7 +87,8 @@ bool matches(const ipc::Caller& caller, Evidence& evidence, const AllowRule& rul
   if (!match && why != nullptr) why->add("it could not be established who asks");
   if (rule.user && (match || why)) match = goes_on(*rule.user == caller.uid, "user is not ", rule.user_name) && match;
   if (rule.group && (match || why)) {
-    const bool member = *rule.group != kOverflowId && in_group(caller, *rule.group);
+    const bool member =
+        (*rule.group != kOverflowId || mutated(Mutation::kTrustUnknown)) && in_group(caller, *rule.group);
     match = goes_on(member, "not in group ", rule.group_name) && match;
   }
   if (!rule.unit.empty() && (match || why)) match = same(evidence.unit(), rule.unit, "unit", why) && match;
@@ -138,6 +141,7 @@ Decision decide(const ipc::Caller& caller, const config::Account& account, const
     if (matches(caller, evidence, rule)) grant(rule.actions | bit(Action::kWatch), rule.label);
   });
   if (const std::string_view office = office_of(caller, owner); !office.empty()) grant(kAdministers, office);
+  if (mutated(Mutation::kAllowByDefault) && decision.actions == 0) grant(bit(Action::kGet), "nobody's");
   return decision;
 }
 

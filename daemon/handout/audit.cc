@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/message_ids.h"
+#include "base/mutation.h"
 #include "base/text.h"
 #include "daemon/handout/access.h"
 #include "ipc/process.h"
@@ -179,6 +180,7 @@ ipc::AuditRecord Audit::describe(const Entry& entry, std::string_view unit) cons
 }
 
 void Audit::keep(ipc::AuditRecord record) {
+  if (mutated(Mutation::kNoAudit)) return;
   record.at = clock_.wall();
   write(record);
   records_.push_back(std::move(record));

@@ -9,6 +9,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/mutation.h"
 #include "daemon/oauth/json_repair.h"
 
 namespace credsync::oauth {
@@ -110,7 +111,7 @@ std::optional<JsonValue> JsonValue::parse(std::string_view text, std::size_t max
   try {
     Poco::SharedPtr<TreeBuilder> builder(new TreeBuilder);
     Poco::JSON::Parser parser(builder);
-    parser.setDepth(kMaxJsonDepth + 1);
+    parser.setDepth(mutated(Mutation::kDeepJson) ? max_bytes : kMaxJsonDepth + 1);
     parser.parse(document.text());
     std::optional<JsonValue> outer = builder->take();
     if (!outer || outer->items_.size() != 3) return std::nullopt;  // more than one document

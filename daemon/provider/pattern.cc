@@ -76,7 +76,8 @@ class Size {
     while (!rest_.empty() && !rest_.starts_with(']')) {
       const char c = next();
       if (c == '\\') next();
-      const bool named = c == '[' && !rest_.empty() && std::string_view(":.=").find(rest_.front()) != std::string_view::npos;
+      const bool named =
+          c == '[' && !rest_.empty() && std::string_view(":.=").find(rest_.front()) != std::string_view::npos;
       if (!named) continue;
       const std::size_t end = rest_.find(std::string{rest_.front(), ']'}, 1);
       rest_.remove_prefix(end == std::string_view::npos ? rest_.size() : end + 2);
@@ -108,10 +109,12 @@ class Size {
 };
 
 Result<std::regex> compile(const std::string& pattern) {
-  if (pattern.size() > kMaxPatternBytes) return invalid("is longer than " + std::to_string(kMaxPatternBytes) + " bytes");
+  if (pattern.size() > kMaxPatternBytes)
+    return invalid("is longer than " + std::to_string(kMaxPatternBytes) + " bytes");
   const Size size(pattern);
   if (size.characters() > kMaxPatternCharacters)
-    return invalid("stands for more than " + std::to_string(kMaxPatternCharacters) + " characters, repetitions counted");
+    return invalid("stands for more than " + std::to_string(kMaxPatternCharacters) +
+                   " characters, repetitions counted");
   if (size.nested_lookahead()) return invalid("has a lookahead inside another");
   try {
     // libstdc++ since GCC 5: never goes back, and refuses what would need it. nosubs: groups are not remembered.

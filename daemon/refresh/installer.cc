@@ -191,6 +191,7 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
   accounts_.set_unknown(*account, std::nullopt);
   if (mutated(Mutation::kKeepOldToken) && account->live() != nullptr) return commit->done(Placed::kInstalled, {});
   mind_the_clock(candidate);
+  if (mutated(Mutation::kLogToken)) log::info(std::string(candidate.tokens.access_token.expose()));
   accounts_.install(*account, commit->generation, std::move(candidate.tokens), commit->standing);
   commit->done(Placed::kInstalled, {});
 }

@@ -48,7 +48,7 @@ void EndpointGate::pause(BootTime until) {
 
 std::optional<BootTime> EndpointGate::admit(BootTime now, unsigned most) {
   if (paused_until_ && *paused_until_ <= now) paused_until_.reset();
-  for (; !queue_.empty() && running_ < window_ && most > 0; --most) {
+  for (; !queue_.empty() && (running_ < window_ || mutated(Mutation::kNoWindow)) && most > 0; --most) {
     if (paused_until_ && !mutated(Mutation::kNoPause)) return paused_until_;
     if (second_is_full(now)) return left_.empty() ? std::nullopt : std::optional(left_.front() + second_of(*rate_));
     if (!take_token(now)) return next_token(now);

@@ -5,6 +5,8 @@
 #include <array>
 #include <limits>
 
+#include "base/mutation.h"
+
 namespace credsync::store {
 namespace {
 
@@ -52,6 +54,7 @@ std::int64_t row_of(std::string_view text) {
 std::string seal(const Key& key, std::string_view plain, const Place& place) {
   const std::string ad = associated_data(place);
   std::string sealed(kSealOverhead + plain.size(), '\0');
+  if (mutated(Mutation::kStoreInClear)) return sealed.replace(kSealOverhead, plain.size(), plain);
   sealed[0] = kFormat;
   unsigned char* nonce = raw(sealed.data() + 1);
   ::randombytes_buf(nonce, kNonceBytes);
@@ -62,6 +65,7 @@ std::string seal(const Key& key, std::string_view plain, const Place& place) {
 
 Result<WipedString> open(const Key& key, std::string_view sealed, const Place& place) {
   if (sealed.size() < kSealOverhead) return corrupt("a sealed value is cut short");
+  if (mutated(Mutation::kStoreInClear)) return WipedString(std::string(sealed.substr(kSealOverhead)));
   if (sealed[0] != kFormat) return corrupt("a sealed value has an unknown format");
   const std::string ad = associated_data(place);
   const unsigned char* nonce = raw(sealed.data() + 1);

@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "base/log.h"
+#include "base/mutation.h"
 #include "ipc/http/connection.h"
 #include "ipc/http/door.h"
 #include "ipc/peer.h"
@@ -250,7 +251,8 @@ bool Hub::admit(Descriptor socket) {
 }
 
 void Hub::take(Descriptor socket, Caller caller) {
-  const bool over_limit = users_.of(caller.uid).connections >= limits_.max_connections_per_user;
+  const bool over_limit =
+      users_.of(caller.uid).connections >= limits_.max_connections_per_user && !mutated(Mutation::kNoCallerLimit);
   const bool taken = !over_limit && (connections_.size() < limits_.max_connections || make_room());
   if (!taken) service_.refused(caller, over_limit ? "too many connections" : "too many connections of all users");
   Use& use = users_.of(caller.uid);  // again: making room may have ended this user's last connection

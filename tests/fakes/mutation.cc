@@ -35,8 +35,17 @@ constexpr std::pair<Mutation, std::string_view> kNames[] = {
     {Mutation::kRevokeCurrent, "revoke-current"},
     {Mutation::kDropLate, "drop-late"},
     {Mutation::kOverwriteNewer, "overwrite-newer"},
+    {Mutation::kEchoSecrets, "echo-secrets"},
+    {Mutation::kStoreInClear, "store-in-clear"},
+    {Mutation::kLogToken, "log-token"},
+    {Mutation::kTrustUnknown, "trust-unknown"},
+    {Mutation::kAllowByDefault, "allow-by-default"},
+    {Mutation::kNoAudit, "no-audit"},
     {Mutation::kNoBackOff, "no-back-off"},
+    {Mutation::kNoCallerLimit, "no-caller-limit"},
+    {Mutation::kDeepJson, "deep-json"},
     {Mutation::kWaitForOthers, "wait-for-others"},
+    {Mutation::kNoWindow, "no-window"},
     {Mutation::kNoAllowance, "no-allowance"},
     {Mutation::kNoPause, "no-pause"},
     {Mutation::kNoRate, "no-rate"},
@@ -83,6 +92,21 @@ std::string_view name_of(Mutation mutation) {
     if (known == mutation) return name;
   }
   return {};
+}
+
+bool is_the_cores(Mutation mutation) {
+  switch (mutation) {
+    case Mutation::kEchoSecrets:
+    case Mutation::kStoreInClear:
+    case Mutation::kLogToken:
+    case Mutation::kTrustUnknown:
+    case Mutation::kAllowByDefault:
+    case Mutation::kNoAudit:
+    case Mutation::kNoCallerLimit:
+    case Mutation::kDeepJson:
+    case Mutation::kNoWindow: return false;
+    default: return true;
+  }
 }
 
 bool set_mutation(std::string_view name) {

@@ -13,6 +13,8 @@ namespace credsync::fakes {
 const std::vector<Mutation>& all_mutations();
 // "publish-first". Empty: none.
 std::string_view name_of(Mutation mutation);
+// Whether it breaks the core, which the simulation runs; else doors, messages or the disk.
+bool is_the_cores(Mutation mutation);
 // False: there is none of that name.
 bool set_mutation(std::string_view name);
 void set_mutation(Mutation mutation);

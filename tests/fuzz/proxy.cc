@@ -39,9 +39,11 @@ void check_use(const oauth::Proxy& proxy, const std::string& text, const std::st
   HOLDS(exceptions.find_first_not_of(", \t") != exceptions.npos || applies);  // nothing is excepted
   if (exceptions == "*" || exceptions == url.host || exceptions == url.authority()) HOLDS(!applies);
   // What is excepted alone is excepted among others, too, while there are not too many.
-  const auto separators = std::count_if(exceptions.begin(), exceptions.end(), [](char c) { return c == ',' || c == ' ' || c == '\t'; });
+  const auto separators =
+      std::count_if(exceptions.begin(), exceptions.end(), [](char c) { return c == ',' || c == ' ' || c == '\t'; });
   if (static_cast<std::size_t>(separators) + 2 > oauth::kMaxNoProxyEntries) return;
-  HOLDS(oauth::Proxy::parse(text, "other.example," + exceptions).applies_to(url) == (applies && url.host != "other.example" && !url.host.ends_with(".other.example")));
+  HOLDS(oauth::Proxy::parse(text, "other.example," + exceptions).applies_to(url) ==
+        (applies && url.host != "other.example" && !url.host.ends_with(".other.example")));
 }
 
 }  // namespace
@@ -51,6 +53,7 @@ void run(Input input) {
   const std::string exceptions = with_repeats(with_canaries(input.line()), kLongest);
   const oauth::Proxy proxy = oauth::Proxy::parse(text, exceptions);
   check_reading(proxy, text);
-  HOLDS(text.empty() || text.find("://") != text.npos || same(proxy, oauth::Proxy::parse("http://" + text, exceptions)));
+  HOLDS(text.empty() || text.find("://") != text.npos ||
+        same(proxy, oauth::Proxy::parse("http://" + text, exceptions)));
   if (const auto url = oauth::parse_endpoint_url(input.line())) check_use(proxy, text, exceptions, *url);
 }

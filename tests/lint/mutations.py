@@ -11,6 +11,13 @@ import sys
 MACHINERY = ["CREDSYNC_MUTATION\0", "with_mutations"]  # the variable's name, and part of the mangled function
 
 
+def is_switched(path):
+    """Whether the nearest CMakeLists.txt above it lists it as SWITCHED."""
+    folder = next(p for p in path.parents if (p / "CMakeLists.txt").exists())
+    listed = re.findall(r"SWITCHED([^)]*?)(?:USES|\))", (folder / "CMakeLists.txt").read_text(encoding="utf-8"))
+    return str(path.relative_to(folder)) in "".join(listed).split()
+
+
 def problems(root, switched, shipped):
     def read(path):
         return (root / path).read_text(encoding="utf-8")
@@ -28,8 +35,7 @@ def problems(root, switched, shipped):
             used.update(found)
             if found and path.suffix == ".h":
                 yield f"{path}: a header must not ask mutated(): it would differ from one program to the next"
-            listed = "".join(re.findall(r"SWITCHED([^)]*?)(?:USES|\))", (path.parent / "CMakeLists.txt").read_text(encoding="utf-8"))) if found else ""
-            if found and path.name not in listed.split():
+            if found and not is_switched(path):
                 yield f"{path} asks mutated() and is not listed as SWITCHED"
     yield from (f"Mutation::{m} has no name in tests/fakes/mutation.cc" for m in sorted(declared - set(named)))
     yield from (f"Mutation::{m} is used nowhere" for m in sorted(declared - used))

@@ -160,6 +160,7 @@ int run_mutations(const Options& options) {
   for (const Mutation mutation : fakes::all_mutations()) {
     // Its moments are too rare in these worlds: an answer on its way while its grant is edited away or signed out.
     if (options.mutation.empty() && mutation == Mutation::kDropLate) continue;
+    if (options.mutation.empty() && !fakes::is_the_cores(mutation)) continue;
     if (!options.mutation.empty() && fakes::name_of(mutation) != options.mutation) continue;
     fakes::set_mutation(mutation);
     std::uint64_t seed = options.first;

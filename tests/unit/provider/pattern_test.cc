@@ -64,15 +64,16 @@ TEST(Pattern, IsBounded) {
   const std::string kTooMuch = "stands for more than 1024 characters, repetitions counted";
   EXPECT_EQ(why_not("[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12}"), "");
   EXPECT_EQ(why_not("a{1024}"), "");
-  for (const char* pattern : {"a{1025}", "a{0,1025}", "a{1025,}", "(a{32}){32}", "(?:a{32}b){32}", "((a{9}){9}){9}a{99}{9}",
-                              "a{30}{40}", "[[:alpha:]]{1025}", "[)](b[(]{600}){2}", R"([\]]{1025})",
-                              "a{99999999999999999999999}", "(a{600}|b{600})"})
+  for (const char* pattern :
+       {"a{1025}", "a{0,1025}", "a{1025,}", "(a{32}){32}", "(?:a{32}b){32}", "((a{9}){9}){9}a{99}{9}", "a{30}{40}",
+        "[[:alpha:]]{1025}", "[)](b[(]{600}){2}", R"([\]]{1025})", "a{99999999999999999999999}", "(a{600}|b{600})"})
     EXPECT_EQ(why_not(pattern), kTooMuch) << pattern;
 }
 
 // What the scan makes of broken sets must not matter.
 TEST(Pattern, IsCountedToItsEndHoweverItIsBroken) {
-  for (const char* pattern : {"[[", "[[:", "[[:a", "[[:]", "[\\", "\\", "(", "((", ")", "{", "{1", "{,", "(?", "[]", "[^]", "a{,3}", "[[=]"})
+  for (const char* pattern :
+       {"[[", "[[:", "[[:a", "[[:]", "[\\", "\\", "(", "((", ")", "{", "{1", "{,", "(?", "[]", "[^]", "a{,3}", "[[=]"})
     static_cast<void>(check_pattern(pattern));
 }
 
@@ -90,9 +91,10 @@ TEST(Pattern, TakesNoMoreStackThanThereIs) {
   on_a_small_stack([] {
     const std::string value(kMaxVariableBytes, 'a');
     for (const std::string& pattern :
-         {std::string(kMaxPatternBytes, '('), repeated("(", 128) + repeated(")", 128), repeated("(?=", 60), std::string(256, 'a'),
-          std::string("(a()" + std::string("{250}") + ")*"), std::string("(()" + std::string("{300})*")), std::string("(a|b?){100}(c?){300}"),
-          repeated("a|", 127), repeated("a*", 128), std::string("(a?){250}"), std::string("a{1024}")})
+         {std::string(kMaxPatternBytes, '('), repeated("(", 128) + repeated(")", 128), repeated("(?=", 60),
+          std::string(256, 'a'), std::string("(a()" + std::string("{250}") + ")*"),
+          std::string("(()" + std::string("{300})*")), std::string("(a|b?){100}(c?){300}"), repeated("a|", 127),
+          repeated("a*", 128), std::string("(a?){250}"), std::string("a{1024}")})
       static_cast<void>(matches_pattern(pattern, value));
   });
 }
