@@ -32,6 +32,7 @@ OUTAGE = LIFE_DOWN / 2
 # What the daemon does by itself for tokens of an hour (refresh/policy.h); laid over the short ones as a setting.
 MARGIN_OF_AN_HOUR = 35 / 60
 JITTER = 0.2
+A_FILE = 2_000              # accounts in one file, which has a MiB at most
 SEED_SECONDS = 60           # in which all must have their first token
 CATCH_UP = 5 / 60 * LIFE_DOWN   # within which all are refreshed when it is back
 LONGEST_RETRY = min(300, MARGIN_OF_AN_HOUR * LIFE_DOWN / 4)   # a quarter of what remains, at most five minutes
@@ -88,8 +89,9 @@ class Storms(DaemonTest):
                       "down": [f"down-{i}" for i in range(DOWN)]}
         for provider, names in self.names.items():
             margin = f"{MARGIN_OF_AN_HOUR * LIFE_DOWN:.0f}s" if provider == "down" and not LONG else None
-            text = "".join(self.text_of(name, provider, i, margin) for i, name in enumerate(names))
-            self.daemon.write(f"accounts.d/{provider}.toml", text)
+            texts = [self.text_of(name, provider, i, margin) for i, name in enumerate(names)]
+            for first in range(0, len(texts), A_FILE):
+                self.daemon.write(f"accounts.d/{provider}-{first}.toml", "".join(texts[first:first + A_FILE]))
             # A client of its own: what one endpoint and client may do is shared, and these are to be three providers.
             self.provider.register(f"rfc/{provider}", clients=[{"id": f"{provider}-client", "secret": "demo-secret"}])
             self.provider.set_lifetime(f"rfc/{provider}", LIFE_DOWN if provider == "down" else LIFE)
