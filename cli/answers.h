@@ -167,6 +167,7 @@ struct LoginView {
   std::string phase;
   std::vector<std::string> scopes;  // asked for
   std::string url;
+  std::optional<std::int64_t> url_expires_in;  // seconds, when the answer was made
   std::string redirect_uri;
   bool listening = false;  // a browser on this machine comes back by itself
   std::string user_code;

@@ -254,6 +254,7 @@ LoginView read_login(const Json& json) {
   view.phase = text_of(json, "phase");
   view.scopes = texts_of(json, "scopes");
   view.url = address_of(json, "url");
+  view.url_expires_in = number_of(json, "url_expires_in");
   view.redirect_uri = text_of(json, "redirect_uri");
   view.listening = flag_of(json, "listening", false);
   view.user_code = text_of(json, "user_code");

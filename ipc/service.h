@@ -142,6 +142,8 @@ struct LoginView {
   LoginPhase phase = LoginPhase::kWaiting;
   std::vector<std::string> scopes;  // asked for
   std::string url;                  // to open in a browser
+  // From now on it is good for so long, where the provider says so: it is to be opened in time, not finished (RFC 9126, 2.2).
+  std::optional<Duration> url_expires_in;
   std::string redirect_uri;
   bool listening = false;  // a browser on this machine can come back by itself; else the address must be pasted
   std::string user_code, verification_uri, verification_uri_complete;  // RFC 8628, 3.2

@@ -25,6 +25,8 @@ struct Sessions::Session {
   std::unique_ptr<CallbackDoor> door;
   bool answered_at_door = false;
 
+  std::optional<BootTime> url_until;  // of a pushed request
+
   std::optional<DevicePolls::Number> poll;
   std::optional<Completion::Number> completion;
   BootTime until;  // the view's expires_at on the clock that nobody can set

@@ -137,7 +137,10 @@ void Sessions::stop() {
 
 LoginView Sessions::view_of(const Session& session) const {
   LoginView view = session.view;
-  view.expires_in = std::max(Duration::zero(), session.until - parts_.clock.boot());
+  const BootTime now = parts_.clock.boot();
+  view.expires_in = std::max(Duration::zero(), session.until - now);
+  const bool to_be_opened = view.phase == LoginPhase::kWaiting && session.url_until;
+  if (to_be_opened) view.url_expires_in = std::max(Duration::zero(), *session.url_until - now);
   return view;
 }
 

@@ -171,6 +171,7 @@ void Sessions::ask_authorize(Session& session) {
                             expected.redirect_uri = begun->view.redirect_uri;
                             expected.scopes = begun->config->scopes;
                             begun->view.url = ready.url.expose();
+                            if (ready.expires_in) begun->url_until = parts_.clock.boot() + *ready.expires_in;
                             announce(*begun);
                           });
 }

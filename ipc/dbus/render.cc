@@ -149,6 +149,7 @@ void write_login(Writer& writer, const LoginView& view) {
     writer.entry("phase", word(view.phase));
     writer.entry("scopes", view.scopes);
     entry_if_any(writer, "url", view.url);
+    writer.entry("url_expires_in", view.url_expires_in);
     entry_if_any(writer, "redirect_uri", view.redirect_uri);
     writer.entry("listening", view.listening);
     entry_if_any(writer, "user_code", view.user_code);

@@ -118,6 +118,7 @@ void write_login(JsonWriter& json, const LoginView& view) {
   json.text("phase", word(view.phase));
   json.texts("scopes", view.scopes);
   json.text_or_nothing("url", view.url);
+  json.seconds("url_expires_in", view.url_expires_in);
   json.text_or_nothing("redirect_uri", view.redirect_uri);
   json.flag("listening", view.listening);
   json.text_or_nothing("user_code", view.user_code);

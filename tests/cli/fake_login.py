@@ -14,7 +14,8 @@ def login_view(**changes):
     value = {
         "id": ID, "account": "flat-me", "provider": "flat", "provider_title": "Flat", "client_id": "client-77",
         "grant": "authorization_code", "method": "browser", "phase": "waiting",
-        "scopes": ["account.public_profile", "scores"], "url": URL, "redirect_uri": "http://127.0.0.1:40123/callback",
+        "scopes": ["account.public_profile", "scores"], "url": URL, "url_expires_in": None,
+        "redirect_uri": "http://127.0.0.1:40123/callback",
         "listening": True, "user_code": None, "verification_uri": None, "verification_uri_complete": None,
         "expires_at": "2030-01-01T00:00:00Z", "expires_in": 600, "generation": 0, "granted": [], "missing": [],
         "identity": None, "error": None,

@@ -47,12 +47,18 @@ class SessionTest(CliTest):
 
 
 class WithoutTerminalTest(SessionTest):
+    def test_an_address_that_must_be_opened_soon_says_so(self):
+        code, _, err = self.outcome(view=login_view(url_expires_in=60), **DONE)
+        self.assertEqual(code, 0, err)
+        self.assertIn("The provider takes this address for 1 min: open it by then.", " ".join(err.split()))
+
     def test_the_address_goes_to_standard_error_and_the_outcome_to_standard_output(self):
         code, out, err = self.outcome(**DONE)
         self.assertEqual(code, 0, err)
         self.assertIn("\n" + URL + "\n", err)
         for word in ("flat-me", "Flat", "client-77", "authorization_code", "account.public_profile scores"):
             self.assertIn(word, err)
+        self.assertNotIn("open it by then", err)
         self.assertEqual(out, "flat-me: ok, the token lives 42 min (generation 7)\n"
                               "  signed in as  someone@example.org\n"
                               "  granted       account.public_profile\n"

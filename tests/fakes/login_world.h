@@ -61,6 +61,7 @@ struct LoginWorld : CoreWorld {
     ready.profile = accounts.find(account)->config().profile;
     ready.issuer = issuer;
     ready.iss_required = !issuer.empty();
+    ready.expires_in = pushed_for;
     server.answer_authorize(std::move(ready));
     return told;
   }
@@ -101,6 +102,7 @@ struct LoginWorld : CoreWorld {
   bool allowed = true;
   std::vector<std::string> ends;
   std::string state, verifier, issuer;
+  std::optional<Duration> pushed_for;  // requests that are begun from now on are pushed ones
   FakeDoors doors;
   login::Completion completion{{accounts, endpoint, server, exchanger, installer, store, parking, retirer, clock}};
   login::DevicePolls polls{exchanger, store, completion, agenda, clock};

@@ -107,10 +107,11 @@ class Grants(SignInTest):
 
     def test_a_request_is_pushed_where_the_server_wants_it(self):
         instance = self.openid()
-        self.provider.switch(instance, require_par=True)
+        self.provider.switch(instance, require_par=True, par_lifetime=45)
         api = self.start()
         view = self.begin(api, "openid")
         self.assertEqual(set(query_of(view["url"])), {"client_id", "request_uri"})
+        self.assertIn(view["url_expires_in"], range(1, 46))
         visit(self.consent(view))
         self.over(api, view)
         pushed = self.provider.requests(endpoint="par", provider=instance)

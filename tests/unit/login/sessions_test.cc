@@ -50,6 +50,20 @@ TEST_F(SessionsTest, BeginsWithAllThatAPersonNeedsToKnow) {
   EXPECT_GE(world.state.size(), 43U) << "256 random bits";
 }
 
+TEST_F(SessionsTest, TellsHowLongAPushedRequestIsGoodFor) {
+  EXPECT_FALSE(world.begin("flat")->answer->url_expires_in) << "nobody set a limit";
+  world.pushed_for = 60s;
+  const auto session = world.begin("flat");
+  EXPECT_EQ(session->answer->url_expires_in, Duration(60s));
+  EXPECT_EQ(session->answer->expires_in, Duration(10min)) << "the person may take longer than that, once it is open";
+  world.advance(45s);
+  EXPECT_EQ(world.look(id_of(session)).url_expires_in, Duration(15s));
+  world.advance(45s);
+  EXPECT_EQ(world.look(id_of(session)).url_expires_in, Duration(0s));
+  EXPECT_TRUE(world.doors.come_back(world.good_answer()).taken);
+  EXPECT_FALSE(world.look(id_of(session)).url_expires_in) << "it has been opened";
+}
+
 TEST_F(SessionsTest, ACodeBecomesAGrant) {
   const auto session = world.begin("flat");
   const auto waiting = world.wait(id_of(session));
