@@ -111,6 +111,14 @@ ipc::AccountStatus describe(const Account& account, const Sight& sight, config::
   return s;
 }
 
+ipc::Problem no_such_account() {
+  return {ipc::ProblemKind::kNoSuchAccount,
+          "there is no such account, or none that you may know of",
+          "credsync whoami",
+          std::nullopt,
+          {}};
+}
+
 ipc::Problem no_token(const Account& account, const Sight& sight) {
   ipc::Problem problem;
   const config::Account& config = account.config();

@@ -26,6 +26,9 @@ std::optional<ipc::AccountStatus::NextStep> next_step(const account::Account& ac
 
 ipc::AccountStatus describe(const account::Account& account, const Sight& sight, config::Actions actions);
 
+// The same bytes whether the account is missing or not the caller's to know of.
+ipc::Problem no_such_account();
+
 // Why there is no valid token now, for a caller who may have one.
 ipc::Problem no_token(const account::Account& account, const Sight& sight);
 
