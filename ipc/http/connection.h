@@ -63,6 +63,8 @@ class Connection final : public Source, public Timed {
   void end_waiting_call();
   // The daemon stops: see Server::stop.
   void retire();
+  // Ends it if it is idle, and not before a request that has come meanwhile is answered.
+  void leave();
   // Nobody waits for it any longer: says why, if there is something unanswered.
   void last_word();
   // Ends it: the socket is closed, the service's part is over, the counts are given back. Called by Hub only.
@@ -116,7 +118,6 @@ class Connection final : public Source, public Timed {
   void settle();
   void arrange();
   void finish();
-  void leave();
   void watch(std::uint32_t events);
   void set_timer(Timer timer, Duration from_now);
   void clear_timer();

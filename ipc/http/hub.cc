@@ -24,6 +24,8 @@ constexpr std::size_t kReadersKept = 64;  // as many as a turn can use
 constexpr std::size_t kBufferKept = 1024 * 1024;
 // Refused connections that are told why; beyond them a user's connections are closed without a word.
 constexpr unsigned kRefusedPerUser = 8;
+// Connections that are asked to go for a new one.
+constexpr unsigned kTriesForRoom = 4;
 // Descriptors that connections leave to the rest of the process: workers' sockets, the store, the journal,
 // timers.
 constexpr rlim_t kDescriptorsForOthers = 256;
@@ -264,16 +266,20 @@ void Hub::take(Descriptor socket, Caller caller) {
   taken ? here.start() : here.refuse(over_limit ? too_many_connections() : no_room());
 }
 
-// Closes the connection that has been idle longest. Rare, so it may look at all of them.
+// Closes the connection that has been idle longest; if a request came from it in this moment, the next one. Rare, so it may
+// look at all of them.
 bool Hub::make_room() {
-  Connection* oldest = nullptr;
-  for (const auto& connection : connections_) {
-    if (!connection->idle()) continue;
-    if (oldest == nullptr || connection->last_active() < oldest->last_active()) oldest = connection.get();
+  for (unsigned tries = 0; tries < kTriesForRoom; ++tries) {
+    Connection* oldest = nullptr;
+    for (const auto& connection : connections_) {
+      if (!connection->idle()) continue;
+      if (oldest == nullptr || connection->last_active() < oldest->last_active()) oldest = connection.get();
+    }
+    if (oldest == nullptr) return false;
+    oldest->leave();
+    if (connections_.size() < limits_.max_connections) return true;
   }
-  if (oldest == nullptr) return false;
-  close(*oldest);
-  return true;
+  return false;
 }
 
 // Stopping.

@@ -137,6 +137,42 @@ TEST_F(LimitsTest, TheLongestIdleGivesWayWhenAllPlacesAreTaken) {
   EXPECT_FALSE(clients[2].ended);
 }
 
+// A request may be on its way while its connection is chosen: whichever is looked at first.
+TEST_F(LimitsTest, WhoGivesWayIsAnsweredFirst) {
+  start(Limits{64, 64, 16, 1});
+  for (int round = 0; round < 20; ++round) {
+    Client first = connect();
+    send(first, token_);
+    EXPECT_EQ(read(first).status, 200);
+    Client second = connect();  // the loop does not run before the request is there, too
+    first.send_some(token_);
+    EXPECT_EQ(read(first).status, 200) << round;
+    EXPECT_TRUE(ends(first)) << round;
+    send(second, token_);
+    EXPECT_EQ(read(second).status, 200) << round;
+    second.leave();
+    ASSERT_TRUE(until([&] { return server_->counts().connections == 0; }));
+  }
+}
+
+TEST_F(LimitsTest, WhoWaitsForAnAnswerDoesNotGiveWay) {
+  start(Limits{64, 64, 16, 2});
+  service_.add("slow").waits = true;
+  Client first = connect();
+  send(first, token_);
+  EXPECT_EQ(read(first).status, 200);
+  Client next = connect();
+  send(next, token_);
+  EXPECT_EQ(read(next).status, 200);
+  Client third = connect();
+  first.send_some(request("GET", "/v1/accounts/slow/token"));
+  send(third, token_);
+  EXPECT_EQ(read(third).status, 200);
+  EXPECT_TRUE(ends(next)) << "idle, if not so long";
+  first.read_available();
+  EXPECT_FALSE(first.ended);
+}
+
 TEST_F(LimitsTest, WithoutAnIdleConnectionNewOnesAreTurnedAway) {
   start(Limits{64, 64, 16, 2});
   service_.account("a").waits = true;
