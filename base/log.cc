@@ -173,11 +173,12 @@ class FieldSink final : public spdlog::sinks::base_sink<spdlog::details::null_mu
 // The queue and its thread, which sleeps until there is something to write (that of spdlog 1.10 looks every ten seconds).
 class Writer {
  public:
-  explicit Writer(Level least) : logger_("credsync", std::make_shared<FieldSink>(stderr_is_the_journal())) {
-    logger_.set_level(to_spdlog(least));
+  explicit Writer(Level least)
+      : least_(least), logger_("credsync", std::make_shared<FieldSink>(stderr_is_the_journal())) {
+    logger_.set_level(spdlog::level::trace);  // it does not know all of ours
   }
 
-  bool wants(Level level) const { return logger_.should_log(to_spdlog(level)); }
+  bool wants(Level level) const { return level >= least_; }
 
   void add(Level level, std::string record) {
     {
@@ -256,6 +257,7 @@ class Writer {
     logger_.log(spdlog::source_loc{}, to_spdlog(level), spdlog::string_view_t(record.data(), record.size()));
   }
 
+  const Level least_;
   spdlog::logger logger_;
   mutable std::mutex mutex_;
   std::condition_variable something_, over_;
@@ -290,7 +292,7 @@ void write_structured(Level level, std::string_view message_id, std::string_view
     if (level != Level::kDebug) to_stderr(pack(level, message_id, text, fields, json));
     return;
   }
-  if (writer->wants(level)) writer->add(level, pack(level, message_id, text, fields, json));
+  if (!json.empty() || writer->wants(level)) writer->add(level, pack(level, message_id, text, fields, json));
 }
 
 void start(Level least) {

@@ -23,7 +23,7 @@ struct Field {
 // `message_id`: 32 hex digits of a documented record, or empty.
 void write(Level level, std::string_view message_id, std::string_view text, std::initializer_list<Field> fields);
 
-// The same for a record that programs read: on standard error it is the JSON object `json`, on one line.
+// The same for a record that programs read, at any level: on standard error it is the JSON object `json`, on one line.
 void write_structured(Level level, std::string_view message_id, std::string_view text,
                       std::initializer_list<Field> fields, std::string_view json);
 
@@ -44,7 +44,7 @@ inline void error(std::string_view text, std::initializer_list<Field> fields = {
 }
 
 // Starts the writer: the journal's native protocol when standard error is the journal ($JOURNAL_STREAM names it),
-// else lines on standard error. Before start() records go to standard error at once.
+// else lines on standard error, of at least this level. Before start() records go to standard error at once.
 void start(Level least);
 // Who ends waits so long for a writer that writes nothing: a stuck journal does not keep the program.
 constexpr std::chrono::seconds kFarewell{5};

@@ -89,6 +89,32 @@ TEST(LogTest, StartsAgainAfterItsEnd) {
   EXPECT_EQ(stderr_pipe.lines(), (std::vector<std::string>{"warning: one", "warning: at once", "warning: two"}));
 }
 
+TEST(LogTest, EachLevelIsOneOfItsOwn) {
+  using log::Level;
+  constexpr Level kAll[] = {Level::kDebug,   Level::kInfo,  Level::kNotice,
+                            Level::kWarning, Level::kError, Level::kCritical};
+  const std::vector<std::string> names{"debug", "info", "notice", "warning", "error", "critical"};
+  for (std::size_t least = 0; least < std::size(kAll); ++least) {
+    fakes::CapturedStderr stderr_pipe;
+    log::start(kAll[least]);
+    for (const Level level : kAll)
+      log::write(level, {}, "record", {});
+    log::stop();
+    const auto lines = stderr_pipe.lines();
+    ASSERT_EQ(lines.size(), std::size(kAll) - least) << names[least];
+    for (std::size_t i = 0; i < lines.size(); ++i)
+      EXPECT_EQ(lines[i], names[least + i] + ": record");
+  }
+}
+
+TEST(LogTest, WhatProgramsReadIsWrittenAtAnyLevel) {
+  fakes::CapturedStderr stderr_pipe;
+  log::start(log::Level::kError);
+  log::write_structured(log::Level::kInfo, {}, "get granted", {}, R"({"action":"get"})");
+  log::stop();
+  EXPECT_EQ(stderr_pipe.lines(), (std::vector<std::string>{R"({"action":"get"})"}));
+}
+
 TEST(LogTest, AStuckReaderDoesNotKeepTheProgramFromEnding) {
   fakes::CapturedStderr stderr_pipe;
   stderr_pipe.stick();
