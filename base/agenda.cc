@@ -1,6 +1,14 @@
 #include "base/agenda.h"
 
+#include <algorithm>
+
 namespace credsync {
+namespace {
+
+// Then the loop's other sources have their turn: with thousands due at once callers would wait for all of them.
+constexpr std::size_t kMostInATurn = 256;
+
+}  // namespace
 
 void Agenda::Entry::set(BootTime when) {
   if (when_ == when) return;
@@ -21,7 +29,7 @@ void Agenda::Entry::cancel() {
 void Agenda::run(BootTime now) {
   running_ = true;
   // Entries set for `now` or earlier by a callback wait for the next turn, so that a turn always ends.
-  std::size_t left = entries_.size();
+  std::size_t left = std::min(entries_.size(), kMostInATurn);
   while (left-- > 0 && !entries_.empty() && std::get<BootTime>(*entries_.begin()) <= now) {
     Entry& entry = *std::get<Entry*>(*entries_.begin());
     entries_.erase(entries_.begin());

@@ -133,6 +133,7 @@ bool Refresher::start(Account& account, Reason reason) {
   const std::uint64_t id = flight->id;
   plans_.at(account.name())->flight = id;
   plans_.at(account.name())->due.cancel();
+  flights_of_.emplace(account.name(), id);
   flights_.emplace(id, std::move(flight));
   ++counters_.started;
   if (flights_changed_) flights_changed_();
@@ -402,6 +403,7 @@ void Refresher::resume_client(const Account& origin) {
 void Refresher::end(std::uint64_t id, Ended ended) {
   const auto at = flights_.find(id);
   const std::unique_ptr<Flight> flight = std::move(at->second);
+  flights_of_.erase({flight->config->name, id});
   flights_.erase(at);
   if (flights_changed_) flights_changed_();
   const auto plan_at = plans_.find(flight->config->name);
@@ -501,11 +503,13 @@ void Refresher::detach_foreign_flight(const Account& account, Plan& plan) {
 // its refresh token must not be sent a second time.
 bool Refresher::attach_own_flight(const Account& account) {
   if (mutated(Mutation::kForgetOwnFlight)) return false;
-  for (const auto& [id, flight] : flights_) {
-    const bool ours = flight->config->name == account.name() && flight->config->identity == account.config().identity &&
-                      flight->sign_in == account.sign_in() && flight->generation == account.generation();
+  for (auto at = flights_of_.lower_bound({account.name(), 0}); at != flights_of_.end() && at->first == account.name();
+       ++at) {
+    const Flight& flight = *flights_.at(at->second);
+    const bool ours = flight.config->identity == account.config().identity && flight.sign_in == account.sign_in() &&
+                      flight.generation == account.generation();
     if (!ours) continue;
-    plans_.at(account.name())->flight = id;
+    plans_.at(account.name())->flight = at->second;
     return true;
   }
   return false;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -47,6 +48,26 @@ TEST_F(AgendaTest, OfOneMomentTheFirstToBeSetIsTheFirstToRun) {
   }
   agenda.run(at(7s));
   EXPECT_EQ(ran, expected);
+}
+
+// Whoever is due with thousands of others waits for the next turn, so that callers need not wait for all of them.
+TEST_F(AgendaTest, ATurnEndsHoweverMuchIsDue) {
+  constexpr int kDue = 1000;
+  std::vector<std::unique_ptr<Agenda::Entry>> entries;
+  for (int i = 0; i < kDue; ++i) {
+    entries.push_back(std::make_unique<Agenda::Entry>(agenda, [this, i] { ran.push_back(i); }));
+    entries.back()->set(at(7s));
+  }
+  agenda.run(at(9s));
+  EXPECT_LT(ran.size(), 300U);
+  int turns = 1;
+  for (; agenda.next() && turns < kDue; ++turns) {
+    EXPECT_EQ(armed, at(7s));
+    agenda.run(at(9s));
+  }
+  EXPECT_LE(turns, 10);
+  ASSERT_EQ(ran.size(), static_cast<std::size_t>(kDue));
+  EXPECT_TRUE(std::is_sorted(ran.begin(), ran.end()));
 }
 
 TEST_F(AgendaTest, AnEntryMayDestroyItselfAndOthers) {
