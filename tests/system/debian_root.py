@@ -4,6 +4,10 @@ A root's name holds a digest of its recipe (release, packages, archives), so a c
 name and renamed when complete: a half one is never used. Whoever uses one holds its lock, shared; making and removing take it alone.
 
     CREDSYNC_ROOTS=DIR    where they are kept; default: /var/cache/credsync-test-roots
+
+Run as a program it makes one that is none of those, with a network, for script/debian:
+
+    debian_root.py SUITE DIRECTORY
 """
 
 import contextlib
@@ -14,6 +18,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import time
 
 import apt_sources
@@ -228,3 +233,28 @@ def _fill(recipe, root, log):
     _write(f"{root}/etc/machine-id", "")   # each machine gets its own
     _write(f"{root}/etc/hostname", "machine\n")
     _write(f"{root}/etc/hosts", "127.0.0.1 localhost machine\n::1 localhost\n")
+
+
+def make_with_network(suite, path):
+    """A minimal tree whose apt reaches the archives that this machine's does."""
+    recipe = Recipe(suite, "plain")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".log", "w", encoding="utf-8") as log, _unsynced(f"{path}.new") as root:
+        _debootstrap(recipe, root, log)
+        _point_apt(recipe, root)
+    os.rename(f"{path}.new", path)
+
+
+def main():
+    suite, path = sys.argv[1], os.path.abspath(sys.argv[2])
+    try:
+        namespaces.own_mounts()
+        make_with_network(suite, path)
+    except (BootstrapError, apt_sources.SourcesError, OSError) as error:
+        print(f"{path}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
