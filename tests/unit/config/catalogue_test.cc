@@ -22,8 +22,8 @@ const Loaded& catalogue() {
   return kLoaded;
 }
 
-const Profile& profile(const std::string& id) {
-  return *catalogue().config.profiles.at(id);
+const Profile& profile(std::string_view id) {
+  return *catalogue().config.profiles.at(std::string(id));
 }
 
 TEST(Catalogue, LoadsWithoutAProblem) {
