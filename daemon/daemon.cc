@@ -148,6 +148,7 @@ struct Daemon::Parts {
   lifecycle::Sleep sleep{clock};
   std::unique_ptr<lifecycle::Drain> drain;
   unsigned open_doors = 0;  // that are being closed
+  bool reload_refused = false;  // and the files on disk have not been taken since
 
   Result<void> make_loop();
   void assemble();
@@ -382,9 +383,11 @@ ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::reload() {
       log::write(log::Level::kError, message_id::kReloadRefused.id, line, {});
     log::write(log::Level::kError, message_id::kReloadRefused.id, "reload refused: the configuration in force stays",
                {});
+    reload_refused = true;
     manager.ready(status->take());
     return problem;
   }
+  reload_refused = false;
   const config::Difference difference = config::difference(config, loaded.config);
   ipc::ReloadAnswer answer{difference.changed, difference.added, difference.removed, {}};
   for (const config::Problem& p : loaded.problems)
@@ -427,6 +430,8 @@ void Daemon::Parts::watch_over() {
 std::string Daemon::Parts::status_words() const {
   std::string words = lifecycle::account_words(*accounts, refresher->under_way());
   if (store->stuck_since()) words += "; the disk hangs";
+  // Where the manager reloads by signal, nothing else tells that it was in vain.
+  if (reload_refused) words += "; the new configuration was refused (credsyncd --check-config)";
   return words;
 }
 

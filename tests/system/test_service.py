@@ -102,6 +102,7 @@ class Service(MachineTest):
         self.assertTrue(self.box.is_active(), "it goes on")
         self.assertEqual(self.box.token("app"), before, "by the old configuration")
         self.assertEqual(self.box.show(SERVICE, "NRestarts")["NRestarts"], "0")
+        self.assertIn("refused", self.box.show(SERVICE, "StatusText")["StatusText"])
 
     def test_a_restart_under_load_fails_no_request(self):
         load = self.box.popen("/usr/bin/python3", "/opt/test/load.py", SOCKET, "app", str(COMMANDS), str(CLIENTS), deadline=300)
