@@ -15,6 +15,8 @@ build_packages=(
 package_packages=(debhelper dpkg-dev fakeroot bash-completion)
 # systemd.pc, which says where units belong, has a package of its own since Debian 13.
 if [ "$(. /etc/os-release && echo "${VERSION_ID:-13}")" -lt 13 ]; then package_packages+=(systemd); else package_packages+=(systemd-dev); fi
+# What the unit tests need besides, when they run beside the packages (script/package --check): as in debian/control.
+check_packages=(dbus-daemon python3-yaml)
 # What the practice provider (script/server) needs besides.
 server_packages=(python3 python3-cryptography curl ca-certificates)
 # What the tests need besides.
