@@ -11,6 +11,7 @@ import debian_root
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
 BUILD_DEADLINE = 3000.0    # seconds; nothing compiled before, with the unit tests, on two busy cores
+TREE = "/root/credsyncd"       # in a root that builds them: one place, so that ccache knows each other's objects
 CCACHE = "/var/cache/ccache"   # in a root; one directory for each release, on this machine's disk
 
 

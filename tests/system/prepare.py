@@ -2,6 +2,7 @@
 """What all tests of one Debian release share: the packages, a root, and a layer over it in which they are installed.
 
     prepare.py SUITE DIRECTORY
+    prepare.py SUITE --root         only the root that packages are built in, which test_readme.py stands on
 
 Writes DIRECTORY/ready last. Ends with 0 when that is there or this machine cannot boot others (in one line that begins
 `SKIPPED:`), with 1 if something failed that should work.
@@ -91,13 +92,13 @@ def build_elsewhere(suite, directory):
         os.makedirs(path)
     namespaces.mount_overlay([root], upper, work, mounted, volatile=True)
     try:
-        package.copy_tree(f"{mounted}/src")
+        package.copy_tree(mounted + package.TREE)
         os.makedirs(f"{mounted}{package.CCACHE}")
         namespaces.bind(package.ccache_directory(suite), f"{mounted}{package.CCACHE}")
         with open(os.path.join(directory, "build.log"), "w", encoding="utf-8") as log:
-            debian_root.run(debian_root.in_root(mounted, "env", f"CCACHE_DIR={package.CCACHE}", "/src/script/package"), log,
+            debian_root.run(debian_root.in_root(mounted, "env", f"CCACHE_DIR={package.CCACHE}", f"{package.TREE}/script/package"), log,
                             package.BUILD_DEADLINE, f"building the packages on Debian {suite}")
-        shutil.copytree(f"{mounted}/src/build/packages", os.path.join(directory, "packages"), dirs_exist_ok=True)
+        shutil.copytree(f"{mounted}{package.TREE}/build/packages", os.path.join(directory, "packages"), dirs_exist_ok=True)
         namespaces.unmount(f"{mounted}{package.CCACHE}")
     finally:
         os.close(held)
@@ -123,9 +124,24 @@ def tell(text):
     print(text, flush=True)
 
 
+def make_build_root(suite):
+    try:
+        check_able()
+        build_root(suite)
+    except Unable as reason:
+        tell(f"SKIPPED: no root of Debian {suite}: {reason}")
+    except (debian_root.BootstrapError, apt_sources.SourcesError, subprocess.SubprocessError) as error:
+        tell(f"FAILED: {error}")
+        return 1
+    return 0
+
+
 def main():
-    suite, directory = sys.argv[1], os.path.abspath(sys.argv[2])
     machine.end_on_sigterm()
+    suite = sys.argv[1]
+    if sys.argv[2] == "--root":
+        return make_build_root(suite)
+    directory = os.path.abspath(sys.argv[2])
     os.makedirs(directory, exist_ok=True)
     for name in ("ready", "skipped"):
         if os.path.exists(os.path.join(directory, name)):

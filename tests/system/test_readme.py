@@ -1,15 +1,17 @@
 """The README's section on installation, line by line as written, on a machine that has never seen credsyncd.
 
-That machine builds the packages, too, so that this is the smoke run of a release: build, unit tests, boot, installation, the socket's
-first request, a token, a reload.
+That machine builds the packages and runs their unit tests, too, so that this is the smoke run of a release: build, unit tests, boot,
+installation, the socket's first request, a token, a reload. Warnings are errors.
 
     CREDSYNC_SUITE=trixie    which release; default: this machine's
-    CREDSYNC_LONG=1          packages exactly as Debian builds them, and all unit tests, warnings being errors; else neither is optimised,
-                             which takes half the time where ccache has nothing, and the unit tests are those of the core
+    CREDSYNC_LONG=1          the packages exactly as Debian builds them; afterwards once more with the unit tests. Else the line that
+                             builds them builds and runs the unit tests, too, and nothing is optimised: half the time where ccache
+                             has nothing
 """
 
 import os
 import re
+import time
 import unittest
 
 import apt_sources
@@ -21,11 +23,10 @@ from harness import SERVICE, SOCKET_UNIT, STATE, MachineTest, wait_for
 
 SUITE = os.environ.get("CREDSYNC_SUITE") or apt_sources.machine_codename()
 LONG = bool(os.environ.get("CREDSYNC_LONG"))
-TREE = "/root/credsyncd"
-UNIT_TREE = f"{TREE}/build/unit"   # as deep as the packages' own build: ccache has the objects
-UNOPTIMISED = {} if LONG else {"DEB_CXXFLAGS_SET": "-O0", "DEB_CPPFLAGS_SET": ""}
-CORE_TESTS = ["base_test", "provider_test", "config_test", "oauth_test", "refresh_test"]
-BUILD_DEADLINE = 3000.0            # seconds; nothing in ccache, on two busy cores
+BUILD = "script/package"           # the README's line
+CHECK = BUILD + " --check"         # the same with unit tests
+QUICK = {} if LONG else {"DEB_BUILD_OPTIONS": "noopt", "DEB_CXXFLAGS_STRIP": "-g"}
+BUILD_DEADLINE = 4800.0 if LONG else 2700.0   # seconds; nothing in ccache, on two busy cores
 START = 60.0                       # seconds
 MEMBER = "alice"                   # a user as the README's has it: her own instance, and in group users
 
@@ -60,7 +61,7 @@ class Readme(MachineTest):
 
     @classmethod
     def set_up_machine(cls):
-        package.copy_tree(cls.box.path(TREE))
+        package.copy_tree(cls.box.path(package.TREE))
         with open(os.path.join(package.REPOSITORY, "README.md"), encoding="utf-8") as text:
             cls.blocks = blocks(text.read())
         cls.box.run("useradd", "--create-home", "--groups", "users", MEMBER)
@@ -74,8 +75,9 @@ class Readme(MachineTest):
 
     def as_root(self, line):
         """Types a line in the tree, as root."""
-        env = {"HOME": "/root", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", "CCACHE_DIR": package.CCACHE, **UNOPTIMISED}
-        return self.box.run_in_unit(f"--working-directory={TREE}", "bash", "-eo", "pipefail", "-c", line, env=env, deadline=BUILD_DEADLINE)
+        env = {"HOME": "/root", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", "CCACHE_DIR": package.CCACHE,
+               "CREDSYNC_WERROR": "ON", **QUICK}
+        return self.box.run_in_unit(f"--working-directory={package.TREE}", "bash", "-eo", "pipefail", "-c", line, env=env, deadline=BUILD_DEADLINE)
 
     def as_member(self, line):
         """Types a line after a login of hers."""
@@ -88,19 +90,19 @@ class Readme(MachineTest):
         admin = [commands for heading, commands in self.blocks if heading == "Install"]
         others = [commands for heading, commands in self.blocks if heading != "Install"]
         self.assertGreaterEqual(len(admin), 3, self.blocks)
+        self.assertEqual(admin[0][0], BUILD)
         for commands in admin:
             for line in commands:
-                with self.subTest(line=line):
-                    told = self.as_root(line)
-                    print(f"# {line}\n{(told.stdout + told.stderr)[-400:]}", flush=True)
+                began = time.monotonic()
+                told = self.as_root(line if LONG or line != BUILD else CHECK)
+                print(f"# {line}\n{(told.stdout + told.stderr)[-400:]}({time.monotonic() - began:.0f} s)", flush=True)
         self.check_the_installation()
         self.check_a_token()
         self.check_the_socket()
         for commands in sorted(others, key=lambda commands: "enable-linger" not in " ".join(commands)):
             as_whom = self.as_root if "enable-linger" in " ".join(commands) else self.as_member
             for line in commands:
-                with self.subTest(line=line):
-                    print(f"$ {line}\n{as_whom(line).stdout[-400:]}", flush=True)
+                print(f"$ {line}\n{as_whom(line).stdout[-400:]}", flush=True)
             wait_for(lambda: os.path.exists(f"/proc/{self.box.leader}/root/run/user/{self.box.user(MEMBER)[0]}/bus"), START, "her manager")
         self.assertIn("api.sock", self.as_member("ls $XDG_RUNTIME_DIR/credsyncd").stdout)
 
@@ -127,17 +129,9 @@ class Readme(MachineTest):
         self.box.run("rm", "/etc/credsyncd/accounts.d/wrong.toml")
         self.box.run("systemctl", "reload", SERVICE)
 
-    def test_unit_tests_there(self):
-        options = "-DCMAKE_BUILD_TYPE=RelWithDebInfo -DCREDSYNC_WERROR=ON" if LONG else "-DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O0"
-        targets = "" if LONG else f"--target {' '.join(CORE_TESTS)}"
-        self.as_root(f"export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR={TREE} CCACHE_NOHASHDIR=1; "
-                     f"cmake -G Ninja -B {UNIT_TREE} {options} -DCREDSYNC_BENCHMARKS=OFF && cmake --build {UNIT_TREE} {targets}")
-        if LONG:
-            self.as_root(f"cd {UNIT_TREE}; ctest -L unit --output-on-failure --no-tests=error")
-            return
-        for test in CORE_TESTS:
-            told = self.as_root(f"cd build/unit; exec $(find tests -name {test} -type f)").stdout
-            self.assertRegex(told, r"\[  PASSED  \] [1-9]\d* tests")
+    @unittest.skipUnless(LONG, "the line that builds the packages has run them")
+    def test_unit_tests(self):
+        self.as_root(CHECK)
 
 
 if __name__ == "__main__":
