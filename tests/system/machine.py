@@ -171,6 +171,7 @@ class Machine:
             os.makedirs(folder, exist_ok=True)
         command = ["systemd-nspawn", "--quiet", f"--directory={self.root}", "--boot", f"--machine={self.name}", "--register=no",
                    *([] if host_runs_systemd() else ["--keep-unit"]), f"--network-namespace-path=/proc/{os.getpid()}/ns/net",
+                   "--system-call-filter=@memlock",   # a machine's service may lock its key, within its limit
                    *(f"--bind={outside}:{inside}" for inside, outside in self.shared.items()),
                    "--console=pipe", "--resolv-conf=off", "--timezone=off", "--link-journal=no", "--hostname=machine"]
         with open(self.console, "ab") as console:
