@@ -58,8 +58,11 @@ function(credsync_with_switches program)
 endfunction()
 
 # credsync_switched_test(test library …): a test of units runs with the switches of these libraries, none of them set, so
-# that it can be seen that it fails when one is (tests/mutations).
+# that it can be seen that it fails when one is (tests/mutations). Beside the packages there are no switches.
 function(credsync_switched_test name)
+  if(NOT credsync_all_tests)
+    return()
+  endif()
   target_sources(${name} PRIVATE $<TARGET_OBJECTS:credsync_fail_points>)
   foreach(library ${ARGN})
     target_sources(${name} PRIVATE $<TARGET_OBJECTS:${library}_switched>)
