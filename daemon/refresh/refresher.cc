@@ -389,8 +389,11 @@ void Refresher::pause_client(const Account& origin, const oauth::Failure& failur
 
 // The client works again for one of its accounts: the others need not wait out their slow retries.
 void Refresher::resume_client(const Account& origin) {
+  if (!any_suspended_) return;
+  any_suspended_ = false;
   const std::string client_class(oauth::to_string(oauth::FailureClass::kClient));
   for (const auto& [name, account] : accounts_.all()) {
+    any_suspended_ = any_suspended_ || account->standing().state == State::kSuspended;
     const auto& trouble = account->standing().trouble;
     const bool paused =
         account->standing().state == State::kSuspended && trouble && trouble->error_class == client_class;
@@ -479,6 +482,7 @@ void Refresher::changed(Account& account, account::What what) {
       on_end(Ended{false, "the account left the configuration"});
     return;
   }
+  any_suspended_ = any_suspended_ || account.standing().state == State::kSuspended;
   auto& plan_slot = plans_[account.name()];
   if (!plan_slot) {
     plan_slot = std::make_unique<Plan>(agenda_, [this, &account] { on_due(account); });

@@ -137,6 +137,7 @@ class Refresher {
   std::unordered_map<std::string, std::unique_ptr<Plan>> plans_;  // by account
   std::uint64_t next_id_ = 1;
   bool stopped_ = false;
+  bool any_suspended_ = true;  // some account may be: else nobody is looked for when a client works again
   Observer observer_;
   std::function<void()> flights_changed_;
   ParkedUnknown parked_unknown_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
 
 namespace credsync::simulation {
 
@@ -15,7 +14,7 @@ void Trace::note(const std::string& account, const char* what, std::string_view 
   line.at = time_.now();
   line.what = what;
   line.about.fill('\0');
-  std::memcpy(line.about.data(), about.data(), std::min(about.size(), kAbout - 1));
+  about.copy(line.about.data(), kAbout - 1);
   line.number = number;
   if (print_) std::printf("%s\n", to_text(line, account).c_str());
 }
