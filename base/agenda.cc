@@ -5,8 +5,9 @@
 namespace credsync {
 namespace {
 
-// Then the loop's other sources have their turn: with thousands due at once callers would wait for all of them.
-constexpr std::size_t kMostInATurn = 256;
+// Then the loop's other sources have their turn: with thousands due at once callers would wait for all of them. A refresh is
+// begun in some tenths of a millisecond at most.
+constexpr std::size_t kMostInATurn = 64;
 
 }  // namespace
 

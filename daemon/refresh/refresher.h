@@ -133,7 +133,7 @@ class Refresher {
   const Clock& clock_;
   Random& random_;
   std::map<std::uint64_t, std::unique_ptr<Flight>> flights_;
-  std::set<std::pair<std::string, std::uint64_t>> flights_of_;  // the same by account: ten thousand may be under way
+  std::set<std::pair<std::string, std::uint64_t>> flights_of_;    // the same by account: ten thousand may be under way
   std::unordered_map<std::string, std::unique_ptr<Plan>> plans_;  // by account
   std::uint64_t next_id_ = 1;
   bool stopped_ = false;
