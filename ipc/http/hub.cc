@@ -87,6 +87,8 @@ Result<void> Hub::add(ListeningSocket socket) {
 
 void Hub::stop_listening() {
   for (auto& door : doors_) {
+    // A socket of systemd's is open there, too: closing ours alone leaves it in the set, with a door that is gone.
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, door->get(), nullptr);
     door->close();
     closed_doors_.push_back(std::move(door));
   }
