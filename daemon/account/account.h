@@ -41,7 +41,10 @@ struct Live {
   TokenSet tokens;
   std::optional<BootTime> expires_boot;  // the same end on the clock that nobody can set
   WallTime promised_until;               // the last promise made for the access token
-  Secret memo;                           // a front door's prebuilt answer
+  Duration longest_promise{0};           // the longest that was made for it since the start
+  // What is stored of its promises, and what is on its way there; refresh/promises.h, decision 032.
+  WallTime kept_until, keeping_until;
+  Secret memo;  // a front door's prebuilt answer
 };
 
 class Account {

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/mutation.h"
+#include "daemon/account/promise.h"
 #include "daemon/config/config.h"
 
 namespace credsync::account {
@@ -43,7 +44,11 @@ Account& Accounts::add(std::shared_ptr<const config::Account> config, Known know
   account->config_ = std::move(config);
   account->generation_ = known.generation;
   account->reserved_ = std::max(known.generation, known.spent);
-  if (known.tokens) account->live_ = make_live(std::move(*known.tokens), clock_);
+  if (known.tokens) {
+    account->live_ = make_live(std::move(*known.tokens), clock_);
+    const WallTime promised = believable_promise(known.promised_until, clock_.wall());
+    account->live_->promised_until = account->live_->kept_until = account->live_->keeping_until = promised;
+  }
   account->standing_ = std::move(known.standing);
   account->password_used_ = known.password_used;
   account->kept_password_ = std::move(known.kept_password);
@@ -71,12 +76,16 @@ Generation Accounts::next_generation(Account& account) {
   return account.reserved_;
 }
 
-void Accounts::install(Account& account, Generation generation, TokenSet tokens, Standing standing) {
+void Accounts::install(Account& account, Generation generation, TokenSet tokens, Standing standing, WallTime promised) {
   CHECK(generation > account.generation_ || (generation == account.generation_ && !account.live_));  // restored
   account.generation_ = generation;
   Live fresh = make_live(std::move(tokens), clock_);
   const bool same_again = account.live_ && same_secret(account.live_->tokens.access_token, fresh.tokens.access_token);
-  if (same_again) fresh.promised_until = account.live_->promised_until;
+  if (same_again) {
+    fresh.promised_until = account.live_->promised_until;
+    fresh.longest_promise = account.live_->longest_promise;
+  }
+  fresh.kept_until = fresh.keeping_until = promised;
   account.live_ = std::move(fresh);
   const bool state_changed = standing.state != account.standing_.state;
   account.standing_ = std::move(standing);
@@ -103,8 +112,12 @@ std::optional<TokenSet> Accounts::take_tokens(Account& account) {
   return tokens;
 }
 
-void Accounts::promise(Account& account, WallTime until) {
-  if (account.live_) account.live_->promised_until = std::max(account.live_->promised_until, until);
+void Accounts::promise(Account& account, WallTime until, Duration length) {
+  if (!account.live_) return;
+  // What was promised by a wall clock that has been set back since was not promised for so long.
+  WallTime& promised = account.live_->promised_until;
+  promised = std::max(believable_promise(promised, until - length), until);
+  account.live_->longest_promise = std::max(account.live_->longest_promise, length);
 }
 
 const Account* Accounts::holder_of(const Secret& refresh_token, const Account& except) const {

@@ -20,6 +20,7 @@ struct Known {
   Generation generation = 0;
   Generation spent = 0;  // numbers up to this are not given again
   std::optional<TokenSet> tokens;
+  WallTime promised_until;  // for these tokens, as far as it was stored
   Standing standing;
   bool password_used = false;
   Secret kept_password;
@@ -46,8 +47,8 @@ class Accounts {
 
   // The number of the next token set. Taken before it goes to the store, so that two on their way never share one.
   Generation next_generation(Account& account);
-  // Makes a durable generation visible.
-  void install(Account& account, Generation generation, TokenSet tokens, Standing standing);
+  // Makes a durable generation visible. `promised`: what is stored with it of promises for its access token.
+  void install(Account& account, Generation generation, TokenSet tokens, Standing standing, WallTime promised = {});
   // A new sign-in or a sign-out: late answers to what went before find another number.
   void begin_sign_in(Account& account) { ++account.sign_in_; }
   void set_standing(Account& account, Standing standing);
@@ -61,8 +62,10 @@ class Accounts {
     account.password_used_ = false;
   }
 
-  // A caller was told the access token is good until then.
-  void promise(Account& account, WallTime until);
+  // A caller was told the access token is good until then, which is `length` from now.
+  void promise(Account& account, WallTime until, Duration length);
+  // The promises of the present tokens, for who makes them durable.
+  Live* promises(Account& account) { return account.live_ ? &*account.live_ : nullptr; }
   // People are told that the account will need a sign-in before long.
   void forewarn(Account& account) { tell(account, What::kForewarned); }
   void used(Account& account, WallTime at) { account.last_used_ = at; }

@@ -10,6 +10,7 @@ namespace credsync::store {
 namespace {
 
 constexpr std::uint64_t kVersion = 1;
+constexpr std::uint64_t kAnswerVersion = 2;  // 1 had no promises; a start after an upgrade may find one
 enum class AnswerKind : std::uint64_t { kInstall = 1, kUpdateParked = 2, kQueueRetirements = 3 };
 // A damaged count must not make us allocate without end; no answer of 64 KiB has as many.
 constexpr std::uint64_t kMostElements = 65536;
@@ -97,8 +98,10 @@ class Decoder {
     if (n > kMostElements) return fail(), 0;
     return failed_ ? 0 : n;
   }
-  void version() {
-    if (number() != kVersion) fail();
+  std::uint64_t version(std::uint64_t newest = kVersion) {
+    const std::uint64_t found = number();
+    if (found == 0 || found > newest) fail();
+    return found;
   }
 
  private:
@@ -221,6 +224,7 @@ void put_answer(Encoder& out, const Install& install) {
   out.put(install.password_used);
   out.put(install.kept_password);
   out.put(install.replace_kept_password);
+  out.put(install.promised_until);
 }
 
 void put_answer(Encoder& out, const UpdateParked& update) {
@@ -236,7 +240,7 @@ void put_answer(Encoder& out, const QueueRetirements& queue) {
   put_retirements(out, queue.retire);
 }
 
-Install get_install(Decoder& in) {
+Install get_install(Decoder& in, std::uint64_t version) {
   Install install;
   install.account = in.text();
   install.identity = in.text();
@@ -247,6 +251,7 @@ Install get_install(Decoder& in) {
   install.password_used = in.flag();
   install.kept_password = in.secret();
   install.replace_kept_password = in.flag();
+  if (version > 1) install.promised_until = in.time();
   return install;
 }
 
@@ -306,7 +311,7 @@ bool fits_a_slot(const Change& change) {
 WipedString encode_answer(const Change& change, std::uint64_t sequence) {
   CHECK(fits_a_slot(change));
   return encode([&](Encoder& out) {
-    out.put(kVersion);
+    out.put(kAnswerVersion);
     out.put(sequence);
     std::visit(
         [&](const auto& answer) {
@@ -318,11 +323,11 @@ WipedString encode_answer(const Change& change, std::uint64_t sequence) {
 
 Result<Answer> decode_answer(std::string_view bytes) {
   Decoder in(bytes);
-  in.version();
+  const std::uint64_t version = in.version(kAnswerVersion);
   Answer answer;
   answer.sequence = in.number();
   switch (static_cast<AnswerKind>(in.number())) {
-    case AnswerKind::kInstall: answer.change = get_install(in); break;
+    case AnswerKind::kInstall: answer.change = get_install(in, version); break;
     case AnswerKind::kUpdateParked: answer.change = get_update_parked(in); break;
     case AnswerKind::kQueueRetirements: answer.change = QueueRetirements{get_retirements(in), {}}; break;
     default: in.fail();

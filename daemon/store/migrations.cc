@@ -71,7 +71,13 @@ ALTER TABLE accounts ADD COLUMN spent INTEGER NOT NULL DEFAULT 0;        -- gene
 ALTER TABLE parked ADD COLUMN rolled_back INTEGER NOT NULL DEFAULT 0;    -- its refresh token may have been replaced
 )sql";
 
-constexpr Migration kSteps[] = {{kFirst}, {kCounted}};
+// Until when callers were promised the access token (docs/decisions/032). 0: to nobody, or before this schema.
+constexpr char kPromised[] = R"sql(
+ALTER TABLE accounts ADD COLUMN promised_until INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE parked ADD COLUMN promised_until INTEGER NOT NULL DEFAULT 0;
+)sql";
+
+constexpr Migration kSteps[] = {{kFirst}, {kCounted}, {kPromised}};
 
 }  // namespace
 

@@ -25,6 +25,7 @@ struct StoredAccount {
   Generation generation = 0;                // the last one given out; never goes back, survives sign-out and removal
   Generation spent = 0;                     // up to this one all may have been given out, before a copy was put back
   std::optional<account::TokenSet> tokens;  // current
+  WallTime promised_until;                  // no caller was promised them for longer, but by what was lost in a crash
   Standing standing;
   bool password_used = false;         // a configured password has done its work
   Secret kept_password;               // prompted for, with keep_password; empty: none
@@ -38,12 +39,13 @@ struct ParkedGrant {
   std::string identity;
   Generation generation = 0;
   account::TokenSet tokens;
-  Secret order;              // serialised RevocationOrder; empty: erase only
-  WallTime retire_at;        // 7 days after a change of identity, 30 after removal
-  bool rolled_back = false;  // it came back with an older copy: its refresh token may have been replaced since
+  Secret order;                  // serialised RevocationOrder; empty: erase only
+  WallTime retire_at;            // 7 days after a change of identity, 30 after removal
+  bool rolled_back = false;      // it came back with an older copy: its refresh token may have been replaced since
+  WallTime promised_until = {};  // as StoredAccount's
 
   ParkedGrant clone() const {
-    return {id, account, identity, generation, tokens.clone(), order.clone(), retire_at, rolled_back};
+    return {id, account, identity, generation, tokens.clone(), order.clone(), retire_at, rolled_back, promised_until};
   }
 };
 

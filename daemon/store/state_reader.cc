@@ -20,10 +20,10 @@ class Reader {
     found_.accounts.reserve(static_cast<std::size_t>(*count));
     CREDSYNC_TRY(each(
         "SELECT name, identity, generation, tokens, state, since, trouble_class, trouble_code, trouble_words, trouble_at,"
-        " password_used, kept_password, kept_generation, last_used, spent FROM accounts",
+        " password_used, kept_password, kept_generation, last_used, spent, promised_until FROM accounts",
         [this](const Statement& row) { account(row); }));
     CREDSYNC_TRY(each(
-        "SELECT id, account, identity, generation, tokens, revocation, retire_at, rolled_back FROM parked ORDER BY id",
+        "SELECT id, account, identity, generation, tokens, revocation, retire_at, rolled_back, promised_until FROM parked ORDER BY id",
         [this](const Statement& row) { parked(row); }));
     CREDSYNC_TRY(
         each("SELECT id, account, identity, generation, kind, secrets, not_before, give_up_at, attempts, by_sign_out"
@@ -81,6 +81,7 @@ class Reader {
     account.password_used = row.integer(10) != 0;
     account.last_used = row.optional_time(13);
     account.spent = static_cast<Generation>(row.integer(14));
+    account.promised_until = row.time(15);
     if (!row.null(3)) {
       account.tokens = decoded(open_tokens(sealer_, row.blob(3), account.name, account.generation, account.identity));
       account.damaged = !account.tokens;
@@ -102,6 +103,7 @@ class Reader {
     grant.generation = static_cast<Generation>(row.integer(3));
     grant.retire_at = row.time(6);
     grant.rolled_back = row.integer(7) != 0;
+    grant.promised_until = row.time(8);
     auto opened = decoded(sealer_.open(row.blob(4), {kParkedTokensColumn, grant.account, grant.generation, grant.id}));
     if (!opened) return damaged(grant.account, "a parked token set");
     grant.tokens = std::move(*opened);

@@ -50,32 +50,38 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
   const std::pair<Statement*, const char*> statements[] = {
       {&w.generation_, "SELECT generation FROM accounts WHERE name = ?1"},
       {&w.install_,
-       "INSERT INTO accounts (name, identity, generation, tokens, password_used) VALUES (?1, ?2, ?3, ?4, ?5)"
-       " ON CONFLICT (name) DO UPDATE SET identity = ?2, generation = ?3, tokens = ?4, password_used = ?5"},
+       "INSERT INTO accounts (name, identity, generation, tokens, password_used, promised_until)"
+       " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET identity = ?2, generation = ?3, tokens = ?4,"
+       " password_used = ?5, promised_until = ?6"},
       {&w.keep_password_, "UPDATE accounts SET kept_password = ?2, kept_generation = ?3 WHERE name = ?1"},
       {&w.standing_,
        "INSERT INTO accounts (name, state, since, trouble_class, trouble_code, trouble_words, trouble_at)"
        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (name) DO UPDATE SET state = ?2, since = ?3,"
        " trouble_class = ?4, trouble_code = ?5, trouble_words = ?6, trouble_at = ?7"},
       {&w.forget_,
-       "UPDATE accounts SET identity = '', tokens = NULL, password_used = 0, kept_password = NULL, last_used = NULL"
+       "UPDATE accounts SET identity = '', tokens = NULL, password_used = 0, kept_password = NULL, last_used = NULL,"
+       " promised_until = 0"
        " WHERE name = ?1"},
       {&w.sign_out_,
-       "UPDATE accounts SET tokens = NULL, kept_password = NULL"
+       "UPDATE accounts SET tokens = NULL, kept_password = NULL, promised_until = 0"
        " WHERE name = ?1 AND (tokens ISNULL OR generation <= ?2)"},
       {&w.park_,
-       "UPDATE accounts SET tokens = NULL, generation = MAX(generation, ?2) WHERE name = ?1 AND tokens NOTNULL"},
+       "UPDATE accounts SET tokens = NULL, promised_until = 0, generation = MAX(generation, ?2)"
+       " WHERE name = ?1 AND tokens NOTNULL"},
       {&w.insert_parked_,
-       "INSERT INTO parked (id, account, identity, generation, tokens, revocation, retire_at, rolled_back)"
-       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"},
-      {&w.select_parked_, "SELECT account, identity, generation, tokens, revocation FROM parked WHERE id = ?1"},
+       "INSERT INTO parked (id, account, identity, generation, tokens, revocation, retire_at, rolled_back,"
+       " promised_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"},
+      {&w.select_parked_,
+       "SELECT account, identity, generation, tokens, revocation, promised_until FROM parked WHERE id = ?1"},
       {&w.delete_parked_, "DELETE FROM parked WHERE id = ?1"},
       {&w.update_parked_, "UPDATE parked SET generation = ?2, tokens = ?3, revocation = ?4 WHERE id = ?1"},
       {&w.parked_order_, "UPDATE parked SET revocation = ?2 WHERE id = ?1"},
-      {&w.select_account_, "SELECT generation, tokens NOTNULL FROM accounts WHERE name = ?1"},
+      {&w.select_account_, "SELECT generation, tokens NOTNULL, promised_until FROM accounts WHERE name = ?1"},
+      {&w.select_holder_, "SELECT identity FROM accounts WHERE name = ?1 AND tokens NOTNULL"},
       {&w.select_tokens_,
        "SELECT generation, tokens, identity FROM accounts WHERE name = ?1 AND generation > ?2 AND tokens NOTNULL"},
-      {&w.restore_, "UPDATE accounts SET identity = ?2, generation = ?3, tokens = ?4 WHERE name = ?1"},
+      {&w.restore_,
+       "UPDATE accounts SET identity = ?2, generation = ?3, tokens = ?4, promised_until = ?5 WHERE name = ?1"},
       {&w.insert_retirement_,
        "INSERT INTO retirements (id, account, identity, generation, kind, secrets, not_before, give_up_at, attempts,"
        " by_sign_out) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"},
@@ -87,6 +93,14 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
       {&w.drop_intents_, "DELETE FROM intents WHERE account = ?1 RETURNING slot"},
       {&w.count_resend_, "UPDATE intents SET resends = resends + 1, sent_at = ?3 WHERE slot = ?1 AND account = ?2"},
       {&w.last_used_, "UPDATE accounts SET last_used = ?2 WHERE name = ?1"},
+      {&w.promised_,
+       "UPDATE accounts SET promised_until = MAX(promised_until, ?3)"
+       " WHERE name = ?1 AND generation = ?2 AND tokens NOTNULL"},
+      {&w.parked_promised_,
+       "UPDATE parked SET promised_until = MAX(promised_until, ?3) WHERE account = ?1 AND generation = ?2"},
+      {&w.retired_promised_,
+       "UPDATE retirements SET not_before = MAX(not_before, ?3)"
+       " WHERE account = ?1 AND generation = ?2 AND kind = 0 AND by_sign_out = 0"},
       {&w.set_number_, "UPDATE numbers SET value = ?2 WHERE name = ?1 AND value <> ?2"},
       {&w.forewarned_, "INSERT OR REPLACE INTO numbers (name, value) VALUES ('forewarned until', ?1)"},
   };
@@ -151,7 +165,10 @@ Result<void> StateWriter::change(const Install& install, Applied& applied) {
   const Generation generation = *next;
   const std::string tokens =
       seal(*sealer_, encode_tokens(install.tokens), place_of_tokens(install.account, generation, install.identity));
-  CREDSYNC_TRY(install_.with(install.account, install.identity, generation, Blob{tokens}, install.password_used).run());
+  CREDSYNC_TRY(install_
+                   .with(install.account, install.identity, generation, Blob{tokens}, install.password_used,
+                         install.promised_until)
+                   .run());
   CREDSYNC_TRY(set_standing(install.account, install.standing));
   if (install.replace_kept_password) CREDSYNC_TRY(keep_password(install, generation));
   CREDSYNC_TRY(queue(install.retire, applied));
@@ -199,28 +216,57 @@ Result<void> StateWriter::change(const SignOut& sign_out, Applied& applied) {
 Result<void> StateWriter::change(const Park& park, Applied& applied) {
   const ParkedGrant& grant = park.grant;
   if (!fits_an_integer(grant.generation)) return invalid("generation out of range");
+  const auto holds = holds_tokens_of(grant.account);
+  if (!holds) return holds.error();
+  if (!*holds) return not_found("no such tokens to park");
+  applied.ids = {grant.id};
+  if (**holds != grant.identity) {  // another grant's came meanwhile: they stay
+    const Place place{kParkedTokensColumn, grant.account, grant.generation, grant.id};
+    return insert(grant, grant.generation, seal(*sealer_, encode_tokens(grant.tokens), place), grant.promised_until);
+  }
   const auto newer = newer_tokens(grant.account, grant.generation);
   if (!newer) return newer.error();
   const bool is_newer = newer->generation > grant.generation;
+  const auto promised = promised_until_of(grant.account);
+  if (!promised) return promised.error();
   const Generation generation = is_newer ? newer->generation : grant.generation;
   CREDSYNC_TRY(must_touch(park_.with(grant.account, generation), "tokens to park"));
-  const std::int64_t id = grant.id;
-  applied.ids = {id};
-  const Place place{kParkedTokensColumn, grant.account, generation, id};
+  const Place place{kParkedTokensColumn, grant.account, generation, grant.id};
   const std::string tokens =
       is_newer ? seal(*sealer_, newer->tokens, place) : seal(*sealer_, encode_tokens(grant.tokens), place);
+  return insert(grant, generation, tokens, std::max(grant.promised_until, *promised));
+}
+
+Result<void> StateWriter::insert(const ParkedGrant& grant, Generation generation, const std::string& tokens,
+                                 WallTime promised_until) {
   std::string order;
   if (!grant.order.empty()) {
-    order = sealer_->seal(grant.order.expose(), {kParkedOrderColumn, grant.account, generation, id});
+    order = sealer_->seal(grant.order.expose(), {kParkedOrderColumn, grant.account, generation, grant.id});
   }
   return insert_parked_
-      .with(id, grant.account, grant.identity, generation, Blob{tokens}, Blob{order}, grant.retire_at,
-            grant.rolled_back)
+      .with(grant.id, grant.account, grant.identity, generation, Blob{tokens}, Blob{order}, grant.retire_at,
+            grant.rolled_back, promised_until)
       .run();
 }
 
+Result<std::optional<std::string>> StateWriter::holds_tokens_of(const std::string& account) {
+  const Result<bool> row = select_holder_.with(account).next();
+  if (!row) return row.error();
+  auto identity = *row ? std::optional<std::string>(select_holder_.text(0)) : std::nullopt;
+  select_holder_.reset();
+  return identity;
+}
+
+Result<WallTime> StateWriter::promised_until_of(const std::string& account) {
+  const Result<bool> row = select_account_.with(account).next();
+  if (!row) return row.error();
+  const WallTime until = *row ? select_account_.time(2) : WallTime();
+  select_account_.reset();
+  return until;
+}
+
 Result<StateWriter::Parked> StateWriter::newer_tokens(const std::string& account, Generation generation) {
-  Parked found{account, {}, 0, {}, {}};
+  Parked found{account, {}, 0, {}, {}, {}};
   const Result<bool> row = select_tokens_.with(account, generation).next();
   if (!row) return row.error();
   if (!*row) return found;
@@ -238,7 +284,8 @@ Result<StateWriter::Parked> StateWriter::parked(std::int64_t id) {
   if (!row) return row.error();
   if (!*row) return not_found("no parked grant " + std::to_string(id));
   Parked found{
-      select_parked_.text(0), select_parked_.text(1), static_cast<Generation>(select_parked_.integer(2)), {}, {}};
+      select_parked_.text(0), select_parked_.text(1), static_cast<Generation>(select_parked_.integer(2)), {}, {},
+      select_parked_.time(5)};
   const Place order_place{kParkedOrderColumn, found.account, found.generation, id};
   const std::string order(select_parked_.blob(4));
   auto tokens = sealer_->open(select_parked_.blob(3), {kParkedTokensColumn, found.account, found.generation, id});
@@ -285,7 +332,7 @@ Result<void> StateWriter::change(const Restore& restore, Applied& applied) {
   if (!fits_an_integer(generation)) return invalid("generation out of range");
   const std::string tokens =
       seal(*sealer_, found->tokens, place_of_tokens(found->account, generation, found->identity));
-  CREDSYNC_TRY(restore_.with(found->account, found->identity, generation, Blob{tokens}).run());
+  CREDSYNC_TRY(restore_.with(found->account, found->identity, generation, Blob{tokens}, found->promised_until).run());
   CREDSYNC_TRY(set_standing(found->account, restore.standing));
   applied.ids = {static_cast<std::int64_t>(generation)};
   return delete_parked(restore.parked_id);
@@ -403,6 +450,15 @@ Result<void> StateWriter::change(const CountResend& count, Applied&) {
 
 Result<void> StateWriter::change(const SetLastUsed& set, Applied&) {
   return last_used_.with(set.account, set.at).run();
+}
+
+Result<void> StateWriter::change(const SetPromised& set, Applied&) {
+  if (!fits_an_integer(set.generation)) return invalid("generation out of range");
+  for (Statement* of : {&promised_, &parked_promised_, &retired_promised_}) {
+    CREDSYNC_TRY(of->with(set.account, set.generation, set.until).run());
+    if (database_->changes() > 0) return {};
+  }
+  return {};
 }
 
 Result<void> StateWriter::change(const SetForewarned& set, Applied&) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,7 @@ class StateWriter {
   Result<void> change(const DropIntent& drop, Applied& applied);
   Result<void> change(const CountResend& count, Applied& applied);
   Result<void> change(const SetLastUsed& set, Applied& applied);
+  Result<void> change(const SetPromised& set, Applied& applied);
   Result<void> change(const SetForewarned& set, Applied& applied);
   Result<void> change(const FreeRoom& room, Applied& applied);
 
@@ -79,6 +81,7 @@ class StateWriter {
     Generation generation = 0;
     WipedString tokens;
     Secret order;
+    WallTime promised_until;
   };
   Result<void> set_standing(const std::string& account, const Standing& standing);
   Result<void> keep_password(const Install& install, Generation generation);
@@ -86,7 +89,13 @@ class StateWriter {
   Result<Parked> parked(std::int64_t id);
   // The account's tokens, if they are newer than `generation` and open.
   Result<Parked> newer_tokens(const std::string& account, Generation generation);
+  // Of the account's present tokens; 1970 if nothing is known.
+  Result<WallTime> promised_until_of(const std::string& account);
   Result<void> delete_parked(std::int64_t id);
+  Result<void> insert(const ParkedGrant& grant, Generation generation, const std::string& tokens,
+                      WallTime promised_until);
+  // The identity of the grant whose tokens the account has; nothing if it has none.
+  Result<std::optional<std::string>> holds_tokens_of(const std::string& account);
   Result<void> free_slot(const std::optional<SlotId>& slot, Applied& applied);
   Result<void> free_slots(Statement& deleting, Applied& applied);
   // Runs the statement; kNotFound when it met no row.
@@ -96,9 +105,10 @@ class StateWriter {
   const Sealer* sealer_;
   Statement generation_, install_, keep_password_, standing_, forget_, sign_out_;
   Statement park_, insert_parked_, select_parked_, delete_parked_, update_parked_, parked_order_;
-  Statement select_account_, select_tokens_, restore_;
+  Statement select_account_, select_tokens_, select_holder_, restore_;
   Statement insert_retirement_, retirement_tried_, retirement_over_;
   Statement insert_intent_, drop_slot_, drop_intents_, count_resend_, last_used_, forewarned_, set_number_;
+  Statement promised_, parked_promised_, retired_promised_;
 };
 
 // The names that seals are bound to.

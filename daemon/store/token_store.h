@@ -27,6 +27,7 @@ struct Install {
   bool password_used = false;
   Secret kept_password;
   bool replace_kept_password = false;  // false: leave the stored one as it is
+  WallTime promised_until;             // of the new access token; see SetPromised
 };
 // The standing changes, the tokens stay. An account that is not known yet is from now on.
 struct SetStanding {
@@ -54,7 +55,7 @@ struct SetParkedOrder {
   std::int64_t parked_id = 0;
   Secret order;
 };
-// The parked grant becomes current again; its id row goes. Standing as given. kInvalid while the account has other tokens.
+// The parked grant becomes current again, with its promises; its id row goes. Standing as given. kInvalid while the account has other tokens.
 // Its generation is from now on the highest of its own, the account's last and `generation`; Ids holds that number.
 struct Restore {
   std::int64_t parked_id = 0;
@@ -110,6 +111,13 @@ struct SetLastUsed {
   std::string account;
   WallTime at;
 };
+// Callers are, or soon will be, promised the access token of this generation up to then. Finds it where it is: current,
+// parked, or queued for its retirement, which then waits; it never becomes earlier. Of tokens that are gone it says nothing.
+struct SetPromised {
+  std::string account;
+  Generation generation = 0;
+  WallTime until;
+};
 // Warnings that grants will end were given up to this moment.
 struct SetForewarned {
   WallTime until;
@@ -117,7 +125,7 @@ struct SetForewarned {
 
 using Change = std::variant<Install, SetStanding, Forget, SignOut, Park, SetParkedOrder, Restore, RetireParked,
                             UpdateParked, QueueRetirements, RetirementTried, RetirementOver, DropIntent, CountResend,
-                            SetLastUsed, SetForewarned, FreeRoom>;
+                            SetLastUsed, SetForewarned, FreeRoom, SetPromised>;
 
 // What the store gives rows that it makes: ids of retirements in the order of Change's `retire`, or of the parked grant.
 using Ids = std::vector<std::int64_t>;

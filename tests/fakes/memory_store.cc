@@ -16,6 +16,7 @@ StoredAccount copy(const StoredAccount& a) {
   out.generation = a.generation;
   out.spent = a.spent;
   if (a.tokens) out.tokens = a.tokens->clone();
+  out.promised_until = a.promised_until;
   out.standing = a.standing;
   out.password_used = a.password_used;
   out.kept_password = a.kept_password.clone();
@@ -42,8 +43,9 @@ std::optional<SlotId> slot_of(const Change& change) {
 // Only what can wait in a slot is ever copied.
 Change copy_answer(const Change& change) {
   if (const auto* i = std::get_if<Install>(&change)) {
-    return Install{i->account, i->identity, i->generation,    i->tokens.clone(),        copy(i->retire),
-                   i->slot,    i->standing, i->password_used, i->kept_password.clone(), i->replace_kept_password};
+    return Install{i->account,       i->identity, i->generation,    i->tokens.clone(),        copy(i->retire),
+                   i->slot,          i->standing, i->password_used, i->kept_password.clone(), i->replace_kept_password,
+                   i->promised_until};
   }
   if (const auto* u = std::get_if<UpdateParked>(&change)) {
     return UpdateParked{u->parked_id, u->generation, u->tokens.clone(), copy(u->retire), u->slot};
@@ -64,6 +66,7 @@ class Rows {
     a.tokens = c.tokens.clone();
     a.standing = c.standing;
     a.password_used = c.password_used;
+    a.promised_until = c.promised_until;
     if (c.replace_kept_password) a.kept_password = c.kept_password.clone();
     free(c.slot);
     return queue(c.retire);
@@ -88,6 +91,7 @@ class Rows {
     if (a.tokens && a.generation > c.up_to) return invalid("newer tokens came");
     a.standing = c.standing;
     a.tokens.reset();
+    a.promised_until = {};
     a.kept_password.wipe();
     return queue(c.retire);
   }
@@ -95,11 +99,16 @@ class Rows {
     const auto it = disk_.accounts.find(c.grant.account);
     if (it == disk_.accounts.end() || !it->second.tokens) return not_found("no such tokens to park");
     ParkedGrant grant = c.grant.clone();
+    if (it->second.identity != grant.identity) {
+      disk_.parked[grant.id] = std::move(grant);
+      return Ids{c.grant.id};
+    }
     if (it->second.generation > grant.generation) {
       grant.generation = it->second.generation;
       grant.tokens = std::move(*it->second.tokens);
     }
     it->second.tokens.reset();
+    grant.promised_until = std::max(grant.promised_until, std::exchange(it->second.promised_until, {}));
     it->second.generation = std::max(it->second.generation, c.grant.generation);
     disk_.parked[grant.id] = std::move(grant);
     return Ids{c.grant.id};
@@ -119,6 +128,7 @@ class Rows {
     a.generation = std::max({a.generation, grant.generation, c.generation});
     a.identity = grant.identity;
     a.tokens = std::move(grant.tokens);
+    a.promised_until = grant.promised_until;
     a.standing = c.standing;
     disk_.parked.erase(it);
     return Ids{static_cast<std::int64_t>(a.generation)};
@@ -168,6 +178,22 @@ class Rows {
   }
   Result<Ids> operator()(const SetLastUsed& c) {
     if (const auto it = disk_.accounts.find(c.account); it != disk_.accounts.end()) it->second.last_used = c.at;
+    return Ids{};
+  }
+  Result<Ids> operator()(const SetPromised& c) {
+    const auto later = [&](WallTime& until) { until = std::max(until, c.until); };
+    const auto it = disk_.accounts.find(c.account);
+    if (it != disk_.accounts.end() && it->second.tokens && it->second.generation == c.generation)
+      return later(it->second.promised_until), Ids{};
+    bool found = false;
+    for (auto& [id, grant] : disk_.parked) {
+      if (grant.account == c.account && grant.generation == c.generation) later(grant.promised_until), found = true;
+    }
+    if (found) return Ids{};
+    for (auto& [id, r] : disk_.retirements) {
+      const bool it_is = r.account == c.account && r.generation == c.generation;
+      if (it_is && r.kind == RetiredKind::kAccess && !r.by_sign_out) later(r.not_before);
+    }
     return Ids{};
   }
   Result<Ids> operator()(const SetForewarned& c) {
@@ -221,7 +247,7 @@ constexpr const char* kNames[] = {"Install",      "SetStanding",      "Forget", 
                                   "Park",         "SetParkedOrder",   "Restore",         "RetireParked",
                                   "UpdateParked", "QueueRetirements", "RetirementTried", "RetirementOver",
                                   "DropIntent",   "CountResend",      "SetLastUsed",     "SetForewarned",
-                                  "FreeRoom"};
+                                  "FreeRoom",     "SetPromised"};
 static_assert(std::size(kNames) == std::variant_size_v<Change>);
 
 std::string words_of(const Change& change) {

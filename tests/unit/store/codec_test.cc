@@ -50,6 +50,7 @@ TEST(Codec, AnInstallWaitsInASlotWhole) {
   before.password_used = true;
   before.kept_password = Secret("kept");
   before.replace_kept_password = true;
+  before.promised_until = wall_from_seconds(1'700'001'234);
   const Change change = std::move(before);
   const auto answer = decode_answer(encode_answer(change, 9).text());
   ASSERT_TRUE(answer);
@@ -70,6 +71,23 @@ TEST(Codec, AnInstallWaitsInASlotWhole) {
   EXPECT_TRUE(after.password_used);
   EXPECT_EQ(after.kept_password.expose(), "kept");
   EXPECT_TRUE(after.replace_kept_password);
+  EXPECT_EQ(after.promised_until, wall_from_seconds(1'700'001'234));
+}
+
+// An answer may lie in its slot while credsyncd is replaced by a newer one.
+TEST(Codec, AnAnswerOfTheFirstVersionIsRead) {
+  const Change change = install("flat-me", 8, SlotId{77});
+  std::string old = encode_answer(change, 9).text();
+  ASSERT_EQ(old[0], 2);
+  old[0] = 1;
+  EXPECT_FALSE(decode_answer(old)) << "the first version ended earlier";
+  old.resize(old.size() - sizeof(std::int64_t));
+  const auto answer = decode_answer(old);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(describe(std::get<Install>(answer->change).tokens), describe(tokens("flat-me-8")));
+  EXPECT_EQ(std::get<Install>(answer->change).promised_until, WallTime());
+  old[0] = 3;
+  EXPECT_FALSE(decode_answer(old)) << "from a newer one";
 }
 
 TEST(Codec, LateAnswersWaitInASlotWhole) {

@@ -237,6 +237,18 @@ TEST_P(Contract, ParkingKeepsTheNewestTokens) {
   EXPECT_TRUE(snapshot.damage.empty());
 }
 
+TEST_P(Contract, ParkingTakesNoTokensOfAnotherGrant) {
+  ASSERT_TRUE(apply(install("flat-me", 4)));
+  ParkedGrant grant = parked("flat-me", 3);
+  grant.identity = "another";
+  ASSERT_TRUE(apply(Park{std::move(grant)}));
+  const Snapshot snapshot = reopened();
+  ASSERT_EQ(snapshot.parked.size(), 1u);
+  EXPECT_EQ(describe(snapshot.parked[0].tokens), describe(tokens("flat-me-3")));
+  ASSERT_TRUE(find(snapshot, "flat-me")->tokens);
+  EXPECT_EQ(find(snapshot, "flat-me")->generation, 4u);
+}
+
 TEST_P(Contract, ParkedTokensComeBackWithTheirGeneration) {
   ASSERT_TRUE(apply(install("flat-me", 3)));
   const auto ids = apply(Park{parked("flat-me", 3)});
@@ -440,6 +452,63 @@ TEST_P(Contract, LastUseIsKept) {
   ASSERT_TRUE(apply(SetLastUsed{"flat-me", wall_from_seconds(1'700'000'040)}));
   ASSERT_TRUE(apply(install("flat-me", 2)));
   EXPECT_EQ(find(reopened(), "flat-me")->last_used, wall_from_seconds(1'700'000'040));
+}
+
+TEST_P(Contract, WhatWasPromisedBelongsToItsGeneration) {
+  const auto promised = [this](const Snapshot& in) { return find(in, "flat-me")->promised_until; };
+  const WallTime early = wall_from_seconds(1'700'001'000), late = wall_from_seconds(1'700'002'000);
+  ASSERT_TRUE(apply(install("flat-me", 3)));
+  EXPECT_EQ(promised(reopened()), WallTime());
+  ASSERT_TRUE(apply(SetPromised{"flat-me", 3, late}));
+  ASSERT_TRUE(apply(SetPromised{"flat-me", 3, early}));
+  EXPECT_EQ(promised(reopened()), late) << "a promise is not taken back";
+  ASSERT_TRUE(apply(SetPromised{"flat-me", 2, late + 1h})) << "of tokens that are gone";
+  ASSERT_TRUE(apply(SetPromised{"nobody", 1, late}));
+  EXPECT_EQ(promised(reopened()), late);
+  EXPECT_EQ(reopened().accounts.size(), 1u) << "nobody comes into being by it";
+  Install next = install("flat-me", 4);
+  next.promised_until = early;
+  ASSERT_TRUE(apply(std::move(next)));
+  EXPECT_EQ(promised(reopened()), early) << "other tokens, other promises";
+}
+
+TEST_P(Contract, WhatWasPromisedGoesWithTheTokensIntoParkingAndBack) {
+  const WallTime early = wall_from_seconds(1'700'001'000), late = wall_from_seconds(1'700'002'000);
+  ASSERT_TRUE(apply(install("flat-me", 3)));
+  ASSERT_TRUE(apply(SetPromised{"flat-me", 3, late}));
+  ParkedGrant grant = parked("flat-me", 3);
+  grant.promised_until = early;
+  const auto id = apply(Park{std::move(grant)});
+  Snapshot snapshot = reopened();
+  EXPECT_EQ(snapshot.parked.at(0).promised_until, late);
+  EXPECT_EQ(find(snapshot, "flat-me")->promised_until, WallTime());
+  ASSERT_TRUE(apply(SetPromised{"flat-me", 3, late + 1min})) << "on its way when the grant was parked";
+  EXPECT_EQ(reopened().parked.at(0).promised_until, late + 1min);
+  ASSERT_TRUE(apply(Restore{id->at(0), standing()}));
+  EXPECT_EQ(find(reopened(), "flat-me")->promised_until, late + 1min);
+  ASSERT_TRUE(apply(SignOut{"flat-me", {}, standing(State::kSignedOut), 3}));
+  EXPECT_EQ(find(reopened(), "flat-me")->promised_until, WallTime());
+}
+
+TEST_P(Contract, WhatWasPromisedReachesATokenThatIsReplacedMeanwhile) {
+  Install first = install("flat-me", 3);
+  first.retire.clear();
+  ASSERT_TRUE(apply(std::move(first)));
+  Install next = install("flat-me", 4);
+  next.retire.clear();
+  next.retire.push_back(retirement("flat-me", 3, "access", RetiredKind::kAccess));
+  next.retire.push_back(retirement("flat-me", 3, "refresh"));
+  next.retire.push_back(retirement("flat-me", 3, "by order", RetiredKind::kAccess));
+  next.retire[2].by_sign_out = true;
+  const WallTime planned = next.retire[0].not_before;
+  ASSERT_TRUE(apply(std::move(next)));
+  ASSERT_TRUE(apply(SetPromised{"flat-me", 3, planned + 5min}));
+  ASSERT_TRUE(apply(SetPromised{"flat-me", 3, planned + 4min}));
+  const Snapshot snapshot = reopened();
+  EXPECT_EQ(snapshot.retirements.at(0).not_before, planned + 5min);
+  EXPECT_EQ(snapshot.retirements.at(1).not_before, planned) << "nobody was promised a refresh token";
+  EXPECT_EQ(snapshot.retirements.at(2).not_before, planned) << "its end was ordered";
+  EXPECT_EQ(find(snapshot, "flat-me")->promised_until, WallTime()) << "nothing of the new one";
 }
 
 TEST_P(Contract, HowFarPeopleWereForewarnedIsKept) {

@@ -212,6 +212,29 @@ TEST_F(Opening, ANewerSchemaIsLeftAlone) {
   expect_refused(ErrorCode::kTooNew, "written by a newer credsyncd (schema 99");
 }
 
+// As credsyncd wrote it before it stored promises.
+TEST_F(Opening, ADatabaseOfAnEarlierSchemaIsBroughtUpToDate) {
+  make();
+  edit_database(in_state("state.db"),
+                "ALTER TABLE accounts DROP COLUMN promised_until; ALTER TABLE parked DROP COLUMN promised_until;"
+                "PRAGMA user_version = 2");
+  TestLoop loop;
+  TestClock clock;
+  auto store = SqliteStore::open(options_for(folder_.state()), loop, clock);
+  ASSERT_TRUE(store) << store.error().message();
+  const auto before = (*store)->load();
+  ASSERT_TRUE(before);
+  ASSERT_FALSE(before->accounts.empty());
+  const StoredAccount& account = before->accounts[0];
+  EXPECT_TRUE(account.tokens);
+  EXPECT_EQ(account.promised_until, WallTime()) << "nothing is known of promises before";
+  const WallTime until = wall_from_seconds(1'700'001'000);
+  ASSERT_TRUE(apply(**store, loop, SetPromised{account.name, account.generation, until}));
+  store->reset();
+  store = SqliteStore::open(options_for(folder_.state()), loop, clock);
+  EXPECT_EQ((*store)->load()->accounts.at(0).promised_until, until);
+}
+
 TEST_F(Opening, AStateDirectoryOpenToOthersIsRefused) {
   make();
   ASSERT_EQ(::chmod(folder_.state().c_str(), 0750), 0);

@@ -202,11 +202,12 @@ std::string describe(const Snapshot& snapshot) {
     out << "account " << a.name << ' ' << a.identity << ' ' << a.generation << ' '
         << (a.tokens ? describe(*a.tokens) : "no tokens") << ' ' << text(a.standing) << " password_used "
         << a.password_used << " kept " << text(a.kept_password) << " used " << text(a.last_used) << " spent " << a.spent
-        << (a.damaged ? " damaged" : "") << '\n';
+        << " promised " << text(a.promised_until) << (a.damaged ? " damaged" : "") << '\n';
   }
   for (const ParkedGrant& g : snapshot.parked) {
     out << "parked " << g.id << ' ' << g.account << ' ' << g.identity << ' ' << g.generation << ' '
-        << describe(g.tokens) << text(g.order) << text(g.retire_at) << (g.rolled_back ? " rolled back" : "") << '\n';
+        << describe(g.tokens) << text(g.order) << text(g.retire_at) << (g.rolled_back ? " rolled back" : "")
+        << " promised " << text(g.promised_until) << '\n';
   }
   std::vector<std::string> intents;
   for (const Intent& i : snapshot.intents) {
