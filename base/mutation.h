@@ -35,6 +35,7 @@ enum class Mutation {
   kForgetRetirement,    // what is replaced is not queued
   kRetireOutsideStore,  // it is queued in memory only
   kRevokeAtOnce,        // neither grace nor promises are waited for
+  kForgetPromises,      // what callers were promised is not stored
   kRevokeOnce,          // a revocation that failed is not tried again
   kKeepOldToken,        // the old token stays in use beside its successor on the disk
   // 7: revoking never backfires

@@ -21,6 +21,10 @@ bool speaks_of(const store::StoredAccount& stored, const config::Account& config
   return !of_another || stored.standing.state == account::State::kSignedOut;
 }
 
+WallTime promised_until(const account::Account& account) {
+  return account.live() != nullptr ? account.live()->promised_until : WallTime();
+}
+
 std::optional<Duration> kept_for(bool switched_off) {
   return switched_off ? std::nullopt : std::optional<Duration>(retire::kKeptAfterRemoval);
 }
@@ -59,6 +63,7 @@ void Reconciler::begin_account(std::shared_ptr<const config::Account> config, St
     if (s.identity == config->identity || !s.tokens) {
       if (speaks_of(s, *config)) known.standing = std::move(s.standing);
       known.tokens = std::move(s.tokens);
+      known.promised_until = s.promised_until;
       if (s.identity == config->identity) {  // another grant's password says nothing of this one
         known.password_used = s.password_used;
         known.kept_password = std::move(s.kept_password);
@@ -69,7 +74,9 @@ void Reconciler::begin_account(std::shared_ptr<const config::Account> config, St
                 s.generation,
                 std::move(*s.tokens),
                 retire::kKeptAfterIdentityChange,
-                account::rolled_back(s.standing)};
+                account::rolled_back(s.standing),
+                std::nullopt,
+                s.promised_until};
     }
     stored.erase(at);
   }
@@ -93,7 +100,7 @@ void Reconciler::begin_departed(Stored stored, const config::Config& config) {
     if (!s.tokens) continue;
     const bool switched_off = config.accounts.contains(name);
     parking_.park({name, s.identity, s.generation, std::move(*s.tokens), kept_for(switched_off),
-                   account::rolled_back(s.standing)},
+                   account::rolled_back(s.standing), std::nullopt, s.promised_until},
                   nullptr);
   }
 }
@@ -156,12 +163,13 @@ void Reconciler::remove(account::Account& account, bool switched_off) {
   const account::Generation generation = account.generation();
   const auto unknown = account.unknown();
   const bool rolled_back = account::rolled_back(account.standing());
+  const WallTime promised = promised_until(account);
   auto tokens = accounts_.take_tokens(account);
   accounts_.remove(account);
   if (tokens) {
-    parking_.park(
-        {config->name, config->identity, generation, std::move(*tokens), kept_for(switched_off), rolled_back, unknown},
-        config);
+    parking_.park({config->name, config->identity, generation, std::move(*tokens), kept_for(switched_off), rolled_back,
+                   unknown, promised},
+                  config);
   }
 }
 
@@ -173,6 +181,7 @@ void Reconciler::update(account::Account& account, std::shared_ptr<const config:
     return refresher_.retry_mended(account);
   }
   // Another grant from now on.
+  const WallTime promised = promised_until(account);
   auto tokens = accounts_.take_tokens(account);
   const account::Generation generation = account.generation();
   const bool rolled_back = account::rolled_back(account.standing());
@@ -183,7 +192,7 @@ void Reconciler::update(account::Account& account, std::shared_ptr<const config:
   accounts_.replace_config(account, std::move(config));
   if (tokens && !mutated(Mutation::kDiscardOnNewConfig)) {
     parking_.park({old_config->name, old_config->identity, generation, std::move(*tokens),
-                   retire::kKeptAfterIdentityChange, rolled_back, unknown},
+                   retire::kKeptAfterIdentityChange, rolled_back, unknown, promised},
                   old_config);
   }
   account.attempts = account::Attempts{};  // another grant's

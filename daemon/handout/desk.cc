@@ -110,7 +110,13 @@ class Desk::AttemptWait final : public ipc::Pending {
 
 Desk::Desk(account::Accounts& accounts, refresh::Refresher& refresher, const retire::Retirer& retirer,
            store::TokenStore& store, Agenda& agenda, const Clock& clock)
-    : accounts_(accounts), refresher_(refresher), retirer_(retirer), store_(store), agenda_(agenda), clock_(clock) {}
+    : accounts_(accounts),
+      refresher_(refresher),
+      retirer_(retirer),
+      store_(store),
+      agenda_(agenda),
+      clock_(clock),
+      promises_(accounts, store, agenda, clock) {}
 
 // Starts the refresh that the caller's need calls for, if it does and may.
 Desk::Need Desk::need(Account& account, Duration min_valid) {
@@ -175,7 +181,7 @@ void Desk::serve(Account& account, Duration min_valid, bool waited, const Admits
   std::vector<std::pair<std::string, std::string>> extra(live.tokens.extra.begin(), live.tokens.extra.end());
   view.extra = &extra;
   view.memo = &accounts_.memo(account);
-  accounts_.promise(account, saturating_add(wall, refresh::promise_of(min_valid, remaining)));
+  promises_.make(account, refresh::promise_of(min_valid, remaining));
   note_use(account, wall);
   ++counters_.handed_out;
   reply(view);

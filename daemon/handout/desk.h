@@ -7,6 +7,7 @@
 #include "base/agenda.h"
 #include "daemon/account/accounts.h"
 #include "daemon/handout/words.h"
+#include "daemon/refresh/promises.h"
 #include "daemon/refresh/refresher.h"
 #include "daemon/store/token_store.h"
 #include "ipc/service.h"
@@ -54,6 +55,7 @@ class Desk {
   store::TokenStore& store_;
   Agenda& agenda_;
   const Clock& clock_;
+  refresh::Promises promises_;
   Counters counters_;
   std::set<Wait*> waits_;
   bool stopped_ = false;

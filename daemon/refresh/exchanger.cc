@@ -46,6 +46,7 @@ struct Exchanger::Running {
   bool unproven = false;  // … and it had proven nothing then
   bool sent = false;      // handed to the endpoint
   Duration clock_offset{0};
+  WallTime sent_at;
 };
 
 Exchanger::Exchanger(oauth::TokenEndpoint& endpoint, store::TokenStore& store, Agenda& agenda, const Clock& clock,
@@ -170,6 +171,7 @@ void Exchanger::send(std::uint64_t id) {
   if (stopped_) return not_sent(id, unavailable("credsyncd is stopping"));
   running.sent = true;
   running.clock_offset = wall_over_boot(clock_);
+  running.sent_at = clock_.wall();
   oauth::TokenCall call;
   call.account = running.order.account;
   call.input = std::move(running.order.input);
@@ -188,13 +190,15 @@ void Exchanger::answered(std::uint64_t id, oauth::CallResult result) {
     constexpr Duration kPauseUnasked = 5s;  // a 429 that does not say how long
     gate.gate.pause(clock_.boot() + failure->retry_after.value_or(kPauseUnasked));
   }
-  finish(id, Exchanged{std::move(result.outcome), std::move(result.order), running.slot, running.clock_offset});
+  finish(id, Exchanged{std::move(result.outcome), std::move(result.order), running.slot, running.clock_offset,
+                       running.sent_at});
 }
 
 void Exchanger::not_sent(std::uint64_t id, const Error& error) {
   Running& running = *running_.at(id);
   if (running.inside) left(running, EndpointGate::Outcome::kOther);
-  finish(id, Exchanged{failure_not_sent(std::string(to_string(error.code())), error.message()), {}, running.slot, {}});
+  finish(id,
+         Exchanged{failure_not_sent(std::string(to_string(error.code())), error.message()), {}, running.slot, {}, {}});
 }
 
 void Exchanger::finish(std::uint64_t id, Exchanged exchanged) {

@@ -37,6 +37,7 @@ struct Exchanged {
   std::optional<store::SlotId> slot;  // reserved for the answer; the receiver installs or drops it
   std::optional<Duration>
       clock_offset;  // wall over boot clock when it was sent: shows whether the wall clock was set since
+  WallTime sent_at;  // by the wall clock then; 1970: it was not
 };
 
 class Exchanger {

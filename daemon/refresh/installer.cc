@@ -8,8 +8,10 @@
 #include "base/log.h"
 #include "base/message_ids.h"
 #include "base/mutation.h"
+#include "daemon/account/promise.h"
 #include "daemon/refresh/exchanger.h"
 #include "daemon/refresh/policy.h"
+#include "daemon/refresh/promises.h"
 
 namespace credsync::refresh {
 
@@ -35,6 +37,8 @@ struct Installer::Commit {
   account::Generation generation = 0;
   account::Standing standing;
   std::vector<store::Retirement> retire;
+  WallTime promised;  // stored with the new tokens
+  WallTime kept;      // stored of promises for the old access token, at least
   UniqueFunction<void(Placed, std::string)> done;
 };
 
@@ -65,6 +69,7 @@ void Installer::decide(Candidate candidate, UniqueFunction<void(Placed, std::str
 }
 
 void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
+  mind_the_clock(candidate);  // a start has nothing but the wall clock
   Account& account = *accounts_.find(candidate.config->name);
   auto commit = std::make_shared<Commit>();
   commit->generation = accounts_.next_generation(account);
@@ -72,7 +77,7 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
   if (account.standing().state == account::State::kOk) commit->standing.since = account.standing().since;
   if (const account::Live* live = account.live(); live != nullptr) {
     const retire::Leaving old{account.name(), account.config().identity, account.generation(),
-                              &live->tokens,  live->promised_until,      &candidate.order};
+                              &live->tokens,  promised_of(*live),        &candidate.order};
     commit->retire = retire::plan_superseded(account.config(), old, candidate.tokens, clock_.wall());
     if (mutated(Mutation::kForgetRetirement)) commit->retire.clear();
   }
@@ -81,7 +86,9 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
   change.identity = account.config().identity;
   change.generation = commit->generation;
   change.tokens = candidate.tokens.clone();
+  change.promised_until = commit->promised = Promises::to_install(account.live(), candidate.tokens, clock_.wall());
   if (!mutated(Mutation::kRetireOutsideStore)) change.retire = clone(commit->retire);
+  if (account.live() != nullptr) commit->kept = keep_longer(change.retire, *account.live());
   change.slot = candidate.slot;
   change.standing = commit->standing;
   change.password_used = candidate.password_used || account.password_used();
@@ -98,6 +105,20 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
   }
   store_.apply(std::move(change), [this, commit](Result<store::Ids> ids) { stored(commit, std::move(ids)); });
   CREDSYNC_FAIL_POINT("install.ordered");
+}
+
+WallTime Installer::promised_of(const account::Live& live) const {
+  return account::believable_promise(live.promised_until, clock_.wall());
+}
+
+// Promises that are yet to be made until the new token is visible find the retirement where it is; but a crash may leave
+// nothing else of the last than what was stored ahead.
+WallTime Installer::keep_longer(std::vector<store::Retirement>& retire, const account::Live& old) const {
+  const WallTime kept = account::believable_promise(old.keeping_until, clock_.wall());
+  for (store::Retirement& r : retire) {
+    if (same_secret(r.token, old.tokens.access_token)) r.not_before = std::max(r.not_before, kept);
+  }
+  return kept;
 }
 
 // The word about a refresh may come while the sign-in that was ordered after it is on its way: what the refresh brought is
@@ -150,16 +171,17 @@ void Installer::settled(const std::string& account) {
 // The old token was still handed out while its successor was on its way to the disk: those promises count too, and the
 // grace begins now, however long that took.
 void Installer::keep_promises(const account::Account& account, std::vector<store::Retirement>& retire,
-                              const store::Ids& ids) {
+                              const store::Ids& ids, WallTime kept) {
   if (mutated(Mutation::kRevokeAtOnce)) return;
   const account::Live& old = *account.live();
   const WallTime grace_over = saturating_add(clock_.wall(), account.config().revoke_grace);
   for (std::size_t i = 0; i < retire.size() && i < ids.size(); ++i) {
     store::Retirement& r = retire[i];
-    const WallTime planned = r.not_before;
+    const bool access = same_secret(r.token, old.tokens.access_token);
+    const WallTime stored = access ? std::max(r.not_before, kept) : r.not_before;
     r.not_before = std::max(r.not_before, grace_over);
-    if (same_secret(r.token, old.tokens.access_token)) r.not_before = std::max(r.not_before, old.promised_until);
-    if (r.not_before - planned < kWorthWriting) continue;
+    if (access) r.not_before = std::max(r.not_before, promised_of(old));
+    if (r.not_before - stored < kWorthWriting) continue;
     store_.apply(store::RetirementTried{ids[i], r.attempts, r.not_before}, [](Result<store::Ids>) {});
   }
 }
@@ -174,25 +196,32 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
     return commit->done(Placed::kNotStored, ids.error().message());
   }
   Account* account = accounts_.find(candidate.config->name);
-  if (account != nullptr && account->live() != nullptr) keep_promises(*account, commit->retire, *ids);
+  if (account != nullptr && account->live() != nullptr) keep_promises(*account, commit->retire, *ids, commit->kept);
   queue(std::move(commit->retire), *ids);
   const bool still_ours = account != nullptr && account->config().identity == candidate.config->identity &&
                           account->sign_in() == candidate.sign_in;
   candidate.slot.reset();
   if (!still_ours) {  // signed out, parked or signed in again while this was on its way to the disk
-    return place_late(std::move(candidate), std::move(commit->done));
+    const bool another = account == nullptr || account->config().identity != candidate.config->identity;
+    if (!another || !park_stored_ || find_parked_(candidate.config->name, candidate.config->identity))
+      return place_late(std::move(candidate), std::move(commit->done));
+    park_stored_(candidate.config, commit->generation, std::move(candidate.tokens));
+    return commit->done(Placed::kParked, {});
   }
   if (candidate.new_sign_in) {
     if (account->unknown()) give_back(account->name(), account->unknown()->slot);
     accounts_.begin_sign_in(*account);
-    account->attempts = account::Attempts{};  // before it is planned: the old grant's troubles put nothing off
+    // Before it is planned: the old grant's troubles put nothing off. What callers may cause is the account's.
+    account::Attempts fresh;
+    fresh.last_on_demand = account->attempts.last_on_demand;
+    account->attempts = fresh;
   }
   if (candidate.password_used) accounts_.set_password_used(*account, std::move(candidate.kept_password));
   accounts_.set_unknown(*account, std::nullopt);
   if (mutated(Mutation::kKeepOldToken) && account->live() != nullptr) return commit->done(Placed::kInstalled, {});
   mind_the_clock(candidate);
   if (mutated(Mutation::kLogToken)) log::info(std::string(candidate.tokens.access_token.expose()));
-  accounts_.install(*account, commit->generation, std::move(candidate.tokens), commit->standing);
+  accounts_.install(*account, commit->generation, std::move(candidate.tokens), commit->standing, commit->promised);
   commit->done(Placed::kInstalled, {});
 }
 
@@ -205,6 +234,7 @@ void Installer::mind_the_clock(Candidate& candidate) const {
   if (back < kSlewed) return;
   candidate.tokens.obtained_at -= back;
   if (candidate.tokens.expires_at) *candidate.tokens.expires_at -= back;
+  *candidate.clock_offset -= back;
 }
 
 void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {

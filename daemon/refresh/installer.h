@@ -54,6 +54,11 @@ class Installer {
     queued_ = std::move(queued);
   }
 
+  // Tokens that are in the account's row, and whose identity is not the account's any more. Implemented by retire::Parking.
+  using ParkStored =
+      std::function<void(std::shared_ptr<const config::Account>, account::Generation, account::TokenSet)>;
+  void connect(ParkStored park_stored) { park_stored_ = std::move(park_stored); }
+
   // `done` is called once, when the answer is durable where it belongs (or with kNotStored and why).
   void place(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
 
@@ -81,7 +86,10 @@ class Installer {
   void mind_the_clock(Candidate& candidate) const;
   void give_up(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
   void queue(std::vector<store::Retirement> retire, const store::Ids& ids);
-  void keep_promises(const account::Account& account, std::vector<store::Retirement>& retire, const store::Ids& ids);
+  WallTime promised_of(const account::Live& live) const;
+  WallTime keep_longer(std::vector<store::Retirement>& retire, const account::Live& old) const;
+  void keep_promises(const account::Account& account, std::vector<store::Retirement>& retire, const store::Ids& ids,
+                     WallTime kept);
 
   account::Accounts& accounts_;
   store::TokenStore& store_;
@@ -98,6 +106,7 @@ class Installer {
   std::map<store::SlotId, std::unique_ptr<Agenda::Entry>> unfreed_;
   FindParked find_parked_;
   ParkedChanged parked_changed_;
+  ParkStored park_stored_;
   Queued queued_;
 };
 

@@ -5,11 +5,18 @@
 #include "base/fail_point.h"
 #include "base/log.h"
 #include "base/message_ids.h"
+#include "daemon/account/promise.h"
 #include "daemon/config/config.h"
 #include "daemon/oauth/token_request.h"
 #include "daemon/retire/plan.h"
 
 namespace credsync::retire {
+
+namespace {
+
+constexpr Duration kStoreAgain = 5s;  // what the store refused just now
+
+}  // namespace
 
 struct Parking::Kept {
   Kept(store::ParkedGrant g, Agenda& agenda, std::function<void()> on_time)
@@ -21,7 +28,16 @@ struct Parking::Kept {
 
 Parking::Parking(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint,
                  Retirer& retirer, Agenda& agenda, const Clock& clock)
-    : accounts_(accounts), store_(store), endpoint_(endpoint), retirer_(retirer), agenda_(agenda), clock_(clock) {}
+    : accounts_(accounts),
+      store_(store),
+      endpoint_(endpoint),
+      retirer_(retirer),
+      agenda_(agenda),
+      clock_(clock),
+      try_again_(agenda, [this] {
+        for (auto at = restoring_.begin(); at != restoring_.end();)
+          restore_row((at++)->first);
+      }) {}
 Parking::~Parking() = default;
 
 void Parking::load(std::vector<store::ParkedGrant> parked) {
@@ -53,6 +69,7 @@ void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_con
   grant.generation = leaver.generation;
   grant.tokens = std::move(leaver.tokens);
   grant.rolled_back = leaver.rolled_back;
+  grant.promised_until = leaver.promised_until;
   grant.retire_at = leaver.keep ? saturating_add(clock_.wall(), *leaver.keep) : kWallMax;
   log::write(
       log::Level::kNotice, message_id::kParked.id,
@@ -103,19 +120,57 @@ bool Parking::restore(account::Account& account) {
   // Its own number, unless another grant of this account came after it: then the next one, so that no number means two tokens.
   const account::Generation generation =
       account.generation() > grant.generation ? accounts_.next_generation(account) : grant.generation;
-  store_.apply(store::Restore{*id, standing, generation}, [](Result<store::Ids> done) {
-    CREDSYNC_FAIL_POINT("restore.stored");
-    if (!done)
-      log::write(log::Level::kError, message_id::kNotStored.id, "a parked grant could not be restored durably",
-                 {{"REASON", done.error().message()}});
-  });
+  restoring_[*id] = {account.name(), account.config().identity, generation, standing};
+  order(*id, store::Restore{*id, standing, generation});
   log::write(log::Level::kNotice, message_id::kRestored.id, "restored: a parked grant is in use again",
              {{"ACCOUNT", account.name()}, {"GENERATION", std::to_string(generation)}});
   account::TokenSet tokens = std::move(grant.tokens);
   accounts_.set_unknown(account, grants_.at(*id)->unknown);
+  const WallTime promised = account::believable_promise(grant.promised_until, clock_.wall());
   grants_.erase(*id);
-  accounts_.install(account, generation, std::move(tokens), standing);
+  accounts_.install(account, generation, std::move(tokens), standing, promised);
+  if (account::Live* live = accounts_.promises(account)) live->promised_until = promised;
   return true;
+}
+
+// Until the row is what is in use. Another grant's tokens may be in it, which came while the configuration changed and are
+// about to be parked; or the disk fails. Newer tokens of the grant may overtake it: then the old ones are in nobody's use.
+void Parking::restore_row(std::int64_t id) {
+  const Restored& r = restoring_.at(id);
+  const account::Account* account = accounts_.find(r.account);
+  const bool ours = account != nullptr && account->live() != nullptr && account->config().identity == r.identity;
+  if (ours && account->generation() == r.generation) {
+    order(id, store::Restore{id, r.standing, r.generation});
+  } else if (ours) {
+    order(id, store::RetireParked{id, {}});
+  } else {
+    restoring_.erase(id);  // it left again: the next start finds it parked as it was
+  }
+}
+
+void Parking::order(std::int64_t id, store::Change change) {
+  store_.apply(std::move(change), [this, id](Result<store::Ids> ids) {
+    CREDSYNC_FAIL_POINT("restore.stored");
+    restored(id, ids);
+  });
+}
+
+void Parking::restored(std::int64_t id, const Result<store::Ids>& done) {
+  if (done || done.error().code() == ErrorCode::kNotFound) {
+    restoring_.erase(id);
+    return;
+  }
+  log::write(log::Level::kError, message_id::kNotStored.id, "a parked grant could not be restored durably yet",
+             {{"ACCOUNT", restoring_.at(id).account}, {"REASON", done.error().message()}});
+  if (!try_again_.when()) try_again_.set(clock_.boot() + kStoreAgain);
+}
+
+void Parking::park_stored(std::shared_ptr<const config::Account> config, account::Generation generation,
+                          account::TokenSet tokens) {
+  const bool removed = accounts_.find(config->name) == nullptr;
+  park({config->name, config->identity, generation, std::move(tokens),
+        removed ? kKeptAfterRemoval : kKeptAfterIdentityChange},
+       config);
 }
 
 void Parking::retire_all_of(std::string_view account) {
@@ -146,8 +201,12 @@ void Parking::retire(std::int64_t id) {
       return same_client && cascade != provider::Cascade::kNone;
     });
   }
-  for (store::Retirement& r : plan)
+  // Nobody ordered its end: who was promised its access token may use it for so long.
+  const WallTime promised = account::believable_promise(grant.promised_until, clock_.wall());
+  for (store::Retirement& r : plan) {
     r.id = store_.new_id();
+    r.not_before = std::max(r.not_before, promised);
+  }
   store::RetireParked change;
   change.parked_id = id;
   for (const store::Retirement& r : plan)

@@ -37,6 +37,7 @@ class Parking {
     std::optional<Duration> keep;
     bool rolled_back = false;                             // account::rolled_back()
     std::optional<account::UnknownOutcome> unknown = {};  // of its refresh token; comes back with it
+    WallTime promised_until = {};                         // the last promise made for its access token
   };
   void park(Leaver leaver, std::shared_ptr<const config::Account> old_config);
 
@@ -56,12 +57,24 @@ class Parking {
   void updated(std::int64_t id, account::Generation generation, account::TokenSet tokens);
   std::size_t size() const { return grants_.size(); }
 
+  // Tokens that were stored as the account's while its configuration changed to another grant: they leave its row.
+  void park_stored(std::shared_ptr<const config::Account> config, account::Generation generation,
+                   account::TokenSet tokens);
+
  private:
   struct Kept;
   void schedule(Kept& kept);
   void retire(std::int64_t id);
   void keep(store::ParkedGrant grant, std::optional<account::UnknownOutcome> unknown);
   void forget(Kept& kept);
+  struct Restored {
+    std::string account, identity;
+    account::Generation generation = 0;
+    account::Standing standing;
+  };
+  void order(std::int64_t id, store::Change change);
+  void restore_row(std::int64_t id);
+  void restored(std::int64_t id, const Result<store::Ids>& done);
 
   account::Accounts& accounts_;
   store::TokenStore& store_;
@@ -70,6 +83,8 @@ class Parking {
   Agenda& agenda_;
   const Clock& clock_;
   std::map<std::int64_t, std::unique_ptr<Kept>> grants_;
+  std::map<std::int64_t, Restored> restoring_;  // in use again, and the store does not know yet
+  Agenda::Entry try_again_;
 };
 
 }  // namespace credsync::retire

@@ -7,6 +7,7 @@
 #include "base/message_ids.h"
 #include "base/mutation.h"
 #include "daemon/config/config.h"
+#include "daemon/oauth/token_request.h"
 
 namespace credsync::retire {
 
@@ -72,6 +73,17 @@ std::shared_ptr<const config::Account> Retirer::present_config(const store::Reti
   return account->config().profile->revoke.how == provider::RevokeHow::kNone ? nullptr : account->shared_config();
 }
 
+// A provider may give the same access token again: queued twice, it waits for the promises of both.
+std::optional<WallTime> Retirer::held_elsewhere(const store::Retirement& r) const {
+  std::optional<WallTime> until;
+  for (const auto& [id, item] : queue_) {
+    const store::Retirement& other = item->retirement;
+    if (other.id == r.id || other.account != r.account || other.attempts > 0) continue;
+    if (other.not_before > clock_.wall() && same_secret(other.token, r.token)) until = other.not_before;
+  }
+  return until;
+}
+
 void Retirer::revoke(std::int64_t id) {
   const store::Retirement& r = queue_.at(id)->retirement;
   const account::Account* account = accounts_.find(r.account);
@@ -81,6 +93,10 @@ void Retirer::revoke(std::int64_t id) {
   if (current_again && !mutated(Mutation::kRevokeCurrent))
     return over(id, false, "the provider gave the same token again");
   if (clock_.wall() >= r.give_up_at) return over(id, false, "it has ended by itself");
+  if (const auto later = r.by_sign_out ? std::nullopt : held_elsewhere(r)) {
+    queue_.at(id)->retirement.not_before = *later;
+    return schedule(*queue_.at(id));
+  }
   auto config = present_config(r);
   if (config == nullptr && r.order.empty()) return over(id, false, "there is no way to revoke it");
   oauth::RevokeCall call;
@@ -98,6 +114,21 @@ void Retirer::revoke(std::int64_t id) {
   });
 }
 
+namespace {
+
+bool asks_for_a_client(const oauth::RevocationOutcome& outcome) {
+  constexpr int kUnauthorized = 401, kForbidden = 403;
+  return outcome.failure.status == kUnauthorized || outcome.failure.status == kForbidden;
+}
+
+// A personal access token without a client: nobody can mend what a server asks for that revokes for clients only.
+bool has_no_client(const store::Retirement& r) {
+  const auto order = oauth::parse_revocation_order(r.order);
+  return order && order->client_id.empty();
+}
+
+}  // namespace
+
 void Retirer::answered(std::int64_t id, const oauth::RevocationOutcome& outcome) {
   Item& item = *queue_.at(id);
   CREDSYNC_FAIL_POINT("revoke.answered");
@@ -105,6 +136,7 @@ void Retirer::answered(std::int64_t id, const oauth::RevocationOutcome& outcome)
   store::Retirement& r = item.retirement;
   if (outcome.result == oauth::RevocationResult::kDone) return over(id, true, "revoked");
   if (outcome.result == oauth::RevocationResult::kRefused) return over(id, false, outcome.failure.words);
+  if (asks_for_a_client(outcome) && has_no_client(r)) return over(id, false, outcome.failure.words);
   if (mutated(Mutation::kRevokeOnce)) return over(id, false, outcome.failure.words);
   ++counters_.retried;
   ++r.attempts;

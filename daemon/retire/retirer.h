@@ -59,6 +59,7 @@ class Retirer {
   void next();
   void revoke(std::int64_t id);
   void answered(std::int64_t id, const oauth::RevocationOutcome& outcome);
+  std::optional<WallTime> held_elsewhere(const store::Retirement& r) const;
   void over(std::int64_t id, bool revoked, std::string_view why);
   void erase(std::int64_t id);
   std::shared_ptr<const config::Account> present_config(const store::Retirement& r) const;

@@ -54,6 +54,10 @@ CoreWorld::CoreWorld() {
         parking.updated(id, generation, std::move(tokens));
       },
       [this](std::vector<store::Retirement> queued) { retirer.add(std::move(queued)); });
+  installer.connect(
+      [this](std::shared_ptr<const config::Account> config, account::Generation generation, account::TokenSet tokens) {
+        parking.park_stored(std::move(config), generation, std::move(tokens));
+      });
   refresher.connect(
       [this](std::string_view account, std::string_view identity, account::Generation generation,
              account::UnknownOutcome unknown) { return parking.remember(account, identity, generation, unknown); });

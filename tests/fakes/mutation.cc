@@ -27,6 +27,7 @@ constexpr std::pair<Mutation, std::string_view> kNames[] = {
     {Mutation::kRefuseInTrouble, "refuse-in-trouble"},
     {Mutation::kDiscardOnNewConfig, "discard-on-new-config"},
     {Mutation::kForgetRetirement, "forget-retirement"},
+    {Mutation::kForgetPromises, "forget-promises"},
     {Mutation::kRetireOutsideStore, "retire-outside-store"},
     {Mutation::kRevokeAtOnce, "revoke-at-once"},
     {Mutation::kRevokeOnce, "revoke-once"},

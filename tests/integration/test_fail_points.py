@@ -26,6 +26,7 @@ REFRESHED = ["a", "b", "c"]
 ROUND_TIMEOUT = 10.0       # for an order to reach its point; the cut of the log comes 5 s after something was erased
 SETTLED = 0.3              # without a death after an order: the point does not lie on its way
 DOWNGRADE = """
+    ALTER TABLE accounts DROP COLUMN promised_until; ALTER TABLE parked DROP COLUMN promised_until;
     ALTER TABLE accounts DROP COLUMN spent; ALTER TABLE parked DROP COLUMN rolled_back;
     DELETE FROM numbers WHERE name IN ('rotations', 'generations'); PRAGMA user_version = 1;"""
 
@@ -42,6 +43,7 @@ WAYS = {
     "replace": ["park.retired"],
     "resend": ["exchange.resend-counted"],
     "put-off": ["revoke.put-off"],
+    "promise": ["promise.kept"],
     "stop": ["log.cut-before", "log.cut-after"],
     "start": ["recovery.before", "recovery.after"],
     "start without slots": ["slots.made", "slots.named"],
@@ -120,6 +122,9 @@ class Kills(FailPointsTest):
         self.daemon.restart()
 
     order_resend = order_refresh
+
+    def order_promise(self, api, name):
+        self.granted(api.token(name, min_valid=1, wait=0))
 
     def order_put_off(self, api, name):
         self.provider.behave("status", {"endpoint": "revoke"}, status=503, json={}, times=1)

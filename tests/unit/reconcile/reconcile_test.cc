@@ -367,5 +367,36 @@ TEST_F(ReconcileTest, AnAnswerThatIsLostAfterAnEditIsUnknownWhenTheGrantComesBac
   EXPECT_TRUE(flat().unknown());
 }
 
+// The first tokens of the other grant are on their way to the disk when the edit is taken back.
+TEST_F(ReconcileTest, WhatAnEditThatIsTakenBackFetchedIsParkedAndNotRevoked) {
+  profile->refresh.rotation = provider::Rotation::kNone;
+  const auto by_itself = [this](const std::string& identity) {
+    auto made = std::make_shared<config::Account>(*account(identity));
+    made->grant = provider::Grant::kClientCredentials;
+    made->refresh = config::RefreshMode::kAhead;
+    return with({AccountConfig(made)});
+  };
+  const config::Config first = by_itself("identity one"), second = by_itself("identity two");
+  begin(first);
+  change(first, second);
+  ASSERT_EQ(world.endpoint.calls.size(), 1U);
+  world.store.hold();
+  world.endpoint.answer(make_tokens(world.clock, "access-other", "", 1h), Secret("order"));
+  world.settle();
+  reconciler.change(second, first);
+  EXPECT_EQ(world.ask("flat")->token, "access-7");
+  world.store.let_go();
+  world.advance(10s);
+  EXPECT_TRUE(world.endpoint.revocations.empty()) << "nobody ordered its end";
+  ASSERT_TRUE(world.disk.accounts.at("flat").tokens.has_value());
+  EXPECT_EQ(world.disk.accounts.at("flat").tokens->access_token.expose(), "access-7")
+      << "what is in use is what is stored";
+  EXPECT_EQ(world.disk.accounts.at("flat").identity, "identity one");
+  ASSERT_EQ(world.disk.parked.size(), 1U);
+  EXPECT_EQ(world.disk.parked.begin()->second.tokens.access_token.expose(), "access-other");
+  change(first, second);
+  EXPECT_EQ(world.ask("flat")->token, "access-other") << "it comes back with its setting";
+}
+
 }  // namespace
 }  // namespace credsync

@@ -1,6 +1,7 @@
 // What worlds of tests/simulation have shown to go wrong, each as small as it gets.
 #include <gtest/gtest.h>
 
+#include "daemon/oauth/token_request.h"
 #include "tests/fakes/core_world.h"
 
 namespace credsync::refresh {
@@ -215,6 +216,97 @@ TEST_F(FoundBySimulationTest, APersonalTokenThatIsReplacedIsRevoked) {
   sign_in("personal-2");
   world.advance(61s);
   EXPECT_EQ(revoked(), std::vector<std::string>{"personal-1"});
+}
+
+TEST_F(FoundBySimulationTest, AClockSetBackDuringARefreshIsMindedInWhatIsStored) {
+  add_live();
+  until_sent();
+  auto tokens = make_tokens(world.clock, "access-2", "refresh-2", 1h);  // by the clock when it was sent
+  world.clock.set_wall(world.clock.wall() - 5h);
+  answer(std::move(tokens));
+  EXPECT_LE(*world.disk.accounts.at("flat").tokens->expires_at, world.clock.wall() + 1h)
+      << "a start has nothing but the wall clock";
+}
+
+TEST_F(FoundBySimulationTest, AResendThatIsPutOffWaitsForTheFloorOnceTheOverlapIsOver) {
+  profile->refresh.overlap = 10min;
+  add_live();
+  world.advance(26min);
+  answer(make_failure(FailureClass::kAmbiguous));
+  ASSERT_EQ(world.endpoint.calls.size(), 1U) << "within the overlap at once";
+  oauth::Failure busy = make_failure(FailureClass::kTransient);
+  busy.retry_after = 12min;
+  answer(busy);
+  world.advance(20min);
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "the overlap is over, and the token has ten minutes left";
+  world.advance(14min);
+  EXPECT_EQ(world.endpoint.calls.size(), 1U);
+}
+
+TEST_F(FoundBySimulationTest, ATokenThatIsQueuedTwiceWaitsForBothPromises) {
+  std::vector<store::Retirement> retirements;
+  for (int i = 1; i <= 2; ++i) {
+    store::Retirement r;
+    r.id = i;
+    r.account = "gone";
+    r.token = Secret("token");
+    r.order = Secret("order");
+    r.not_before = world.clock.wall() + (i == 1 ? 10min : 1min);
+    r.give_up_at = world.clock.wall() + 24h;
+    retirements.push_back(std::move(r));
+  }
+  world.retirer.add(std::move(retirements));
+  world.advance(9min);
+  EXPECT_TRUE(revoked().empty());
+  world.advance(2min);
+  EXPECT_FALSE(revoked().empty());
+}
+
+TEST_F(FoundBySimulationTest, RejectedTokensDoNotReviveAGrantThatIsGivenUp) {
+  account::Account& account = add_live();
+  for (int i = 2; i <= 3; ++i) {
+    world.refresher.note_rejected(account);
+    world.refresher.start(account, Reason::kOrdered);
+    world.settle();
+    answer(make_tokens(world.clock, "access-" + std::to_string(i), "refresh-" + std::to_string(i), 1h));
+  }
+  world.refresher.start(account, Reason::kOrdered);
+  world.settle();
+  answer(make_failure(FailureClass::kNeedsLogin));
+  ASSERT_EQ(account.standing().state, account::State::kNeedsLogin);
+  world.refresher.note_rejected(account);
+  EXPECT_EQ(account.standing().state, account::State::kNeedsLogin);
+  world.advance(10min);
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "its refresh token may have been replaced";
+}
+
+// Not found by simulation, but by a look at what a sign-out leaves: a personal access token at a server that revokes for
+// clients only was asked for until its end.
+TEST_F(FoundBySimulationTest, WhatNeedsAClientThatThereIsNotIsAskedForOnce) {
+  oauth::RevocationOrder rules;
+  rules.url = "https://auth.example/revoke";
+  rules.rules = *profile;
+  const auto asked = [&](const std::string& client) {
+    rules.client_id = client;
+    store::Retirement r;
+    r.id = client.empty() ? 1 : 2;
+    r.account = "gone";
+    r.token = Secret("token");
+    r.order = oauth::serialise(rules);
+    r.not_before = world.clock.wall();
+    r.give_up_at = world.clock.wall() + 24h;
+    std::vector<store::Retirement> one;
+    one.push_back(std::move(r));
+    world.retirer.add(std::move(one));
+    world.settle();
+    oauth::Failure refused = make_failure(FailureClass::kClient, "who are you?");
+    refused.status = 401;
+    world.endpoint.answer_revocation({oauth::RevocationResult::kRetry, refused});
+    world.settle();
+    return world.retirer.pending("gone").count;
+  };
+  EXPECT_EQ(asked(""), 0U) << "nobody can mend that";
+  EXPECT_EQ(asked("client"), 1U) << "an admin can";
 }
 
 }  // namespace

@@ -1,0 +1,295 @@
+// What came of a refresh: new tokens, or a failure and what that means for the account and its client.
+#include <algorithm>
+#include <vector>
+
+#include "base/log.h"
+#include "base/message_ids.h"
+#include "base/mutation.h"
+#include "daemon/config/config.h"
+#include "daemon/oauth/id_token.h"
+#include "daemon/refresh/due.h"
+#include "daemon/refresh/policy.h"
+#include "daemon/refresh/refresher_parts.h"
+
+namespace credsync::refresh {
+
+using account::Account;
+using account::State;
+
+void Refresher::exchanged(std::uint64_t id, Exchanged exchanged) {
+  Flight& flight = *flights_.at(id);
+  if (exchanged.sent_at != WallTime()) flight.began = exchanged.sent_at;  // it may have waited for its turn
+  if (auto* failure = std::get_if<oauth::Failure>(&exchanged.outcome)) {
+    ++counters_.failed;
+    failed(flight, *failure, exchanged.slot);
+    return end(id, Ended{false, failure->words});
+  }
+  Candidate candidate;
+  candidate.tokens = std::move(std::get<account::TokenSet>(exchanged.outcome));
+  candidate.stranger = !oauth::same_subject(flight.id_token.expose(), candidate.tokens.id_token.expose());
+  if (candidate.stranger) {
+    refuse_stranger(flight);
+  } else {
+    complete(flight, candidate.tokens);
+  }
+  candidate.config = flight.config;
+  candidate.sign_in = flight.sign_in;
+  candidate.replaces = flight.generation;
+  candidate.order = std::move(exchanged.order);
+  candidate.slot = exchanged.slot;
+  candidate.clock_offset = exchanged.clock_offset;
+  candidate.password_used = flight.by_password;
+  const bool stranger = candidate.stranger;
+  if (mutated(Mutation::kLoseStoredAnswer) && candidate.slot && candidate.replaces % 3 == 2)
+    return end(id, Ended{false, "lost"});
+  installer_.place(std::move(candidate), [this, id, stranger, slot = exchanged.slot](Placed placed, std::string words) {
+    Flight& f = *flights_.at(id);
+    Account* account = accounts_.find(f.config->name);
+    if (placed == Placed::kInstalled) {
+      ++counters_.installed;
+      account::Attempts fresh;
+      fresh.last_on_demand = account->attempts.last_on_demand;
+      fresh.rejected = account->attempts.rejected;
+      fresh.rejected_generation = account->attempts.rejected_generation;
+      account->attempts = fresh;
+      log::write(log::Level::kInfo, message_id::kRefreshed.id, "refreshed",
+                 {{"ACCOUNT", account->name()}, {"GENERATION", std::to_string(account->generation())}});
+      if (observer_) observer_(*account, {});
+      resume_client(*account);
+    } else if (placed == Placed::kNotStored && !stranger) {
+      not_stored(f, words, slot);
+    }
+    end(id, Ended{placed == Placed::kInstalled, std::move(words)});
+  });
+}
+
+// What came is lost, and the provider may have replaced what was sent: as if the answer had never arrived.
+void Refresher::not_stored(Flight& flight, const std::string& why, std::optional<store::SlotId> slot) {
+  oauth::Failure failure;
+  failure.failure_class = oauth::FailureClass::kAmbiguous;
+  failure.code = "not-stored";
+  failure.words = "the new tokens could not be stored: " + why;
+  failure.sent = true;
+  ++counters_.failed;
+  failed(flight, failure, slot);
+}
+
+// The ID token of the answer speaks of somebody else (OpenID Connect Core, 12.2). Served under this account's name their
+// access token would let programs act as the wrong person, so nothing of the answer is used. What was there is kept: an
+// access token that is still good, and a refresh token that the provider may or may not have replaced; a person decides.
+void Refresher::refuse_stranger(Flight& flight) {
+  oauth::Failure failure;
+  failure.failure_class = oauth::FailureClass::kNeedsLogin;
+  failure.code = "other-subject";
+  failure.words = "the provider answered a refresh with the tokens of somebody else; they were not used";
+  failure.sent = true;
+  ++counters_.failed;
+  Account* account = accounts_.find(flight.config->name);
+  const bool ours = account != nullptr && account->config().identity == flight.config->identity &&
+                    account->sign_in() == flight.sign_in;
+  if (ours) accounts_.set_unknown(*account, std::nullopt);  // the slot goes with the strange tokens
+  failed(flight, failure, std::nullopt);
+}
+
+// What the answer left out stays as it was (RFC 6749, 5.1 and 6), and so does whose the grant is: the answer to a refresh
+// may name them otherwise than userinfo or the ID token did at the sign-in.
+void Refresher::complete(Flight& flight, account::TokenSet& tokens) const {
+  const provider::Refresh& rules = flight.config->profile->refresh;
+  const bool carried = tokens.refresh_token.empty() && !flight.refresh_token.empty();
+  if (carried) {
+    tokens.refresh_token = flight.refresh_token.clone();
+    if (!tokens.refresh_expires_at && !rules.idle_life) tokens.refresh_expires_at = flight.refresh_expires_at;
+  }
+  // One that says nothing must not end the comparison for good.
+  if (!oauth::subject_of(tokens.id_token.expose())) tokens.id_token = flight.id_token.clone();
+  if (!flight.subject.empty()) tokens.subject = flight.subject;
+  tokens.extra.insert(flight.extra.begin(), flight.extra.end());  // realmId and its like come once, in the callback
+  if (tokens.scope.empty()) tokens.scope = flight.scope.empty() ? flight.config->scopes : flight.scope;
+  if (tokens.refresh_token.empty() || tokens.refresh_expires_at) return;
+  if (rules.idle_life) tokens.refresh_expires_at = saturating_add(tokens.obtained_at, *rules.idle_life);
+  if (rules.absolute_life && flight.refresh_expires_at) {
+    tokens.refresh_expires_at = std::min(tokens.refresh_expires_at.value_or(kWallMax), *flight.refresh_expires_at);
+  } else if (rules.absolute_life && !tokens.refresh_expires_at) {
+    tokens.refresh_expires_at = saturating_add(tokens.obtained_at, *rules.absolute_life);
+  }
+}
+
+void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optional<store::SlotId> slot) {
+  Account* account = accounts_.find(flight.config->name);
+  const bool ours = account != nullptr && account->config().identity == flight.config->identity &&
+                    account->sign_in() == flight.sign_in;
+  Situation situation;
+  situation.rotates = flight.rotates;
+  situation.resend = flight.resend;
+  const auto& overlap = flight.config->profile->refresh.overlap;
+  // The overlap counts from when the refresh token was first sent: the provider may have replaced it then. What was sent
+  // again within it was no risk. A wall clock that was set back says nothing.
+  const bool again = ours && flight.resend && account->unknown();
+  const WallTime first_sent = again ? account->unknown()->sent_at : flight.began;
+  const Duration since = again ? flight.began - account->unknown()->sent_at : clock_.boot() - flight.began_boot;
+  if (overlap && since >= Duration::zero() && since < *overlap) situation.overlap = overlap;
+  if (ours) {
+    situation.unclear_before = account->attempts.unclear;
+    if (account->attempts.untrusted_since) situation.untrusted_for = clock_.wall() - *account->attempts.untrusted_since;
+  }
+  const Verdict verdict = judge(failure, situation);
+  // A resend that was only put off is none: it may be made once more.
+  const bool lost = failure.failure_class == oauth::FailureClass::kAmbiguous ||
+                    failure.failure_class == oauth::FailureClass::kNoToken;
+  const account::UnknownOutcome unknown{slot.value_or(0), flight.began, flight.resend && lost ? 1U : 0U};
+  const bool parked = slot && !ours && !verdict.outcome_known && parked_unknown_ &&
+                      parked_unknown_(flight.config->name, flight.config->identity, flight.generation, unknown);
+  if (slot && !parked && (verdict.outcome_known || !ours)) {
+    if (ours) accounts_.set_unknown(*account, std::nullopt);
+    installer_.give_back(flight.config->name, slot);
+  } else if (slot && ours) {
+    const unsigned resends = account->unknown() ? account->unknown()->resends + (lost ? 1 : 0) : 0;
+    accounts_.set_unknown(*account, account::UnknownOutcome{*slot, first_sent, resends});
+    // No answer will come: the room is others' until it is sent once more. Else a provider that loses answers would in time
+    // hold all of it, and no grant that rotates could be renewed anywhere.
+    store_.apply(store::FreeRoom{account->name(), *slot}, [](Result<store::Ids>) {});
+  }
+  if (ours) apply(*account, flight, failure, verdict);
+}
+
+namespace {
+
+// The refresh token whose last outcome is unknown still works then, as its provider declares.
+bool overlaps(const Account& account, WallTime when) {
+  const auto& overlap = account.config().profile->refresh.overlap;
+  const Duration since = when - account.unknown()->sent_at;
+  return overlap && since >= Duration::zero() && since < *overlap;  // a wall clock that was set back says nothing
+}
+
+}  // namespace
+
+void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& failure, const Verdict& verdict) {
+  account::Attempts& attempts = account.attempts;
+  const WallTime wall = clock_.wall();
+  const BootTime boot = clock_.boot();
+  ++attempts.failures;
+  attempts.unclear = failure.failure_class == oauth::FailureClass::kUnclear ? attempts.unclear + 1 : 0;
+  if (failure.failure_class != oauth::FailureClass::kUntrusted)
+    attempts.untrusted_since.reset();
+  else if (!attempts.untrusted_since)
+    attempts.untrusted_since = wall;
+
+  const auto remaining = account.remaining(wall, boot);
+  const auto lifetime = account.live() != nullptr ? account.live()->tokens.lifetime() : std::nullopt;
+  const Duration asked = failure.retry_after.value_or(Duration::zero());
+  Duration delay = std::max(asked, retry_delay(attempts.failures, lifetime, remaining, random_.unit()));
+  switch (verdict.next) {
+    case Next::kBackOff:
+    case Next::kSoon:
+    case Next::kAtFloor: break;
+    case Next::kNow: delay = Duration::zero(); break;
+    case Next::kSlowly:
+      delay = failure.failure_class == oauth::FailureClass::kUnclear
+                  ? Duration(60s)
+                  : suspended_delay(attempts.failures, random_.unit());
+      break;
+    case Next::kNever: break;
+  }
+  delay = std::max(delay, asked);
+  // Whatever put it off, a refresh token that may have been replaced is sent while the overlap lasts, or at the floor.
+  const bool risky = flight.rotates && account.unknown() && verdict.next != Next::kNow;
+  if (risky && !overlaps(account, wall + delay)) {
+    const Duration floor = lifetime ? floor_of(*lifetime) : Duration::zero();
+    delay = std::max(delay, remaining.value_or(Duration::zero()) - floor);
+  }
+  attempts.not_before = mutated(Mutation::kNoBackOff) ? boot : boot + delay;
+  auto& at_the_earliest = plans_.at(account.name())->at_the_earliest;
+  at_the_earliest.reset();
+  if (verdict.next != Next::kBackOff && verdict.next != Next::kNow) at_the_earliest = attempts.not_before;
+  if (verdict.next == Next::kBackOff && failure.retry_after) at_the_earliest = boot + *failure.retry_after;
+  if (risky) at_the_earliest = attempts.not_before;
+
+  std::string words = failure.words;
+  if (verdict.state == State::kNeedsLogin && flight.resend) {
+    words +=
+        "; the answer to an earlier refresh was lost on the way, so the provider may have replaced the refresh token";
+  }
+  oauth::Failure told = failure;
+  if (flight.by_password && verdict.state == State::kNeedsLogin) told.code = kPasswordRefused;
+  if (mutated(Mutation::kDiscardWhenDead) && verdict.state == State::kNeedsLogin) {
+    (void)accounts_.take_tokens(account);
+    store_.apply(store::Forget{account.name()}, [](Result<store::Ids>) {});
+  }
+  // The refresh token is given up; that the password could not be tried just now does not bring it back.
+  const bool given_up = flight.by_password && account.standing().state == State::kNeedsLogin &&
+                        account.live() != nullptr && !account.live()->tokens.refresh_token.empty();
+  set_standing(account, given_up ? State::kNeedsLogin : verdict.state, told, std::move(words));
+  if (verdict.whole_client) pause_client(account, failure);
+}
+
+namespace {
+
+std::string_view message_of(State state) {
+  switch (state) {
+    case State::kNeedsLogin: return message_id::kNeedsLogin.id;
+    case State::kSuspended: return message_id::kSuspended.id;
+    default: return message_id::kRetrying.id;
+  }
+}
+
+}  // namespace
+
+void Refresher::set_standing(Account& account, State state, const oauth::Failure& failure, std::string words) {
+  const WallTime now = clock_.wall();
+  const bool same_state = account.standing().state == state;
+  const bool same_words = account.standing().trouble && account.standing().trouble->words == words;
+  account::Standing standing{
+      state, same_state ? account.standing().since : now,
+      account::Trouble{std::string(oauth::to_string(failure.failure_class)), failure.code, words, now}};
+  if (!same_state || !same_words) {
+    const auto level = state == State::kRetrying ? log::Level::kWarning : log::Level::kError;
+    log::write(level, message_of(state), "refresh failed",
+               {{"ACCOUNT", account.name()},
+                {"STATE", std::string(to_string(state))},
+                {"CLASS", standing.trouble->error_class},
+                {"REASON", words}});
+    store_.apply(store::SetStanding{account.name(), standing}, [](Result<store::Ids>) {});
+    if (observer_) observer_(account, words);
+  }
+  accounts_.set_standing(account, std::move(standing));
+}
+
+namespace {
+
+bool same_client(const Account& a, const Account& b) {
+  const config::Account& x = a.config();
+  const config::Account& y = b.config();
+  return x.client_id == y.client_id && x.client_secret == y.client_secret &&
+         oauth::token_origin(*x.profile, x.vars) == oauth::token_origin(*y.profile, y.vars);
+}
+
+}  // namespace
+
+void Refresher::pause_client(const Account& origin, const oauth::Failure& failure) {
+  for (const auto& [name, account] : accounts_.all()) {
+    const bool candidate =
+        account.get() != &origin && can_refresh(*account) && account->standing().state != State::kSuspended;
+    if (!candidate || !same_client(origin, *account)) continue;
+    account->attempts.not_before = origin.attempts.not_before;
+    set_standing(*account, State::kSuspended, failure, failure.words);
+    plan(*account);
+  }
+}
+
+// The client works again for one of its accounts: the others need not wait out their slow retries.
+void Refresher::resume_client(const Account& origin) {
+  if (!any_suspended_) return;
+  any_suspended_ = false;
+  const std::string client_class(oauth::to_string(oauth::FailureClass::kClient));
+  for (const auto& [name, account] : accounts_.all()) {
+    any_suspended_ = any_suspended_ || account->standing().state == State::kSuspended;
+    const auto& trouble = account->standing().trouble;
+    const bool paused =
+        account->standing().state == State::kSuspended && trouble && trouble->error_class == client_class;
+    if (!paused || account.get() == &origin || !same_client(origin, *account)) continue;
+    account->attempts.not_before.reset();
+    plan(*account);
+  }
+}
+
+}  // namespace credsync::refresh

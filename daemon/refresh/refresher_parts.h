@@ -1,0 +1,39 @@
+// What the files of Refresher share: a refresh under way, and what is planned for an account. For them only.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "daemon/refresh/refresher.h"
+
+namespace credsync::refresh {
+
+struct Refresher::Flight {
+  std::uint64_t id = 0;
+  std::shared_ptr<const config::Account> config;
+  unsigned sign_in = 0;
+  account::Generation generation = 0;
+  bool rotates = false;
+  bool resend = false;
+  bool by_password = false;
+  WallTime began;
+  BootTime began_boot;
+  Secret refresh_token;                        // that was sent: carried over when the answer has none
+  std::optional<WallTime> refresh_expires_at;  // of that one
+  std::vector<std::string> scope;              // of the token it replaces
+  Secret id_token;                             // that came with it, or before
+  std::map<std::string, std::string> extra;    // fields kept from its answer and callback
+  std::string subject;                         // whose that is
+};
+
+struct Refresher::Plan {
+  Plan(Agenda& agenda, std::function<void()> on_due) : due(agenda, std::move(on_due)) {}
+  Agenda::Entry due;
+  std::optional<std::uint64_t> flight;
+  // Of the next attempt, whatever happens meanwhile: Retry-After, or an outcome that is not known.
+  std::optional<BootTime> at_the_earliest;
+  std::map<std::uint64_t, UniqueFunction<void(const Ended&)>> waiting;
+};
+
+}  // namespace credsync::refresh

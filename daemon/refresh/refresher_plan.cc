@@ -1,0 +1,169 @@
+// When an account is refreshed next, and what changes that: its configuration, a start, a clock, the network.
+#include <algorithm>
+
+#include "base/mutation.h"
+#include "daemon/config/config.h"
+#include "daemon/refresh/due.h"
+#include "daemon/refresh/policy.h"
+#include "daemon/refresh/refresher_parts.h"
+
+namespace credsync::refresh {
+
+using account::Account;
+using account::State;
+
+void Refresher::changed(Account& account, account::What what) {
+  if (what == account::What::kRemoved) {
+    const auto at = plans_.find(account.name());
+    if (at == plans_.end()) return;
+    auto waiting = std::move(at->second->waiting);
+    plans_.erase(at);
+    for (auto& [number, on_end] : waiting)
+      on_end(Ended{false, "the account left the configuration"});
+    return;
+  }
+  any_suspended_ = any_suspended_ || account.standing().state == State::kSuspended;
+  auto& plan_slot = plans_[account.name()];
+  if (!plan_slot) {
+    plan_slot = std::make_unique<Plan>(agenda_, [this, &account] { on_due(account); });
+  }
+  detach_foreign_flight(account, *plan_slot);
+  plan(account);
+}
+
+// A refresh of another grant than the account has now goes on alone: its answer finds its place by itself.
+void Refresher::detach_foreign_flight(const Account& account, Plan& plan) {
+  if (!plan.flight) return;
+  const Flight& flight = *flights_.at(*plan.flight);
+  if (flight.config->identity == account.config().identity && flight.sign_in == account.sign_in()) return;
+  plan.flight.reset();
+  auto waiting = std::move(plan.waiting);
+  plan.waiting.clear();
+  for (auto& [number, on_end] : waiting)
+    on_end(Ended{false, "the account changed"});
+}
+
+// The configuration changed to another grant and back while a refresh of this one was under way: it is ours again, and
+// its refresh token must not be sent a second time.
+bool Refresher::attach_own_flight(const Account& account) {
+  if (mutated(Mutation::kForgetOwnFlight)) return false;
+  for (const auto& [id, flight] : flights_) {
+    const bool ours = flight->config->name == account.name() && flight->config->identity == account.config().identity &&
+                      flight->sign_in == account.sign_in() && flight->generation == account.generation();
+    if (!ours) continue;
+    plans_.at(account.name())->flight = id;
+    return true;
+  }
+  return false;
+}
+
+// A refresh token whose last outcome is unknown is not sent again before its time, whatever else got better: a client
+// that works again, a reload, an edit.
+std::optional<BootTime> Refresher::held_until(const Account& account) const {
+  const auto plan = plans_.find(account.name());
+  if (!account.unknown() || plan == plans_.end()) return std::nullopt;
+  return plan->second->at_the_earliest;
+}
+
+void Refresher::on_due(Account& account) {
+  // Promises made since it was planned may have put it off.
+  const auto when = due(account, clock_.wall(), clock_.boot());
+  const bool still_due = when && *when <= clock_.boot();
+  if (!still_due || !start(account, Reason::kPlanned)) plan(account);
+}
+
+void Refresher::plan(Account& account) {
+  Plan& plan = *plans_.at(account.name());
+  if (plan.flight) return;
+  auto when = due(account, clock_.wall(), clock_.boot());
+  if (when) when = std::max(*when, held_until(account).value_or(*when));
+  const bool forgotten = mutated(Mutation::kForgetPlan) && account.generation() > 2;
+  when && !stopped_ && !forgotten ? plan.due.set(*when) : plan.due.cancel();
+}
+
+std::optional<BootTime> Refresher::next_attempt(const Account& account) const {
+  const BootTime now = clock_.boot();
+  if (!plans_.contains(account.name())) return std::nullopt;  // it is leaving the configuration
+  if (under_way(account)) return now;
+  if (!can_refresh(account)) return std::nullopt;
+  BootTime when = now;
+  if (account.attempts.not_before) when = std::max(when, *account.attempts.not_before);
+  if (account.attempts.paused_until) when = std::max(when, *account.attempts.paused_until);
+  return std::max(when, held_until(account).value_or(when));
+}
+
+std::optional<BootTime> Refresher::planned(const Account& account) const {
+  const auto plan = plans_.find(account.name());
+  return plan == plans_.end() ? std::nullopt : plan->second->due.when();
+}
+
+void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown) {
+  accounts_.set_unknown(account, unknown);
+  store_.apply(store::FreeRoom{account.name(), unknown.slot}, [](Result<store::Ids>) {});
+  const auto& overlap = account.config().profile->refresh.overlap;
+  // A clock that was set back since says nothing.
+  const Duration since = clock_.wall() - unknown.sent_at;
+  const bool within_overlap = overlap && since >= Duration::zero() && since < *overlap;
+  Duration delay = Duration::zero();
+  if (unknown.resends > 0) {
+    oauth::Failure lost;
+    lost.failure_class = oauth::FailureClass::kAmbiguous;
+    lost.code = "lost";
+    set_standing(
+        account, State::kNeedsLogin, lost,
+        "the answer to a refresh was lost when credsyncd ended, and once more after that; the provider may have replaced the refresh token");
+  } else if (!within_overlap) {
+    const auto lifetime = account.live() != nullptr ? account.live()->tokens.lifetime() : std::nullopt;
+    const auto remaining = account.remaining(clock_.wall(), clock_.boot());
+    if (lifetime && remaining) delay = std::max(Duration::zero(), *remaining - floor_of(*lifetime));
+  }
+  account.attempts.failures = std::max(account.attempts.failures, 1U);
+  account.attempts.not_before = clock_.boot() + delay;
+  plans_.at(account.name())->at_the_earliest = account.attempts.not_before;
+  plan(account);
+}
+
+void Refresher::replan_all() {
+  for (const auto& [name, account] : accounts_.all())
+    plan(*account);
+}
+
+void Refresher::hurry(Duration spread) {
+  const BootTime now = clock_.boot();
+  for (const auto& [name, account] : accounts_.all()) {
+    account::Attempts& attempts = account->attempts;
+    if (account->standing().state != State::kRetrying || !attempts.not_before) continue;
+    const auto later = Duration(static_cast<Duration::rep>(static_cast<double>(spread.count()) * random_.unit()));
+    const BootTime when = std::max(now + later, plans_.at(name)->at_the_earliest.value_or(now));
+    if (when >= *attempts.not_before) continue;
+    attempts.not_before = when;
+    plan(*account);
+  }
+}
+
+bool Refresher::any_retrying() const {
+  return std::any_of(accounts_.all().begin(), accounts_.all().end(),
+                     [](const auto& entry) { return entry.second->standing().state == State::kRetrying; });
+}
+
+void Refresher::retry_suspended() {
+  for (const auto& [name, account] : accounts_.all()) {
+    if (account->standing().state != State::kSuspended) continue;
+    account->attempts.not_before.reset();
+    plan(*account);
+  }
+}
+
+void Refresher::retry_mended(Account& account) {
+  account.attempts = account::Attempts{};
+  const auto& trouble = account.standing().trouble;
+  if (trouble && trouble->code == kPasswordRefused) {
+    account::Standing standing = account.standing();
+    standing.trouble.reset();
+    store_.apply(store::SetStanding{account.name(), standing}, [](Result<store::Ids>) {});
+    accounts_.set_standing(account, std::move(standing));
+  }
+  plan(account);
+}
+
+}  // namespace credsync::refresh
