@@ -43,7 +43,6 @@ WAYS = {
     "replace": ["park.retired"],
     "resend": ["exchange.resend-counted"],
     "put-off": ["revoke.put-off"],
-    "promise": ["promise.kept"],
     "stop": ["log.cut-before", "log.cut-after"],
     "start": ["recovery.before", "recovery.after"],
     "start without slots": ["slots.made", "slots.named"],
@@ -55,7 +54,8 @@ FIRST_START = ["first-key.written", "first-key.named", "database.schema", "datab
                "slots.named", "migration.before", "migration.after", "recovery.before", "recovery.after"]
 REKEY = ["key.written", "key.prepared", "key.renamed", "key.in-place", "key.promoted"]
 START_OVER = ["start-over.key", "start-over.written", "start-over.slots", "start-over.kept", "start-over.replaced"]
-ELSEWHERE = {"completion.placing"}   # a browser's sign-in: test_a_kill_before_a_browsers_sign_in_is_stored
+# A browser's sign-in: test_a_kill_before_a_browsers_sign_in_is_stored. And test_promises: what is promised would hold up this test.
+ELSEWHERE = {"completion.placing", "promise.kept"}
 
 GONE = (OSError, http.client.HTTPException)
 
@@ -122,9 +122,6 @@ class Kills(FailPointsTest):
         self.daemon.restart()
 
     order_resend = order_refresh
-
-    def order_promise(self, api, name):
-        self.granted(api.token(name, min_valid=1, wait=0))
 
     def order_put_off(self, api, name):
         self.provider.behave("status", {"endpoint": "revoke"}, status=503, json={}, times=1)

@@ -7,7 +7,7 @@ what nobody was promised is revoked at once, so that it shows whether anything i
 import time
 import unittest
 
-from faults import Points, RotatingTest
+from faults import Points, RotatingTest, died
 from harness import wait_for
 
 PROMISE = 15          # seconds that callers ask for
@@ -64,6 +64,20 @@ class Promises(RotatingTest):
             time.sleep(0.2)
         left = self.until + AHEAD + SOON - time.monotonic()
         wait_for(lambda: not any(self.alive(name) for name in promised), left, "what was promised to be revoked soon after")
+
+    def test_a_kill_while_a_promise_is_stored_costs_nothing(self):
+        api = self.start()
+        self.sign_in(api, "kept")
+        self.points.set("promise.kept kill")
+        token = self.granted(api.token("kept", min_valid=PROMISE, wait=0))["access_token"]
+        self.assertTrue(died(self.daemon, 10), "the point was not reached")
+        api.close()
+        self.points.set()
+        self.daemon.start()
+        api = self.new_api()
+        self.assertEqual(self.assert_newest(api, "kept"), token)
+        self.assert_works_on(api, "kept")
+        self.assert_alive(token)
 
 
 if __name__ == "__main__":

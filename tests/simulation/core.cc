@@ -39,6 +39,10 @@ Core::Core(store::TokenStore& token_store, Network& network, const Timeline& tim
         parking.updated(id, generation, std::move(tokens));
       },
       [this](std::vector<store::Retirement> queued) { retirer.add(std::move(queued)); });
+  installer.connect(
+      [this](std::shared_ptr<const config::Account> of, account::Generation generation, account::TokenSet tokens) {
+        parking.park_stored(std::move(of), generation, std::move(tokens));
+      });
   refresher.connect(
       [this](std::string_view account, std::string_view identity, account::Generation generation,
              account::UnknownOutcome unknown) { return parking.remember(account, identity, generation, unknown); });

@@ -86,13 +86,24 @@ void Judge::loaded() {
     of.troubled_at = time_.now();
     of.on_demand.clear();
     const store::StoredAccount* stored = row(name);
+    if (stored != nullptr) of.promised_by_store = stored->promised_until;
     const bool loaded = stored != nullptr && stored->tokens && of.config != nullptr &&
                         stored->identity == of.config->identity && of.visible.empty();
-    if (loaded) of.visible = std::string(stored->tokens->access_token.expose());
+    if (!loaded) continue;
+    of.visible = std::string(stored->tokens->access_token.expose());
+    const auto d = delivered_.find(of.visible);
+    if (d == delivered_.end() || !d->second.shown) continue;
+    if (stored->tokens->expires_at == d->second.expires_at) {
+      d->second.shown.reset();
+    } else {  // what brought it again was lost
+      const Delivered before = *d->second.shown;
+      d->second = before;
+    }
   }
 }
 
 void Judge::ended(bool crashed) {
+  if (dismissed_) return;
   for (const auto& [number, call] : calls_) {
     if (!call.refresh.empty()) {
       Sends& sends = sends_[call.refresh];
@@ -123,19 +134,65 @@ void Judge::ended(bool crashed) {
   for (auto& [name, of] : known_) {
     of.visible.clear();
   }
-  // Promises are kept in memory only, and end with the process; what it decided by them, and is in a slot, stands.
   for (auto& [access, promise] : promised_)
-    promise.of_an_earlier_run = true;
+    check_promise_kept(access, promise, crashed);
+  // A resend that was counted, and whose outcome went with the process, counts.
+  for (const auto& [slot, intent] : disk_.intents) {
+    if (intent.resends == 0) continue;
+    const store::StoredAccount* stored = row(intent.account);
+    if (stored != nullptr && stored->tokens)
+      sends_[std::string(stored->tokens->refresh_token.expose())].given_up_rightly = true;
+    for (const auto& [id, grant] : disk_.parked) {
+      if (grant.account == intent.account && grant.generation == intent.generation)
+        sends_[std::string(grant.tokens.refresh_token.expose())].given_up_rightly = true;
+    }
+  }
   if (!crashed) return;
   // What was on its way to the disk is gone, and no daemon could have kept it.
   for (auto& [access, d] : delivered_)
     d.lost = d.lost || (!d.placed && time_.now() - d.at < Duration(1min));
-  // A resend that was counted, and whose outcome went with the process, counts.
-  for (const auto& [slot, intent] : disk_.intents) {
-    const store::StoredAccount* stored = row(intent.account);
-    if (intent.resends > 0 && stored != nullptr && stored->tokens)
-      sends_[std::string(stored->tokens->refresh_token.expose())].given_up_rightly = true;
+}
+
+// What is stored ahead must not keep superseded tokens for long.
+void Judge::check_promise_short(const std::string& account, WallTime until) const {
+  constexpr Duration kLongest = 1h + 10min;
+  demand(until <= time_.wall() + kLongest || !steady_since(time_.now() - kLongest), kRetired, account,
+         "more is stored of a promise than anybody can have made");
+}
+
+// Until when the disk knows the access token to be promised. Nothing: the token is nowhere, and nobody will revoke it.
+std::optional<WallTime> Judge::stored_promise(const std::string& access) const {
+  std::optional<WallTime> until;
+  const auto found = [&](WallTime at) { until = std::max(until.value_or(WallTime()), at); };
+  for (const auto& [name, a] : disk_.accounts) {
+    if (a.tokens && a.tokens->access_token.expose() == access) found(a.promised_until);
   }
+  for (const auto& [id, grant] : disk_.parked) {
+    if (grant.tokens.access_token.expose() == access) found(grant.promised_until);
+  }
+  for (const auto& [id, r] : disk_.retirements) {
+    if (r.token.expose() == access && !r.by_sign_out) found(r.not_before);
+  }
+  return until;
+}
+
+// What a caller was promised outlives the process; but for what was promised so lately that no disk could have it.
+void Judge::check_promise_kept(const std::string& access, Promise& promise, bool crashed) {
+  if (promise.until <= time_.wall() || !steady_since(promise.at)) return;
+  const Token* token = servers_.find(access);
+  const auto stored = stored_promise(access);
+  if (token == nullptr || !stored || *stored >= promise.until - Duration(1ms)) return;
+  const std::string& account = servers_.grant_of(*token).account;
+  const Duration writing = plan_.faults.disk_latency * 8 + Duration(10ms);
+  constexpr Duration kTriedAgain = 5s, kFullDiskIsTried = 60s;
+  const True since = std::max(promise.at, awake_since_);
+  const bool on_its_way = time_.now() - since <= writing;
+  const auto refused = promise_refused_.find(account);
+  const bool failing = refused != promise_refused_.end() && time_.now() - refused->second <= kTriedAgain + writing;
+  const bool full = disk_full_ || time_.now() - disk_full_until_ <= kFullDiskIsTried + writing;
+  demand((crashed && on_its_way) || failing || full, kRetired, account,
+         "what was promised of " + access + " is not stored");
+  promise.until = *stored;
 }
 
 // A person may try again what is given up.
@@ -241,7 +298,8 @@ void Judge::check_end(const store::Install& install) const {
   const Token* token = servers_.find(d->first);
   if (token == nullptr || token->ends == kNever) return;
   const bool absolute = servers_.provider(servers_.grant_of(*token).provider).end_told == EndTold::kAbsolute;
-  const Duration blurred = absolute ? Duration(2s) : Duration(1ms);  // Date has whole seconds
+  // Date has whole seconds; and a server's clock that is ahead by less than the answer took cannot be told from a right one.
+  const Duration blurred = absolute ? Duration(2s) + (d->second.at - d->second.sent) : Duration(1ms);
   demand(*install.tokens.expires_at <= time_.wall_at(token->ends) + blurred, kExpired, install.account,
          d->first + " is stored with an end that is too late");
 }
@@ -290,7 +348,12 @@ void Judge::outcome(std::uint64_t number, const oauth::TokenOutcome& outcome) {
                          failure->failure_class == FailureClass::kUnclear ||
                          failure->failure_class == FailureClass::kStartOver;
     if (verdict && !call.refresh.empty()) sends_[call.refresh].given_up_rightly = true;
-    if (failure->failure_class == FailureClass::kNeedsLogin && !call.refresh.empty()) sends_[call.refresh].unknown = 0;
+    // The provider has looked at it and said no: whatever became of it before, nothing can be lost by it any more. What is not
+    // clear is so when it was said three times.
+    constexpr unsigned kSaidClearly = 3;
+    const bool unclear = failure->failure_class == FailureClass::kUnclear;
+    const bool settled = verdict && (!unclear || ++sends_[call.refresh].unclear >= kSaidClearly);
+    if (settled && !call.refresh.empty()) sends_[call.refresh].unknown = 0;
     if (failure->rate_limited && failure->retry_after) {
       auto& pause = paused_[call.config->profile->id + " " + call.config->client_id];
       if (time_.now() + *failure->retry_after > pause.second)
@@ -312,6 +375,9 @@ void Judge::outcome(std::uint64_t number, const oauth::TokenOutcome& outcome) {
   d.lifetime = tokens.lifetime();
   d.expires_at = tokens.expires_at;
   if (!call.refresh.empty()) sends_[call.refresh].unknown = 0;
+  // The same access token again: until the daemon has stored and shown that, the end it had counts.
+  if (const auto had = delivered_.find(d.access); had != delivered_.end() && d.access == of.visible)
+    d.shown = std::make_shared<Delivered>(had->second.shown ? *had->second.shown : had->second);
   trace_.note(call.account, "answer", d.access, static_cast<std::int64_t>(number));
   delivered_.insert_or_assign(d.access, std::move(d));
 }
@@ -357,6 +423,11 @@ void Judge::revoking(const config::Account* config, std::size_t provider, std::s
   const bool harms = cascades && !grant.dead && of.row_grant == grant.number && !of.signed_out;
   const bool always = revokes_always(name);
   demand(!harms || always, kBackfires, name, "revoking " + std::string(token) + " kills the grant in use");
+  const auto promise = promised_.find(std::string(token));
+  const bool ended_by_order = record->grant < of.signed_out_before;
+  demand(promise == promised_.end() || ended_by_order || !steady_since(promise->second.at) || grant.dead ||
+             time_.wall() >= promise->second.until - Duration(1ms),
+         kRetired, name, std::string(token) + " is revoked before the last promise is over");
   if (retirement->by_sign_out) return;
   const provider::Revoke& declared = rules.profile->revoke;
   demand(always || (record->refresh ? declared.refresh_cascade : declared.access_cascade) == Cascade::kNone, kBackfires,
@@ -365,12 +436,6 @@ void Judge::revoking(const config::Account* config, std::size_t provider, std::s
   if (at == superseded_.end() || config == nullptr || !steady_since(at->second) || started_at_ > at->second) return;
   demand(time_.now() >= at->second + config->revoke_grace - Duration(1ms), kRetired, name,
          std::string(token) + " is revoked before its grace is over");
-  const auto promise = promised_.find(std::string(token));
-  const auto delivered = delivered_.find(std::string(token));
-  if (delivered == delivered_.end() || of.parked_at > delivered->second.at) return;  // parking forgets promises
-  demand(promise == promised_.end() || promise->second.of_an_earlier_run || !steady_since(promise->second.at) ||
-             time_.wall() >= promise->second.until - Duration(1ms),
-         kRetired, name, std::string(token) + " is revoked before the last promise is over");
 }
 
 // --- the store ----------------------------------------------------------------------------------------------------
@@ -419,6 +484,8 @@ void Judge::refused(const store::Change& change) {
           trace_.note(c.account, "store refuses");
           known(c.account).troubled_at = time_.now();
         }
+        if constexpr (std::is_same_v<std::decay_t<decltype(c)>, store::SetPromised>)
+          promise_refused_[c.account] = time_.now();
         if constexpr (requires { c.retire; }) {  // what could not be queued is not ours to account for
           for (const store::Retirement& r : c.retire) {
             for (auto& [access, d] : delivered_)
@@ -440,7 +507,10 @@ void Judge::take_row(const std::string& name) {
   of.signed_out = stored->standing.state == account::State::kSignedOut;
   if (!stored->tokens) return;
   of.row_access = std::string(stored->tokens->access_token.expose());
-  if (of.row_access != before) of.row_since = time_.now();
+  if (of.row_access != before) {
+    of.row_since = time_.now();
+    of.promised_by_store = {};
+  }
   of.row_refresh = std::string(stored->tokens->refresh_token.expose());
   of.row_ends = stored->tokens->expires_at;
   superseded_.erase(of.row_access);  // the provider may have given the same again
@@ -453,7 +523,11 @@ void Judge::check_order(const Known& of, const store::Install& install) {
   const Token* fresh = servers_.find(access);
   demand(fresh != nullptr, kLate, install.account, "tokens that nobody gave are stored");
   const bool replaces = of.row_grant != SIZE_MAX && of.row_identity == install.identity;
-  demand(!replaces || fresh->grant >= of.row_grant, kLate, install.account,
+  // Of two that were asked for at the same time either may come last: a sign-in, and a password that was used meanwhile.
+  const auto one = delivered_.find(access), other = delivered_.find(of.row_access);
+  const bool at_a_time = one != delivered_.end() && other != delivered_.end() && one->second.sent_refresh.empty() &&
+                         one->second.at >= other->second.sent;
+  demand(!replaces || fresh->grant >= of.row_grant || at_a_time, kLate, install.account,
          "an answer of an earlier sign-in is stored over a later one");
   demand(fresh->grant >= of.signed_out_before, kLate, install.account,
          "an answer of a grant that was signed out is stored as the account's");
@@ -477,8 +551,11 @@ void Judge::check_superseded(const Known& of, const store::Install& install) {
   if (new_refresh) superseded_.emplace(of.row_refresh, time_.now());
   WallTime not_before = saturating_add(time_.wall(), config.revoke_grace);
   if (const auto at = promised_.find(of.row_access); at != promised_.end())
-    not_before = std::max(not_before, at->second.until);
-  const bool lives = !of.row_ends || *of.row_ends > not_before;
+    not_before = std::max({not_before, at->second.until, at->second.ever});
+  not_before = std::max(not_before, of.promised_by_store);
+  const auto end = end_of(of.row_access);  // a clock that was set back since may say less than the row
+  const bool lives =
+      (!of.row_ends || *of.row_ends > not_before) && (!end || *end - time_.now() > not_before - time_.wall());
   const auto& kills = config.profile->refresh.access_overlap;
   const bool dead_already = kills && *kills == Duration::zero() && !of.row_refresh.empty();
   if (new_access && lives && !dead_already && may_revoke(config, RetiredKind::kAccess) && steady_since(of.row_since)) {
@@ -518,6 +595,7 @@ void Judge::applied(const store::Change& change) {
     Known& of = known(install->account);
     check_order(of, *install);
     check_end(*install);
+    check_promise_short(install->account, install->promised_until);
     check_superseded(of, *install);
     trace_.note(install->account, "stored", install->tokens.access_token.expose(),
                 static_cast<std::int64_t>(install->generation));
@@ -539,8 +617,13 @@ void Judge::applied(const store::Change& change) {
     trace_.note(park->grant.account, "parked", park->grant.tokens.access_token.expose());
     take_row(park->grant.account);
   } else if (std::holds_alternative<store::Restore>(change)) {
-    for (auto& [name, of] : known_)
+    for (auto& [name, of] : known_) {
+      const bool restored = of.row_access.empty();
       take_row(name);
+      if (restored && row(name) != nullptr) of.promised_by_store = row(name)->promised_until;
+    }
+  } else if (const auto* promised = std::get_if<store::SetPromised>(&change)) {
+    check_promise_short(promised->account, promised->until);
   } else if (const auto* over = std::get_if<store::RetirementOver>(&change)) {
     check_over(*over);
   }
@@ -566,8 +649,9 @@ bool Judge::durable(const std::string& account, std::string_view access) const {
 // run got can be known by the wall clock alone, as it was at the start.
 std::optional<True> Judge::end_of(const std::string& access) const {
   const auto at = delivered_.find(access);
-  if (at == delivered_.end() || !at->second.expires_at) return std::nullopt;
-  const Delivered& d = at->second;
+  if (at == delivered_.end()) return std::nullopt;
+  const Delivered& d = at->second.shown ? *at->second.shown : at->second;
+  if (!d.expires_at) return std::nullopt;
   const True by_wall = *d.expires_at - wall_from_seconds(1'790'000'000) - time_.offset();
   const True by_boot = *d.expires_at - wall_from_seconds(1'790'000'000) - (d.run == run_ ? d.offset : offset_at_start_);
   return std::min(by_wall, by_boot);
@@ -589,6 +673,7 @@ void Judge::published(const std::string& account, std::uint64_t generation, std:
   of.highest_shown = generation;
   of.visible = std::string(access);
   of.installed_at = time_.now();
+  if (const auto d = delivered_.find(of.visible); d != delivered_.end()) d->second.shown.reset();
 }
 
 Judge::Asked Judge::asked(const std::string& account, Duration min_valid) const {
@@ -598,11 +683,12 @@ Judge::Asked Judge::asked(const std::string& account, Duration min_valid) const 
   const Known& of = at->second;
   if (!good(of.visible)) return asked;
   const auto d = delivered_.find(of.visible);
-  if (d == delivered_.end() || !d->second.lifetime) {
+  if (d == delivered_.end() || !(d->second.shown ? *d->second.shown : d->second).lifetime) {
     asked.at_once_expected = true;  // an end that is not known is no reason to wait
     return asked;
   }
-  const Duration life = *d->second.lifetime;
+  const Delivered& shown = d->second.shown ? *d->second.shown : d->second;
+  const Duration life = *shown.lifetime;
   const Duration left = *end_of(of.visible) - time_.now();
   asked.at_once_expected = left >= std::max(floor_of(life), std::min(min_valid, life * 9 / 10)) + Duration(1ms);
   return asked;
@@ -633,10 +719,13 @@ void Judge::handed_out(const Asked& asked, const ipc::TokenView& view, bool at_o
     const bool low = *end - time_.now() < floor_of(*d->second.lifetime) - Duration(1ms);
     demand(!low, kExpired, asked.account, access + " is nearly over and handed out without a refresh");
   }
-  const Duration life = end ? *end - time_.now() : Duration(1h);
+  // Of what a person brought, only what is stored says when it ends.
+  const bool told_by_row = !end && of.row_access == access && of.row_ends;
+  const Duration life = end ? *end - time_.now() : told_by_row ? *of.row_ends - time_.wall() : Duration(1h);
   Promise& promise = promised_[access];
-  if (promise.of_an_earlier_run || !steady_since(promise.at)) promise = {};  // by another process or clock
+  if (!steady_since(promise.at)) promise.until = {};  // by another clock
   promise.until = std::max(promise.until, time_.wall() + std::min<Duration>({asked.min_valid, life, 1h}));
+  promise.ever = std::max(promise.ever, promise.until);
   promise.at = time_.now();
 }
 

@@ -29,7 +29,13 @@ class Judge {
   void started();
   void loaded();  // the store has been read
   void ended(bool crashed);
+  void dismiss() { dismissed_ = true; }
   void clock_stepped() { stepped_at_ = time_.now(); }
+  void disk_full(bool full) {
+    disk_full_ = full;
+    disk_full_until_ = time_.now();
+  }
+  void awake() { awake_since_ = time_.now(); }
   // From now on nothing goes wrong any more.
   void calm_begins() {
     calm_ = true;
@@ -79,6 +85,7 @@ class Judge {
     std::optional<Duration> lifetime;
     std::optional<WallTime> expires_at;
     bool placed = false, lost = false;
+    std::shared_ptr<Delivered> shown;  // what is in force, while the same access token came again
   };
   struct Call {
     std::string account, refresh;
@@ -91,10 +98,16 @@ class Judge {
   };
   struct Sends {
     unsigned unknown = 0;  // outcomes that nobody knows
+    unsigned unclear = 0;  // refusals that may mean anything
     True first{0};
     bool given_up_rightly = false;
     bool ordered = false;         // by a person, when its outcome was unknown
     bool within_overlap = false;  // the last outcome was known to be unknown while the overlap lasted
+  };
+  struct Promise {
+    WallTime until;
+    WallTime ever;  // whatever the clock did since
+    True at{0};
   };
   struct Known {
     std::shared_ptr<const config::Account> config;
@@ -103,6 +116,7 @@ class Judge {
     std::string row_access, row_refresh, row_identity;
     std::optional<WallTime> row_ends;
     True row_since{0};
+    WallTime promised_by_store;  // what the daemon knows of earlier promises for it
     True parked_at{-1};
     bool signed_out = false;
     std::size_t row_grant = SIZE_MAX;
@@ -131,6 +145,9 @@ class Judge {
   void check_superseded(const Known& of, const store::Install& install);
   void check_order(const Known& of, const store::Install& install);
   void take_row(const std::string& account);
+  std::optional<WallTime> stored_promise(const std::string& access) const;
+  void check_promise_kept(const std::string& access, Promise& promise, bool crashed);
+  void check_promise_short(const std::string& account, WallTime until) const;
   void check_over(const store::RetirementOver& over);
   void place(std::string_view refresh, std::string_view access);
   void note_places(const store::Change& change);
@@ -145,14 +162,9 @@ class Judge {
   Trace& trace_;
   std::map<std::string, Known> known_;
   std::map<std::uint64_t, Call> calls_;
-  std::map<std::string, Delivered> delivered_;  // by access token
-  std::map<std::string, Sends> sends_;          // by refresh token
-  std::map<std::string, unsigned> flying_;      // refresh tokens on their way
-  struct Promise {
-    WallTime until;
-    True at{0};
-    bool of_an_earlier_run = false;
-  };
+  std::map<std::string, Delivered> delivered_;           // by access token
+  std::map<std::string, Sends> sends_;                   // by refresh token
+  std::map<std::string, unsigned> flying_;               // refresh tokens on their way
   std::map<std::string, Promise> promised_;              // by access token
   std::set<std::string> refused_;                        // tokens that a provider would not revoke
   std::map<std::string, True> superseded_;               // when its successor was durable
@@ -167,7 +179,12 @@ class Judge {
   Duration offset_at_start_{0};
   True started_at_{0};
   True stepped_at_{-1};
+  True awake_since_{0};
+  bool disk_full_ = false;
+  True disk_full_until_{Duration(-days(1))};
+  std::map<std::string, True> promise_refused_;  // by account: when the store last could not take what was promised
   bool calm_ = false;
+  bool dismissed_ = false;
   True calm_since_{0};
   mutable std::uint64_t checks_ = 0;
 };

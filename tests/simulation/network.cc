@@ -110,6 +110,7 @@ void Network::start(std::uint64_t id) {
 void Network::start_token(std::uint64_t id, Job& job) {
   judge_.sent(id, *job.token);
   on_step();
+  on_sent(job.token->account->name);
   Chance& chance = chance_of(job.token->account->name);
   const Fate fate = this->fate(job.provider, chance);
   const bool acts = fate == Fate::kArrives || fate == Fate::kAnswerLost || fate == Fate::kGarbage;

@@ -35,6 +35,8 @@ class Network final : public oauth::TokenEndpoint, public oauth::AuthorizationSe
   void heal();
   // Something of consequence happened: a good moment for a crash.
   std::function<void()> on_step = [] {};
+  // A token request of this account leaves.
+  std::function<void(const std::string& account)> on_sent = [](const std::string&) {};
   // The state that the newest browser session of an account carries.
   const std::string& state_of(const std::string& account) { return states_[account]; }
 

@@ -192,6 +192,8 @@ Plan make(std::uint64_t seed, std::size_t accounts, std::size_t providers, doubl
   plan_network(faults, plan.faults, plan.scale);
   plan_machine(faults, plan.faults, plan.scale);
   plan_people(faults, plan.faults, plan.scale);
+  Chance ambush(seed, "ambush plan");
+  if (plan.faults.reload_every != kNever && ambush.odds(0.6)) plan.faults.ambush = 0.04 * ambush.real();
   return plan;
 }
 

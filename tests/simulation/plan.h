@@ -64,6 +64,7 @@ struct FaultPlan {
   Duration disk_full_every = kNever, disk_full_for{0};
   std::size_t slots = 64;
   Duration reload_every = kNever;
+  double ambush = 0;  // of the requests: somebody edits their account, or signs out, before the answer is stored
   Duration sign_in_every = kNever, sign_out_every = kNever, order_every = kNever, reject_every = kNever;
   Duration death_every = kNever;  // the user withdraws a grant at the provider
 };

@@ -13,8 +13,10 @@ World::World(Plan plan)
       judge_(plan_, time_, servers_, disk_, trace_),
       network_(plan_, time_, servers_, judge_, tasks_, trace_),
       crashes_(plan_.seed, "crashes"),
-      disk_chance_(plan_.seed, "disk") {
+      disk_chance_(plan_.seed, "disk"),
+      ambush_(plan_.seed, "ambush") {
   network_.on_step = [this] { maybe_crash(); };
+  network_.on_sent = [this](const std::string& account) { ambush(account); };
   for (const AccountPlan& account : plan_.accounts)
     settings_[account.name] = {};
   config_ = make_config();
@@ -22,7 +24,9 @@ World::World(Plan plan)
 }
 
 World::~World() {
-  if (core_ != nullptr) end_run(true);
+  if (core_ == nullptr) return;
+  judge_.dismiss();  // it has spoken
+  end_run(true);
 }
 
 config::Config World::make_config() const {
@@ -126,11 +130,16 @@ void World::stop() {
 void World::settle() {
   constexpr unsigned kMostTurns = 200'000;  // a loop that never rests
   unsigned turns = 0;
+  bool woke = false, busy = false;
+  const auto seen = [this] { return trace_.lines() + (store_ != nullptr ? store_->waiting() : 0); };
+  const std::uint64_t before = seen();
   while (core_ != nullptr) {
     if (crash_due_) return crash();
     if (!tasks_.empty()) {
+      busy = true;
       tasks_.run_one();
     } else if (core_->armed && *core_->armed <= time_.boot() && !time_.asleep()) {
+      woke = true;
       core_->armed.reset();
       core_->agenda.run(time_.boot());
     } else {
@@ -138,6 +147,8 @@ void World::settle() {
     }
     if (++turns > kMostTurns) throw Broken("11 everything is bounded", "", "the loop does not come to rest");
   }
+  counters_.wakes += woke ? 1U : 0U;
+  counters_.idle_wakes += woke && !busy && seen() == before ? 1U : 0U;
   std::erase_if(callers_, [](const auto& entry) { return entry.second.outcome->answered; });
   if (errands_.size() > 64) errands_.erase(errands_.begin(), errands_.begin() + 32);
   poke_disk();
@@ -237,7 +248,7 @@ void World::begin_people() {
   every(plan_.faults.sign_in_every, "sign-ins", [this](Chance& chance) { sign_in(any_account(chance)); });
   every(plan_.faults.sign_out_every, "sign-outs", [this](Chance& chance) { sign_out(any_account(chance)); });
   every(plan_.faults.order_every, "orders", [this](Chance& chance) { order_refresh(any_account(chance)); });
-  every(plan_.faults.reload_every, "reloads", [this](Chance& chance) { edit_configuration(chance); });
+  every(plan_.faults.reload_every, "reloads", [this](Chance& chance) { edit(any_account(chance), chance); });
   every(plan_.faults.death_every, "deaths", [this](Chance& chance) {
     auto& grants = servers_.grants();
     if (!grants.empty())
@@ -263,11 +274,13 @@ void World::begin_machine_faults() {
   every(plan_.faults.disk_full_every, "full disks", [this](Chance& chance) {
     if (disk_full_) return;
     disk_full_ = true;
+    judge_.disk_full(true);
     trace_.note("", "the disk is full");
     if (store_ != nullptr) store_->fill_disk();
     time_.after(chance.between(Duration(1s), std::max<Duration>(2s, plan_.faults.disk_full_for)), Where::kWorld,
                 [this] {
                   disk_full_ = false;
+                  judge_.disk_full(false);
                   trace_.note("", "the disk has room");
                   if (store_ != nullptr) store_->make_room();
                 });
@@ -406,9 +419,19 @@ void World::sign_out(const AccountPlan& account) {
   errands_.push_back(core_->service.sign_out(somebody(), account.name, [](ipc::Answer<ipc::SignOutAnswer>) {}));
 }
 
-void World::edit_configuration(Chance& chance) {
+// While a request is on its way: its answer comes late.
+void World::ambush(const std::string& name) {
+  if (calm_ || !ambush_.odds(plan_.faults.ambush)) return;
+  const auto account = std::find_if(plan_.accounts.begin(), plan_.accounts.end(),
+                                    [&](const AccountPlan& plan) { return plan.name == name; });
+  time_.after(ambush_.spread(1ms, 3s), Where::kWorld, [this, account] {
+    if (calm_) return;
+    ambush_.odds(0.15) && plan_.faults.sign_out_every != kNever ? sign_out(*account) : edit(*account, ambush_);
+  });
+}
+
+void World::edit(const AccountPlan& account, Chance& chance) {
   ++counters_.reloads;
-  const AccountPlan& account = any_account(chance);
   Setting& setting = settings_.at(account.name);
   const double what = chance.real();
   if (what < 0.4) {
@@ -460,6 +483,7 @@ void World::suspend(Duration length) {
   trace_.note("", "suspended", {}, length.count());
   time_.suspend_until(time_.now() + length);
   time_.after(length, Where::kMachine, [this] {
+    judge_.awake();
     if (core_ != nullptr) core_->refresher.hurry(5s);  // as daemon/resume does it
   });
 }
@@ -479,10 +503,12 @@ void World::run() {
   run_until(plan_.active);
   calm_down();
   check_all_alive();
+  end_run(true);
 }
 
 void World::calm_down() {
   calm_ = true;
+  if (disk_full_) judge_.disk_full(false);
   disk_full_ = false;
   trace_.note("", "all is well from now on");
   network_.heal();

@@ -27,6 +27,7 @@ class World {
 
   struct Counters {
     std::uint64_t calls = 0, starts = 0, crashes = 0, reloads = 0, sign_ins = 0, sign_outs = 0;
+    std::uint64_t wakes = 0, idle_wakes = 0;  // of the core's timer; without anything that came of it
   };
   const Counters& counters() const { return counters_; }
   std::uint64_t tokens_given() const { return servers_.tokens_given(); }
@@ -73,7 +74,8 @@ class World {
   void sign_in(const AccountPlan& account);
   void finish_browser(const AccountPlan& account, std::size_t grant);
   void sign_out(const AccountPlan& account);
-  void edit_configuration(Chance& chance);
+  void edit(const AccountPlan& account, Chance& chance);
+  void ambush(const std::string& account);
   void reload(const AccountPlan& account);
   void step_clock(Duration by);
   void suspend(Duration length);
@@ -97,7 +99,7 @@ class World {
   fakes::MemoryDisk disk_;
   Judge judge_;
   Network network_;
-  Chance crashes_, disk_chance_;
+  Chance crashes_, disk_chance_, ambush_;
   std::unique_ptr<fakes::MemoryStore> store_;
   config::Config config_;
   std::unique_ptr<Core> core_;
