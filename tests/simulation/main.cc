@@ -171,8 +171,8 @@ int run_again(const Options& options) {
 int run_mutations(const Options& options) {
   int survivors = 0;
   for (const Mutation mutation : fakes::all_mutations()) {
-    // Its moments are too rare in these worlds: an answer on its way while its grant is edited away or signed out.
-    if (options.mutation.empty() && mutation == Mutation::kDropLate) continue;
+    // Its moments are rare: an answer on its way while its grant is edited away or signed out.
+    ambush = mutation == Mutation::kDropLate;
     if (options.mutation.empty() && !fakes::is_the_cores(mutation)) continue;
     if (!options.mutation.empty() && fakes::name_of(mutation) != options.mutation) continue;
     fakes::set_mutation(mutation);
