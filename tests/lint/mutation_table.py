@@ -28,7 +28,7 @@ def invariants(architecture):
 def names(source):
     """{fault: whether the simulation tries it}"""
     named = dict(re.findall(r"\{Mutation::(k\w+), \"([a-z-]+)\"", source))
-    elsewhere = set(re.findall(r"case Mutation::(k\w+):", source)) | {"kDropLate"}   # main.cc of the simulation says why
+    elsewhere = set(re.findall(r"case Mutation::(k\w+):", source))
     return {name: constant not in elsewhere for constant, name in named.items()}
 
 
