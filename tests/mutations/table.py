@@ -69,7 +69,6 @@ INVARIANTS = (
             (SIMULATION, HELD + "ARefreshOnItsWayWhenASignInIsOrderedIsRetiredBehindIt")),
         Row("revoke-at-once", "neither grace nor promises are waited for",
             (SIMULATION, FOUND + "APromiseOutlivesARefreshThatBringsTheSameTokenAgain")),
-        Row("forget-promises", "what callers were promised is not stored", (SIMULATION,)),
         Row("revoke-once", "a revocation that failed is not tried again", (SIMULATION,)))),
     ("revoking never backfires", (
         Row("revoke-any-cascade", "what else dies is not asked",
