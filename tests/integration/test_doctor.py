@@ -55,7 +55,8 @@ class Doctor(DaemonTest):
         self.assertEqual(sum(post["method"] != "HEAD" for post in self.posts(provider="flume")), 1, "nothing was spent")
 
     def test_the_command_shows_it_and_its_status_tells(self):
-        self.start()
+        api = self.start()
+        self.granted(api.token("flume"))   # the first sign-in is over
         well = self.daemon.cli("doctor")
         self.assertEqual(well.returncode, 0, well.stdout)
         self.assertIn("provider flume", well.stdout)
