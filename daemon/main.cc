@@ -245,9 +245,10 @@ class Credsyncd final : public Application {
     credsync::log::write(credsync::log::Level::kNotice, id.id, text, {{"VERSION", CREDSYNC_VERSION}});
   }
 
-  // In the journal with its id; to a person as any command says it.
+  // In the journal with its id; to a person as any command says it, and as the last that is said.
   static void tell(const credsync::StartFailure& failed) {
     const bool journal = !environment("JOURNAL_STREAM").empty();
+    if (!journal) credsync::log::stop();
     for (const std::string& line : failed.lines) {
       if (journal)
         credsync::log::write(credsync::log::Level::kError, credsync::message_id::kStartFailed.id, line, {});
