@@ -179,6 +179,8 @@ class Writer {
   }
 
   bool wants(Level level) const { return level >= least_; }
+  // Unless nearly nothing is wanted, which no option of the daemon asks for: a simulation does.
+  bool wants_structured() const { return least_ < Level::kCritical; }
 
   void add(Level level, std::string record) {
     {
@@ -292,7 +294,8 @@ void write_structured(Level level, std::string_view message_id, std::string_view
     if (level != Level::kDebug) to_stderr(pack(level, message_id, text, fields, json));
     return;
   }
-  if (!json.empty() || writer->wants(level)) writer->add(level, pack(level, message_id, text, fields, json));
+  if (json.empty() ? writer->wants(level) : writer->wants_structured())
+    writer->add(level, pack(level, message_id, text, fields, json));
 }
 
 void start(Level least) {

@@ -13,7 +13,9 @@ constexpr Duration kForTheRest = 7s;
 }  // namespace
 
 Drain::Drain(Steps steps, Notifier& manager, Agenda& agenda, const Clock& clock, Duration patience)
-    : steps_(std::move(steps)), manager_(manager), clock_(clock), patience_(patience), due_(agenda, [this] { look(); }) {}
+    : steps_(std::move(steps)), manager_(manager), clock_(clock), patience_(patience), due_(agenda, [this] {
+        look();
+      }) {}
 
 void Drain::begin() {
   CHECK(!begun_);

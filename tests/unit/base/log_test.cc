@@ -115,6 +115,14 @@ TEST(LogTest, WhatProgramsReadIsWrittenAtAnyLevel) {
   EXPECT_EQ(stderr_pipe.lines(), (std::vector<std::string>{R"({"action":"get"})"}));
 }
 
+TEST(LogTest, ASimulationIsSilent) {
+  fakes::CapturedStderr stderr_pipe;
+  log::start(log::Level::kCritical);
+  log::write_structured(log::Level::kInfo, {}, "get granted", {}, R"({"action":"get"})");
+  log::stop();
+  EXPECT_EQ(stderr_pipe.lines(), std::vector<std::string>());
+}
+
 TEST(LogTest, AStuckReaderDoesNotKeepTheProgramFromEnding) {
   fakes::CapturedStderr stderr_pipe;
   stderr_pipe.stick();
