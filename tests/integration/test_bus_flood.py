@@ -27,7 +27,10 @@ RATE = 400 if sanitizer.BUILT_WITH else 4000
 AS_FAST_AS_IT_CAN = 0
 AIM, GATE = 1.5, 3.0
 EVENTS = 20
-SHARED_ALLOWANCE = 100_000  # microseconds, where what else runs cannot be kept away
+# Microseconds on top of the gate. None in the long run; in each run as much as an idle p99 of 20 us may lose by chance: the gate
+# leaves it 40 us, which is two messages of the bus.
+ALLOWANCE = 0 if os.environ.get("CREDSYNC_LONG") else 100
+SHARED_ALLOWANCE = 100_000  # where what else runs cannot be kept away
 # KiB: of all that one user can make the daemon hold. A sanitizer puts room around each piece and holds back what was freed.
 MOST_GROWTH = 64 * 1024 * (2 if sanitizer.BUILT_WITH else 1)
 MANY = 2_000   # hostile messages in each attack, at the least
@@ -197,7 +200,7 @@ class BusFlood(DaemonTest):
 
     def judge(self, figures, ways):
         p99 = {key: self.median(rounds, 1) for key, rounds in figures.items()}
-        allowance = 0 if self.goes_first else SHARED_ALLOWANCE
+        allowance = ALLOWANCE if self.goes_first else SHARED_ALLOWANCE
         for way in ways:
             idle, attacked = p99[way, "idle"], p99[way, "attacked"]
             not_ours = max(0, p99["bare", "attacked"] - p99["bare", "idle"]) if way == "bus" else 0
