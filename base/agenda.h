@@ -37,7 +37,8 @@ class Agenda {
     std::uint64_t turn_ = 0;  // among those of the same moment
   };
 
-  // Runs what is due at `now`, each once, by time and then in the order in which it was set, and arms the timer for the next. An entry's callback may destroy it.
+  // Runs what is due at `now`, each once, by time and then in the order in which it was set, but not more than callers may wait
+  // for: the rest has the next turn. Arms the timer for the next. An entry's callback may destroy it.
   void run(BootTime now);
   std::optional<BootTime> next() const;
 

@@ -150,64 +150,62 @@ TEST_F(LoopTest, GivesAGuestItsTurnWhenItsTimeIsThereEachTimeItAsks) {
   ::close(pipe[1]);
 }
 
-// All are ready all the time. Each other source has its turn as often as the guest, which goes first after it was passed over
-// once, and never twice before it.
-TEST_F(LoopTest, GivesAGuestEverySecondTurn) {
-  int pipe[2];
-  ASSERT_EQ(::pipe(pipe), 0);
-  ASSERT_EQ(::write(pipe[1], "x", 1), 1);
-  std::string turns;
-  const auto turn = [&](char who) {
-    turns += who;
-    if (turns.size() == 12) loop->quit(0);
-  };
-  auto guest = loop->host(
-      pipe[0], [] { return Loop::Wish{EPOLLIN}; }, [&] { turn('g'); });
-  ASSERT_TRUE(guest.has_value());
-  std::vector<std::unique_ptr<Loop::Watch>> others;
-  std::vector<int> copies;
-  for (const char name : {'a', 'b'}) {
-    copies.push_back(::dup(pipe[0]));
-    auto watch = loop->watch(copies.back(), EPOLLIN, [&turn, name](std::uint32_t) { turn(name); });
+// A guest among others, all of whom are ready all the time.
+class GuestsTurnsTest : public LoopTest {
+ protected:
+  void SetUp() override {
+    LoopTest::SetUp();
+    ASSERT_EQ(::pipe(pipe), 0);
+    ASSERT_EQ(::write(pipe[1], "x", 1), 1);
+  }
+  void TearDown() override {
+    others.clear();
+    guest.reset();
+    for (const int descriptor : descriptors)
+      ::close(descriptor);
+    ::close(pipe[0]);
+    ::close(pipe[1]);
+  }
+  void add_guest(Loop::Wish wish) {
+    auto made = loop->host(
+        pipe[0], [wish] { return wish; }, [this] { turn('g'); });
+    ASSERT_TRUE(made.has_value());
+    guest = std::move(*made);
+  }
+  void add_other(char name) {
+    descriptors.push_back(::dup(pipe[0]));
+    auto watch = loop->watch(descriptors.back(), EPOLLIN, [this, name](std::uint32_t) { turn(name); });
     ASSERT_TRUE(watch.has_value());
     others.push_back(std::move(*watch));
   }
+  void turn(char who) {
+    turns += who;
+    if (turns.size() == 12) loop->quit(0);
+  }
+
+  int pipe[2];
+  std::vector<int> descriptors;
+  std::unique_ptr<Loop::Guest> guest;
+  std::vector<std::unique_ptr<Loop::Watch>> others;
+  std::string turns;
+};
+
+// It goes last, and first once it was passed over.
+TEST_F(GuestsTurnsTest, AreEverySecondHoweverManyOthersThereAre) {
+  add_guest({EPOLLIN});
+  add_other('a');
+  add_other('b');
   loop->run();
   EXPECT_THAT(turns, testing::AnyOf("agbgagbgagbg", "bgagbgagbgag"));
-  others.clear();
-  guest->reset();
-  for (const int descriptor : {copies[0], copies[1], pipe[0], pipe[1]})
-    ::close(descriptor);
 }
 
 // As a library is that has read more than it was asked for: nothing to wait for, and its turn at once.
-TEST_F(LoopTest, GivesAGuestWithoutAnEventEverySecondTurnToo) {
-  int pipe[2];
-  ASSERT_EQ(::pipe(pipe), 0);
-  ASSERT_EQ(::write(pipe[1], "x", 1), 1);
-  std::string turns;
-  const auto turn = [&](char who) {
-    turns += who;
-    if (turns.size() == 12) loop->quit(0);
-  };
-  auto guest = loop->host(
-      pipe[0],
-      [] {
-        return Loop::Wish{0, 0};
-      },
-      [&] { turn('g'); });
-  ASSERT_TRUE(guest.has_value());
-  const int copy = ::dup(pipe[0]);
-  auto other = loop->watch(copy, EPOLLIN, [&](std::uint32_t) { turn('a'); });
-  ASSERT_TRUE(other.has_value());
+TEST_F(GuestsTurnsTest, AreEverySecondWithoutAnEventToo) {
+  add_guest({0, 0});
+  add_other('a');
   loop->run();
   EXPECT_EQ(std::count(turns.begin(), turns.end(), 'g'), 6) << turns;
   EXPECT_EQ(turns.find("aa"), std::string::npos) << turns;
-  other->reset();
-  guest->reset();
-  ::close(copy);
-  ::close(pipe[0]);
-  ::close(pipe[1]);
 }
 
 }  // namespace
