@@ -133,7 +133,8 @@ int run_seeds(const Options& options, const std::string& program) {
   return 0;
 }
 
-// Goes on after a broken invariant; then a line for each kind of failure, with the first seed that shows it.
+// Goes on after a broken invariant: a line for each seed that shows one, at once, so that a long run that is cut short has
+// told what it found; then a line for each kind of failure, with the first seed that shows it.
 int survey(const Options& options) {
   Total total;
   std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> kinds;  // how often, first seed
@@ -142,6 +143,8 @@ int survey(const Options& options) {
     total.add(v);
     if (!v.broken) continue;
     std::string kind = v.broken->invariant + ": " + v.broken->what();
+    std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), kind.c_str());
+    std::fflush(stdout);
     std::erase_if(kind, [](char c) { return c >= '0' && c <= '9'; });
     auto& [count, first] = kinds[kind];
     if (count++ == 0) first = seed;
