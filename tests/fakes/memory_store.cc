@@ -250,6 +250,8 @@ constexpr const char* kNames[] = {"Install",      "SetStanding",      "Forget", 
                                   "FreeRoom",     "SetPromised"};
 static_assert(std::size(kNames) == std::variant_size_v<Change>);
 
+}  // namespace
+
 std::string words_of(const Change& change) {
   std::string words = kNames[change.index()];
   std::visit(
@@ -263,8 +265,6 @@ std::string words_of(const Change& change) {
       change);
   return words;
 }
-
-}  // namespace
 
 Snapshot MemoryDisk::rows() const {
   Snapshot out;

@@ -33,6 +33,9 @@ struct MemoryDisk {
   store::Snapshot rows() const;
 };
 
+// A change in words: "Install flat-me 3".
+std::string words_of(const store::Change& change);
+
 class MemoryStore final : public store::TokenStore {
  public:
   MemoryStore(MemoryDisk& disk, Executor& loop, std::size_t slots = 64) : disk_(disk), loop_(loop), slots_(slots) {}

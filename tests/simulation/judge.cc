@@ -186,10 +186,12 @@ void Judge::check_promise_kept(const std::string& access, Promise& promise, bool
   const Duration writing = plan_.faults.disk_latency * 8 + Duration(10ms);
   constexpr Duration kTriedAgain = 5s, kFullDiskIsTried = 60s;
   const True since = std::max(promise.at, awake_since_);
-  const bool on_its_way = time_.now() - since <= writing;
+  // A machine that sleeps writes nothing: if it loses its power then, what counts is how long it was awake.
+  const True now = last_awake();
+  const bool on_its_way = now - since <= writing;
   const auto refused = promise_refused_.find(account);
-  const bool failing = refused != promise_refused_.end() && time_.now() - refused->second <= kTriedAgain + writing;
-  const bool full = disk_full_ || time_.now() - disk_full_until_ <= kFullDiskIsTried + writing;
+  const bool failing = refused != promise_refused_.end() && now - refused->second <= kTriedAgain + writing;
+  const bool full = disk_full_ || now - disk_full_until_ <= kFullDiskIsTried + writing;
   demand((crashed && on_its_way) || failing || full, kRetired, account,
          "what was promised of " + access + " is not stored");
   promise.until = *stored;
@@ -380,6 +382,21 @@ void Judge::outcome(std::uint64_t number, const oauth::TokenOutcome& outcome) {
     d.shown = std::make_shared<Delivered>(had->second.shown ? *had->second.shown : had->second);
   trace_.note(call.account, "answer", d.access, static_cast<std::int64_t>(number));
   delivered_.insert_or_assign(d.access, std::move(d));
+  note_replaced(call.account);
+}
+
+// Answers of grants that a later sign-in has replaced while they were on their way, or held for that. What becomes of
+// them is decided by the rules for what is replaced; that the later grant is signed out afterwards says nothing of them.
+// It is noted before the sign-out, so that an answer of the grant that is signed out is never among them.
+void Judge::note_replaced(const std::string& account) {
+  const Known& of = known(account);
+  const Token* shown = servers_.find(of.visible);
+  if (shown == nullptr || of.signed_out) return;
+  for (auto& [access, d] : delivered_) {
+    if (d.account != account || d.placed) continue;
+    const Token* token = servers_.find(access);
+    d.replaced = d.replaced || (token != nullptr && token->grant < shown->grant);
+  }
 }
 
 bool Judge::revokes_always(const std::string& account) const {
@@ -513,9 +530,19 @@ void Judge::take_row(const std::string& name) {
   }
   of.row_refresh = std::string(stored->tokens->refresh_token.expose());
   of.row_ends = stored->tokens->expires_at;
-  superseded_.erase(of.row_access);  // the provider may have given the same again
-  superseded_.erase(of.row_refresh);
+  // The provider may have given the same again. What comes back into its row although its successor is durable already,
+  // in its slot, is replaced since then: the transaction that restores a parked grant may have waited behind that.
+  if (!superseded_in_slot(name, of.row_access)) superseded_.erase(of.row_access);
+  if (!superseded_in_slot(name, of.row_refresh)) superseded_.erase(of.row_refresh);
   if (const Token* token = servers_.find(of.row_access)) of.row_grant = token->grant;
+}
+
+bool Judge::superseded_in_slot(const std::string& account, std::string_view token) const {
+  return std::any_of(disk_.answers.begin(), disk_.answers.end(), [&](const store::Change& change) {
+    const auto* install = std::get_if<store::Install>(&change);
+    return install != nullptr && install->account == account && install->tokens.access_token.expose() != token &&
+           install->tokens.refresh_token.expose() != token;
+  });
 }
 
 void Judge::check_order(const Known& of, const store::Install& install) {
@@ -674,6 +701,7 @@ void Judge::published(const std::string& account, std::uint64_t generation, std:
   of.visible = std::string(access);
   of.installed_at = time_.now();
   if (const auto d = delivered_.find(of.visible); d != delivered_.end()) d->second.shown.reset();
+  note_replaced(account);
 }
 
 Judge::Asked Judge::asked(const std::string& account, Duration min_valid) const {
@@ -747,7 +775,7 @@ bool Judge::may_be_erased(const Delivered& d) const {
   const bool current = at->second.row_grant == token->grant && !at->second.signed_out;
   if (current) return false;
   const bool over_by_order = token->grant < at->second.signed_out_before;
-  if (over_by_order) return d.config->profile->revoke.how == RevokeHow::kNone;
+  if (over_by_order && !d.replaced) return d.config->profile->revoke.how == RevokeHow::kNone;
   return !may_revoke(*d.config, RetiredKind::kRefresh);
 }
 

@@ -35,6 +35,7 @@ class Judge {
     disk_full_ = full;
     disk_full_until_ = time_.now();
   }
+  void falls_asleep() { fell_asleep_ = time_.now(); }
   void awake() { awake_since_ = time_.now(); }
   // From now on nothing goes wrong any more.
   void calm_begins() {
@@ -85,6 +86,7 @@ class Judge {
     std::optional<Duration> lifetime;
     std::optional<WallTime> expires_at;
     bool placed = false, lost = false;
+    bool replaced = false;             // a later sign-in was in force before it had its place
     std::shared_ptr<Delivered> shown;  // what is in force, while the same access token came again
   };
   struct Call {
@@ -154,6 +156,10 @@ class Judge {
   bool may_be_erased(const Delivered& d) const;
   bool excused(const std::string& refresh) const;
   bool steady_since(True when) const { return stepped_at_ < when; }
+  bool superseded_in_slot(const std::string& account, std::string_view token) const;
+  void note_replaced(const std::string& account);
+  // The last moment at which the machine could do anything.
+  True last_awake() const { return time_.asleep() ? std::max(fell_asleep_, awake_since_) : time_.now(); }
 
   const Plan& plan_;
   const Timeline& time_;
@@ -179,7 +185,7 @@ class Judge {
   Duration offset_at_start_{0};
   True started_at_{0};
   True stepped_at_{-1};
-  True awake_since_{0};
+  True awake_since_{0}, fell_asleep_{0};
   bool disk_full_ = false;
   True disk_full_until_{Duration(-days(1))};
   std::map<std::string, True> promise_refused_;  // by account: when the store last could not take what was promised

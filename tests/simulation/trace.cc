@@ -19,6 +19,11 @@ void Trace::note(const std::string& account, const char* what, std::string_view 
   if (print_) std::printf("%s\n", to_text(line, account).c_str());
 }
 
+void Trace::aside(const char* what, const std::string& about) const {
+  if (print_)
+    std::printf("%17.6f      . %-28s %s\n", static_cast<double>(time_.now().count()) / 1e6, what, about.c_str());
+}
+
 std::string Trace::to_text(const Line& line, const std::string& account) {
   char text[160];
   std::snprintf(text, sizeof text, "%17.6f  %-8s %-28s %s", static_cast<double>(line.at.count()) / 1e6, account.c_str(),

@@ -28,6 +28,9 @@ class Trace {
 
   // `what` is a literal. `about`: a token, a word.
   void note(const std::string& account, const char* what, std::string_view about = {}, std::int64_t number = 0);
+  // Printed only, where a world is looked at: neither kept nor part of the hash.
+  void aside(const char* what, const std::string& about) const;
+  bool shown() const { return print_; }
   std::uint64_t hash() const { return hash_; }
   std::uint64_t lines() const { return lines_; }
   // The last lines of an account and of the world as a whole, merged by time.

@@ -7,6 +7,34 @@ namespace credsync::simulation {
 
 using Where = Timeline::Where;
 
+namespace {
+
+// What the disk was told, for who looks at a world.
+std::string described(const store::Change& change) {
+  std::string words = fakes::words_of(change);
+  const auto tokens = [&](const account::TokenSet& of) {
+    words += " " + std::string(of.access_token.expose()) + " " + std::string(of.refresh_token.expose());
+  };
+  std::visit(
+      [&](const auto& c) {
+        if constexpr (requires { c.tokens; }) tokens(c.tokens);
+        if constexpr (requires { c.grant; })
+          tokens(c.grant.tokens),
+              words += " as " + std::to_string(c.grant.id) + " g" + std::to_string(c.grant.generation);
+        if constexpr (requires { c.slot.has_value(); }) words += c.slot ? " slot " + std::to_string(*c.slot) : "";
+        if constexpr (requires { c.retire; }) {
+          for (const store::Retirement& r : c.retire)
+            words += ", retires " + std::string(r.token.expose()) + " from " + to_rfc3339(r.not_before);
+        }
+        if constexpr (requires { c.until; }) words += " until " + to_rfc3339(c.until);
+        if constexpr (requires { c.not_before; }) words += " from " + to_rfc3339(c.not_before);
+      },
+      change);
+  return words;
+}
+
+}  // namespace
+
 World::World(Plan plan)
     : plan_(std::move(plan)),
       servers_(plan_, time_, trace_),
@@ -60,9 +88,12 @@ void World::start() {
   const std::size_t slots = calm_ ? 64 : plan_.faults.slots;
   store_ = std::make_unique<fakes::MemoryStore>(disk_, tasks_, slots);
   store_->hold();
-  store_->watch({[this](const store::Change& c) { judge_.applied(c); },
-                 [this](const store::Change& c) { judge_.in_slot(c); },
-                 [this](const store::Change& c) { judge_.refused(c); }});
+  const auto aside = [this](const char* what, const store::Change& c) {
+    if (trace_.shown()) trace_.aside(what, described(c));
+  };
+  store_->watch({[this, aside](const store::Change& c) { aside("committed", c), judge_.applied(c); },
+                 [this, aside](const store::Change& c) { aside("in its slot", c), judge_.in_slot(c); },
+                 [this, aside](const store::Change& c) { aside("not stored", c), judge_.refused(c); }});
   if (disk_full_) store_->fill_disk();
   trace_.note("", "daemon starts", {}, static_cast<std::int64_t>(run_number_));
   const auto published = [this](account::Account& account, account::What what) {
@@ -481,6 +512,7 @@ void World::step_clock(Duration by) {
 void World::suspend(Duration length) {
   if (core_ == nullptr || time_.asleep()) return;
   trace_.note("", "suspended", {}, length.count());
+  judge_.falls_asleep();
   time_.suspend_until(time_.now() + length);
   time_.after(length, Where::kMachine, [this] {
     judge_.awake();
