@@ -44,6 +44,10 @@ Account& Accounts::add(std::shared_ptr<const config::Account> config, Known know
   account->config_ = std::move(config);
   account->generation_ = known.generation;
   account->reserved_ = std::max(known.generation, known.spent);
+  if (const auto before = departed_.find(name); before != departed_.end()) {
+    account->sign_in_ = before->second.sign_in;
+    account->reserved_ = std::max(account->reserved_, before->second.reserved);
+  }
   if (known.tokens) {
     account->live_ = make_live(std::move(*known.tokens), clock_);
     const WallTime promised = believable_promise(known.promised_until, clock_.wall());
@@ -62,6 +66,7 @@ Account& Accounts::add(std::shared_ptr<const config::Account> config, Known know
 
 void Accounts::remove(Account& account) {
   tell(account, What::kRemoved);
+  departed_[account.name()] = {account.sign_in_, account.reserved_};
   all_.erase(all_.find(account.name()));
 }
 
@@ -74,6 +79,13 @@ void Accounts::replace_config(Account& account, std::shared_ptr<const config::Ac
 Generation Accounts::next_generation(Account& account) {
   account.reserved_ = std::max(account.reserved_, account.generation_) + 1;
   return account.reserved_;
+}
+
+Generation Accounts::next_generation(std::string_view name, Generation last) {
+  Account* account = find(name);
+  Generation& reserved = account != nullptr ? account->reserved_ : departed_[std::string(name)].reserved;
+  reserved = std::max({reserved, account != nullptr ? account->generation_ : 0, last}) + 1;
+  return reserved;
 }
 
 void Accounts::install(Account& account, Generation generation, TokenSet tokens, Standing standing, WallTime promised) {

@@ -41,12 +41,15 @@ class Accounts {
   void watch(Watcher watcher) { watchers_.push_back(std::move(watcher)); }
 
   Account& add(std::shared_ptr<const config::Account> config, Known known);
-  // The generation survives the removal in the store.
+  // The generation survives the removal in the store; which sign-in it was, and which numbers are on their way through the
+  // store, survive here: what is under way for the account finds the same one if its configuration comes back.
   void remove(Account& account);
   void replace_config(Account& account, std::shared_ptr<const config::Account> config);
 
   // The number of the next token set. Taken before it goes to the store, so that two on their way never share one.
   Generation next_generation(Account& account);
+  // The same for an account that may have left the configuration in this run; above `last`.
+  Generation next_generation(std::string_view name, Generation last);
   // Makes a durable generation visible. `promised`: what is stored with it of promises for its access token.
   void install(Account& account, Generation generation, TokenSet tokens, Standing standing, WallTime promised = {});
   // A new sign-in or a sign-out: late answers to what went before find another number.
@@ -77,8 +80,14 @@ class Accounts {
  private:
   void tell(Account& account, What what);
 
+  struct Departed {
+    unsigned sign_in = 0;
+    Generation reserved = 0;
+  };
+
   const Clock& clock_;
   Map all_;
+  std::map<std::string, Departed, std::less<>> departed_;
   std::vector<Watcher> watchers_;
 };
 

@@ -203,8 +203,11 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
   candidate.slot.reset();
   if (!still_ours) {  // signed out, parked or signed in again while this was on its way to the disk
     const bool another = account == nullptr || account->config().identity != candidate.config->identity;
-    if (!another || !park_stored_ || find_parked_(candidate.config->name, candidate.config->identity))
-      return place_late(std::move(candidate), std::move(commit->done));
+    const auto parked = find_parked_(candidate.config->name, candidate.config->identity);
+    // It was parked after this was ordered: the store has put aside what it found in the row, which is this or newer.
+    if (another && parked && parked->generation < commit->generation)
+      return update_parked(std::move(candidate), parked->id, commit->generation, std::move(commit->done));
+    if (!another || !park_stored_ || parked) return place_late(std::move(candidate), std::move(commit->done));
     park_stored_(candidate.config, commit->generation, std::move(candidate.tokens));
     return commit->done(Placed::kParked, {});
   }
@@ -240,37 +243,43 @@ void Installer::mind_the_clock(Candidate& candidate) const {
 void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
   if (mutated(Mutation::kDropLate))
     return give_back(candidate.config->name, candidate.slot), done(Placed::kRetired, {});
-  const std::string name = candidate.config->name;
-  const auto parked = find_parked_(name, candidate.config->identity);
-  if (parked) {
-    store::UpdateParked change;
-    change.parked_id = *parked;
-    change.generation = candidate.replaces + 1;
-    change.tokens = candidate.tokens.clone();
-    change.slot = candidate.slot;
-    parked_changed_(*parked, change.generation, std::move(candidate.tokens));
-    const auto slot = candidate.slot;
-    store_.apply(std::move(change), [this, name, slot, done = std::move(done)](Result<store::Ids> ids) mutable {
-      if (ids) return done(Placed::kParked, {});
-      give_back(name, slot);
-      done(Placed::kNotStored, ids.error().message());
-    });
-    return;
-  }
-  give_up(std::move(candidate), std::move(done));
+  const auto parked = find_parked_(candidate.config->name, candidate.config->identity);
+  // What is parked may be of a later sign-in than the one that was refreshed; and a sign-in that comes too late is none.
+  if (!parked || candidate.new_sign_in || parked->generation != candidate.replaces)
+    return give_up(std::move(candidate), std::move(done));
+  const account::Generation next = accounts_.next_generation(candidate.config->name, candidate.replaces);
+  update_parked(std::move(candidate), parked->id, next, std::move(done));
 }
 
-// Signed out: all of it may die. Replaced by a newer sign-in at the same provider, or somebody else's: only what harms no
-// living grant, theirs included.
+void Installer::update_parked(Candidate candidate, std::int64_t id, account::Generation generation,
+                              UniqueFunction<void(Placed, std::string)> done) {
+  store::UpdateParked change;
+  change.parked_id = id;
+  change.generation = generation;
+  change.tokens = candidate.tokens.clone();
+  change.slot = candidate.slot;
+  parked_changed_(id, generation, std::move(candidate.tokens));
+  store_.apply(std::move(change), [this, name = candidate.config->name, slot = candidate.slot,
+                                   done = std::move(done)](Result<store::Ids> ids) mutable {
+    if (ids) return done(Placed::kParked, {});
+    give_back(name, slot);
+    done(Placed::kNotStored, ids.error().message());
+  });
+}
+
+// Signed out: all of it may die. Replaced by a newer sign-in at the same provider, whether that is in use or parked, or
+// somebody else's: only what harms no living grant, theirs included.
 void Installer::give_up(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
   const std::string name = candidate.config->name;
   const Account* account = accounts_.find(name);
-  const bool replaced =
+  const bool in_use =
       account != nullptr && account->live() != nullptr && account->config().identity == candidate.config->identity;
+  const auto parked = find_parked_(name, candidate.config->identity);
+  const bool replaced = in_use || parked;
   const retire::Leaving late{
       name, candidate.config->identity, candidate.replaces + 1, &candidate.tokens, clock_.wall(), &candidate.order};
   const account::TokenSet none;
-  const account::TokenSet& living = replaced ? account->live()->tokens : none;
+  const account::TokenSet& living = in_use ? account->live()->tokens : parked ? *parked->tokens : none;
   auto plan = replaced || candidate.stranger ? retire::plan_superseded(*candidate.config, late, living, clock_.wall())
                                              : retire::plan_sign_out(*candidate.config->profile, late, clock_.wall());
   log::notice(candidate.stranger ? "an answer for somebody else is retired"

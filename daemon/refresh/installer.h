@@ -38,8 +38,8 @@ enum class Placed { kInstalled, kParked, kRetired, kNotStored };
 
 class Installer {
  public:
-  // An answer for a grant that is parked; nothing if there is none. Implemented by retire::Parking.
-  using FindParked = std::function<std::optional<std::int64_t>(std::string_view account, std::string_view identity)>;
+  // The grant of this identity that is parked; nothing if there is none. Implemented by retire::Parking.
+  using FindParked = std::function<std::optional<retire::Parked>(std::string_view account, std::string_view identity)>;
   // Retirements that are durable now, for the retirer.
   using Queued = std::function<void(std::vector<store::Retirement>)>;
   // A parked grant got newer tokens.
@@ -83,6 +83,8 @@ class Installer {
   void installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids);
   void settled(const std::string& account);
   void place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
+  void update_parked(Candidate candidate, std::int64_t id, account::Generation generation,
+                     UniqueFunction<void(Placed, std::string)> done);
   void mind_the_clock(Candidate& candidate) const;
   void give_up(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
   void queue(std::vector<store::Retirement> retire, const store::Ids& ids);

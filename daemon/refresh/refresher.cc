@@ -95,7 +95,9 @@ bool Refresher::start(Account& account, Reason reason) {
     flight->refresh_expires_at = live->tokens.refresh_expires_at;
     flight->scope = live->tokens.scope;
   }
-  if (const account::Live* live = account.live(); live != nullptr) {  // whose it is: that holds for every way to renew
+  if (const account::Live* live = account.live(); live != nullptr) {
+    flight->access_token = live->tokens.access_token.clone();
+    // Whose it is: that holds for every way to renew.
     flight->id_token = live->tokens.id_token.clone();
     flight->extra = live->tokens.extra;
     flight->subject = live->tokens.subject;
@@ -104,6 +106,7 @@ bool Refresher::start(Account& account, Reason reason) {
   plans_.at(account.name())->flight = id;
   plans_.at(account.name())->due.cancel();
   flights_.emplace(id, std::move(flight));
+  flights_of_.emplace(account.name(), id);
   ++counters_.started;
   if (flights_changed_) flights_changed_();
   exchanger_.run(std::move(*order), [this, id](Exchanged e) { exchanged(id, std::move(e)); });
@@ -114,6 +117,7 @@ void Refresher::end(std::uint64_t id, Ended ended) {
   const auto at = flights_.find(id);
   const std::unique_ptr<Flight> flight = std::move(at->second);
   flights_.erase(at);
+  flights_of_.erase({flight->config->name, id});
   if (flights_changed_) flights_changed_();
   const auto plan_at = plans_.find(flight->config->name);
   if (plan_at == plans_.end() || plan_at->second->flight != id) return;  // the account left meanwhile

@@ -13,7 +13,8 @@ struct Refresher::Flight {
   std::uint64_t id = 0;
   std::shared_ptr<const config::Account> config;
   unsigned sign_in = 0;
-  account::Generation generation = 0;
+  account::Generation generation = 0;  // of the account's tokens when it began; they may come back under another number
+  Secret access_token;                 // of these: tells that they are back; empty: there were none
   bool rotates = false;
   bool resend = false;
   bool by_password = false;

@@ -28,6 +28,7 @@ void Refresher::changed(Account& account, account::What what) {
     plan_slot = std::make_unique<Plan>(agenda_, [this, &account] { on_due(account); });
   }
   detach_foreign_flight(account, *plan_slot);
+  if (!plan_slot->flight) attach_own_flight(account);
   plan(account);
 }
 
@@ -43,15 +44,24 @@ void Refresher::detach_foreign_flight(const Account& account, Plan& plan) {
     on_end(Ended{false, "the account changed"});
 }
 
-// The configuration changed to another grant and back while a refresh of this one was under way: it is ours again, and
-// its refresh token must not be sent a second time.
+// The configuration changed to another grant and back, or the account left it and returned, while a refresh of this grant
+// was under way: it is ours again, and its refresh token must not be sent a second time. The tokens say so, for what came
+// back may have another number than before; what the refresh brings is the next of that one.
 bool Refresher::attach_own_flight(const Account& account) {
   if (mutated(Mutation::kForgetOwnFlight)) return false;
-  for (const auto& [id, flight] : flights_) {
-    const bool ours = flight->config->name == account.name() && flight->config->identity == account.config().identity &&
-                      flight->sign_in == account.sign_in() && flight->generation == account.generation();
+  const account::Live* live = account.live();
+  for (auto at = flights_of_.lower_bound({account.name(), 0}); at != flights_of_.end() && at->first == account.name();
+       ++at) {
+    Flight& flight = *flights_.at(at->second);
+    const bool same_tokens =
+        live == nullptr ? flight.access_token.empty() : same_secret(flight.access_token, live->tokens.access_token);
+    const bool ours =
+        same_tokens && flight.config->identity == account.config().identity && flight.sign_in == account.sign_in();
     if (!ours) continue;
-    plans_.at(account.name())->flight = id;
+    flight.generation = account.generation();
+    Plan& plan = *plans_.at(account.name());
+    plan.flight = at->second;
+    plan.due.cancel();
     return true;
   }
   return false;

@@ -97,9 +97,9 @@ void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_con
 
 bool Parking::remember(std::string_view account, std::string_view identity, account::Generation generation,
                        account::UnknownOutcome unknown) {
-  const auto id = find(account, identity);
-  if (!id || grants_.at(*id)->grant.generation != generation) return false;
-  grants_.at(*id)->unknown = unknown;
+  const auto parked = find(account, identity);
+  if (!parked || parked->generation != generation) return false;
+  grants_.at(parked->id)->unknown = unknown;
   return true;
 }
 
@@ -111,23 +111,24 @@ void Parking::forget(Kept& kept) {
 }
 
 bool Parking::restore(account::Account& account) {
-  const auto id = find(account.name(), account.config().identity);
-  if (!id) return false;
-  store::ParkedGrant& grant = grants_.at(*id)->grant;
+  const auto parked = find(account.name(), account.config().identity);
+  if (!parked) return false;
+  const std::int64_t id = parked->id;
+  store::ParkedGrant& grant = grants_.at(id)->grant;
   const account::Standing standing = grant.rolled_back
                                          ? account::rolled_back_at(clock_.wall())
                                          : account::Standing{account::State::kOk, clock_.wall(), std::nullopt};
   // Its own number, unless another grant of this account came after it: then the next one, so that no number means two tokens.
   const account::Generation generation =
       account.generation() > grant.generation ? accounts_.next_generation(account) : grant.generation;
-  restoring_[*id] = {account.name(), account.config().identity, generation, standing};
-  order(*id, store::Restore{*id, standing, generation});
+  restoring_[id] = {account.name(), account.config().identity, generation, standing};
+  order(id, store::Restore{id, standing, generation});
   log::write(log::Level::kNotice, message_id::kRestored.id, "restored: a parked grant is in use again",
              {{"ACCOUNT", account.name()}, {"GENERATION", std::to_string(generation)}});
   account::TokenSet tokens = std::move(grant.tokens);
-  accounts_.set_unknown(account, grants_.at(*id)->unknown);
+  accounts_.set_unknown(account, grants_.at(id)->unknown);
   const WallTime promised = account::believable_promise(grant.promised_until, clock_.wall());
-  grants_.erase(*id);
+  grants_.erase(id);
   accounts_.install(account, generation, std::move(tokens), standing, promised);
   if (account::Live* live = accounts_.promises(account)) live->promised_until = promised;
   return true;
@@ -221,9 +222,10 @@ void Parking::retire(std::int64_t id) {
   grants_.erase(id);
 }
 
-std::optional<std::int64_t> Parking::find(std::string_view account, std::string_view identity) const {
+std::optional<Parked> Parking::find(std::string_view account, std::string_view identity) const {
   for (const auto& [id, kept] : grants_) {
-    if (kept->grant.account == account && kept->grant.identity == identity) return id;
+    const store::ParkedGrant& grant = kept->grant;
+    if (grant.account == account && grant.identity == identity) return Parked{id, grant.generation, &grant.tokens};
   }
   return std::nullopt;
 }

@@ -13,6 +13,7 @@
 #include "base/agenda.h"
 #include "daemon/account/accounts.h"
 #include "daemon/oauth/token_endpoint.h"
+#include "daemon/retire/plan.h"
 #include "daemon/retire/retirer.h"
 #include "daemon/store/token_store.h"
 
@@ -52,7 +53,7 @@ class Parking {
   // A new sign-in committed: what was parked for this account is retired now.
   void retire_all_of(std::string_view account);
 
-  std::optional<std::int64_t> find(std::string_view account, std::string_view identity) const;
+  std::optional<Parked> find(std::string_view account, std::string_view identity) const;
   // The refresher stored a late answer with the parked grant.
   void updated(std::int64_t id, account::Generation generation, account::TokenSet tokens);
   std::size_t size() const { return grants_.size(); }

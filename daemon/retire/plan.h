@@ -23,6 +23,13 @@ struct Leaving {
   const Secret* order = nullptr;  // serialised RevocationOrder; empty: nothing can be revoked
 };
 
+// A grant that is kept aside: retire::Parking has it.
+struct Parked {
+  std::int64_t id = 0;
+  account::Generation generation = 0;
+  const account::TokenSet* tokens = nullptr;  // never null; valid until the grant changes
+};
+
 // Would revoking this kind of token at `account`'s provider be right without anybody's order?
 bool revokes_superseded(const config::Account& account, store::RetiredKind kind);
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "daemon/config/fingerprint.h"
 #include "tests/fakes/core_world.h"
 
@@ -396,6 +398,167 @@ TEST_F(ReconcileTest, WhatAnEditThatIsTakenBackFetchedIsParkedAndNotRevoked) {
   EXPECT_EQ(world.disk.parked.begin()->second.tokens.access_token.expose(), "access-other");
   change(first, second);
   EXPECT_EQ(world.ask("flat")->token, "access-other") << "it comes back with its setting";
+}
+
+// What is under way for a grant while its configuration changes, found by tests/simulation.
+class UnderWayTest : public ReconcileTest {
+ protected:
+  void begin_here() {
+    begin(here);
+    profile->revoke.access_cascade = profile->revoke.refresh_cascade = provider::Cascade::kNone;
+  }
+  void sign_in(const std::string& refresh_token) {
+    world.sign_in.with_refresh_token(flat(), Secret(refresh_token), false, [](login::Outcome) {});
+    world.settle();
+  }
+  void refresh() {
+    world.refresher.start(flat(), refresh::Reason::kOrdered);
+    world.settle();
+  }
+  // The call of this number, of those that wait for an answer.
+  void answer(std::size_t call, const std::string& access, const std::string& refresh) {
+    auto asked = std::move(world.endpoint.calls.at(call));
+    world.endpoint.calls.erase(world.endpoint.calls.begin() + static_cast<std::ptrdiff_t>(call));
+    asked.done({make_tokens(world.clock, access, refresh, 1h), Secret("order")});
+    world.settle();
+  }
+  config::Config by_itself(const std::string& identity) {
+    auto made = std::make_shared<config::Account>(*account(identity));
+    made->grant = provider::Grant::kClientCredentials;
+    made->refresh = config::RefreshMode::kAhead;
+    return with({AccountConfig(made)});
+  }
+  bool is_retired(const std::string& token) {
+    return std::any_of(world.disk.retirements.begin(), world.disk.retirements.end(),
+                       [&](const auto& entry) { return entry.second.token.expose() == token; });
+  }
+};
+
+TEST_F(UnderWayTest, AnAccountThatLeavesAndComesBackAfterASignInDoesNotSendItsTokenTwice) {
+  begin_here();
+  sign_in("imported");
+  answer(0, "access-8", "refresh-8");
+  ASSERT_EQ(flat().generation(), 8U);
+  refresh();
+  ASSERT_EQ(world.endpoint.calls_made, 2U);
+  change(here, gone);
+  change(gone, here);
+  refresh();
+  EXPECT_EQ(world.endpoint.calls_made, 2U) << "a reuse detector would end the grant";
+  answer(0, "access-9", "refresh-9");
+  EXPECT_EQ(flat().generation(), 9U);
+  EXPECT_EQ(world.ask("flat")->token, "access-9");
+  EXPECT_FALSE(is_retired("refresh-9")) << "it is all there is of the grant";
+}
+
+TEST_F(UnderWayTest, AnAnswerOfAnEarlierSignInLeavesWhatIsParkedAlone) {
+  begin_here();
+  refresh();
+  sign_in("imported");
+  answer(1, "access-new", "refresh-new");
+  change(here, gone);
+  answer(0, "access-late", "refresh-late");
+  EXPECT_TRUE(is_retired("access-late"));
+  EXPECT_TRUE(is_retired("refresh-late"));
+  change(gone, here);
+  EXPECT_EQ(flat().generation(), 8U);
+  EXPECT_EQ(world.ask("flat")->token, "access-new");
+  EXPECT_EQ(world.disk.accounts.at("flat").tokens->refresh_token.expose(), "refresh-new");
+}
+
+// Whoever signed in was told that the account has changed.
+TEST_F(UnderWayTest, ASignInThatComesTooLateDoesNotReplaceWhatIsParked) {
+  begin_here();
+  sign_in("imported");
+  change(here, gone);
+  answer(0, "access-late", "refresh-late");
+  EXPECT_TRUE(is_retired("access-late"));
+  change(gone, here);
+  EXPECT_EQ(world.ask("flat")->token, "access-7");
+  EXPECT_EQ(world.disk.accounts.at("flat").tokens->refresh_token.expose(), "refresh-7");
+}
+
+TEST_F(UnderWayTest, WhatASignInStoredWhileItsAccountLeftComesBackWithIt) {
+  begin_here();
+  sign_in("imported");
+  world.store.hold();
+  answer(0, "access-new", "refresh-new");
+  reconciler.change(here, gone);
+  world.store.let_go();
+  world.settle();
+  ASSERT_EQ(world.disk.parked.size(), 1U);
+  EXPECT_EQ(world.disk.parked.begin()->second.tokens.access_token.expose(), "access-new");
+  EXPECT_EQ(world.disk.parked.begin()->second.generation, 8U);
+  change(gone, here);
+  EXPECT_EQ(flat().generation(), 8U);
+  EXPECT_EQ(world.ask("flat")->token, "access-new");
+}
+
+TEST_F(UnderWayTest, ALateAnswerTakesNoNumberOfAnotherGrant) {
+  profile->refresh.rotation = provider::Rotation::kNone;
+  const config::Config first = by_itself("identity one"), second = by_itself("identity two");
+  begin(first);
+  refresh();
+  change(first, second);
+  answer(1, "access-other", "");
+  ASSERT_EQ(flat().generation(), 8U);
+  answer(0, "access-late", "");
+  change(second, first);
+  EXPECT_EQ(world.ask("flat")->token, "access-late");
+  EXPECT_EQ(flat().generation(), 9U) << "8 is the other grant's";
+}
+
+TEST_F(UnderWayTest, ARefreshIsFoundAgainByAGrantThatCameBackUnderAnotherNumber) {
+  profile->refresh.rotation = provider::Rotation::kNone;
+  const config::Config first = by_itself("identity one"), second = by_itself("identity two");
+  begin(first);
+  refresh();
+  change(first, second);
+  answer(1, "access-other", "");
+  change(second, first);
+  EXPECT_EQ(world.ask("flat")->token, "access-7");
+  ASSERT_EQ(flat().generation(), 9U);
+  refresh();
+  EXPECT_EQ(world.endpoint.calls_made, 2U) << "one flight";
+  answer(0, "access-10", "");
+  EXPECT_EQ(flat().generation(), 10U);
+  EXPECT_EQ(world.ask("flat")->token, "access-10");
+  EXPECT_FALSE(is_retired("access-10"));
+}
+
+// Twice, and the second time the refresh was not asked for anew in between.
+TEST_F(UnderWayTest, ARefreshFindsItsParkedGrantWhateverNumberThatHasNow) {
+  profile->refresh.rotation = provider::Rotation::kNone;
+  const config::Config first = by_itself("identity one"), second = by_itself("identity two");
+  begin(first);
+  refresh();
+  change(first, second);
+  answer(1, "access-other", "");
+  change(second, first);
+  change(first, second);
+  answer(0, "access-late", "");
+  EXPECT_FALSE(is_retired("access-late"));
+  change(second, first);
+  EXPECT_EQ(world.ask("flat")->token, "access-late");
+}
+
+TEST_F(UnderWayTest, AFirstRefreshIsFoundAgain) {
+  auto robot = [this](const std::string& identity) {
+    auto made = make_account("robot", profile, provider::Grant::kClientCredentials);
+    made->identity = identity;
+    made->fingerprint = config::FieldHash(identity).fingerprint();
+    return with({AccountConfig(std::move(made))});
+  };
+  const config::Config first = robot("identity one"), second = robot("identity two");
+  begin(first);
+  ASSERT_EQ(world.endpoint.calls_made, 1U) << "it signs in by itself";
+  change(first, second);
+  ASSERT_EQ(world.endpoint.calls_made, 2U);
+  answer(1, "access-other", "");
+  change(second, first);
+  EXPECT_EQ(world.endpoint.calls_made, 2U) << "one flight";
+  answer(0, "access-first", "");
+  EXPECT_EQ(world.ask("robot")->token, "access-first");
 }
 
 }  // namespace
