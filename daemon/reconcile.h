@@ -33,6 +33,7 @@ class Reconciler {
 
  private:
   using Stored = std::map<std::string, store::StoredAccount>;
+  void begin_numbers(const store::Snapshot& snapshot);
   void begin_account(std::shared_ptr<const config::Account> config, Stored& stored);
   void begin_departed(Stored stored, const config::Config& config);
   void begin_intents(const std::vector<store::Intent>& intents);

@@ -81,6 +81,12 @@ Generation Accounts::next_generation(Account& account) {
   return account.reserved_;
 }
 
+void Accounts::reserve(const std::string& name, Generation up_to) {
+  Account* account = find(name);
+  Generation& reserved = account != nullptr ? account->reserved_ : departed_[name].reserved;
+  reserved = std::max(reserved, up_to);
+}
+
 Generation Accounts::next_generation(std::string_view name, Generation last) {
   Account* account = find(name);
   Generation& reserved = account != nullptr ? account->reserved_ : departed_[std::string(name)].reserved;

@@ -50,6 +50,8 @@ class Accounts {
   Generation next_generation(Account& account);
   // The same for an account that may have left the configuration in this run; above `last`.
   Generation next_generation(std::string_view name, Generation last);
+  // Numbers up to this are not given again, whether the account is configured or will be.
+  void reserve(const std::string& name, Generation up_to);
   // Makes a durable generation visible. `promised`: what is stored with it of promises for its access token.
   void install(Account& account, Generation generation, TokenSet tokens, Standing standing, WallTime promised = {});
   // A new sign-in or a sign-out: late answers to what went before find another number.

@@ -561,5 +561,33 @@ TEST_F(UnderWayTest, AFirstRefreshIsFoundAgain) {
   EXPECT_EQ(world.ask("robot")->token, "access-first");
 }
 
+// The other grant's tokens have number 8, and the parked one came back as 9 when the daemon was killed: before the disk
+// knew, but callers did.
+TEST_F(UnderWayTest, ANumberThatWasSeenBeforeACrashIsNotGivenAgain) {
+  profile->refresh.rotation = provider::Rotation::kNone;
+  const config::Config first = by_itself("identity one"), second = by_itself("identity two");
+  begin(first);
+  change(first, second);
+  answer(0, "access-8", "");
+  world.store.hold();
+  reconciler.change(second, first);
+  ASSERT_EQ(flat().generation(), 9U);
+  world.store.crash();
+
+  CoreWorld next;
+  next.disk = std::move(world.disk);
+  Reconciler at_start{next.accounts, next.refresher, next.parking, next.retirer, next.store, next.clock};
+  at_start.begin(*next.store.load(), second);
+  next.settle();
+  account::Account& again = *next.accounts.find("flat");
+  ASSERT_EQ(again.generation(), 8U);
+  next.refresher.start(again, refresh::Reason::kOrdered);
+  next.settle();
+  next.endpoint.answer(make_tokens(next.clock, "access-other", "", 1h));
+  next.settle();
+  EXPECT_EQ(next.ask("flat")->token, "access-other");
+  EXPECT_GT(again.generation(), 9U) << "9 was access-7";
+}
+
 }  // namespace
 }  // namespace credsync
