@@ -112,6 +112,7 @@ class Refresher {
   void detach_foreign_flight(const account::Account& account, Plan& plan);
   bool attach_own_flight(const account::Account& account);
   std::optional<BootTime> held_until(const account::Account& account) const;
+  BootTime floor_reached(const account::Account& account) const;
   void plan(account::Account& account);
   void on_due(account::Account& account);
   void exchanged(std::uint64_t flight_id, Exchanged exchanged);

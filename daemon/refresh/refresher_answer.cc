@@ -193,16 +193,13 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
   delay = std::max(delay, asked);
   // Whatever put it off, a refresh token that may have been replaced is sent while the overlap lasts, or at the floor.
   const bool risky = flight.rotates && account.unknown() && verdict.next != Next::kNow;
-  if (risky && !overlaps(account, wall + delay)) {
-    const Duration floor = lifetime ? floor_of(*lifetime) : Duration::zero();
-    delay = std::max(delay, remaining.value_or(Duration::zero()) - floor);
-  }
   attempts.not_before = mutated(Mutation::kNoBackOff) ? boot : boot + delay;
-  auto& at_the_earliest = plans_.at(account.name())->at_the_earliest;
-  at_the_earliest.reset();
-  if (verdict.next != Next::kBackOff && verdict.next != Next::kNow) at_the_earliest = attempts.not_before;
-  if (verdict.next == Next::kBackOff && failure.retry_after) at_the_earliest = boot + *failure.retry_after;
-  if (risky) at_the_earliest = attempts.not_before;
+  Plan& plan = *plans_.at(account.name());
+  plan.at_the_earliest.reset();
+  if (verdict.next != Next::kBackOff && verdict.next != Next::kNow) plan.at_the_earliest = attempts.not_before;
+  if (verdict.next == Next::kBackOff && failure.retry_after) plan.at_the_earliest = boot + *failure.retry_after;
+  if (risky) plan.at_the_earliest = attempts.not_before;
+  plan.until_floor = risky && !overlaps(account, wall + delay);
 
   std::string words = failure.words;
   if (verdict.state == State::kNeedsLogin && flight.resend) {

@@ -34,6 +34,8 @@ struct Refresher::Plan {
   std::optional<std::uint64_t> flight;
   // Of the next attempt, whatever happens meanwhile: Retry-After, or an outcome that is not known.
   std::optional<BootTime> at_the_earliest;
+  // With that: nor before the present token is at its floor, as the clocks say then. They may be set meanwhile.
+  bool until_floor = false;
   std::map<std::uint64_t, UniqueFunction<void(const Ended&)>> waiting;
 };
 

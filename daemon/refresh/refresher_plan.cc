@@ -72,7 +72,16 @@ bool Refresher::attach_own_flight(const Account& account) {
 std::optional<BootTime> Refresher::held_until(const Account& account) const {
   const auto plan = plans_.find(account.name());
   if (!account.unknown() || plan == plans_.end()) return std::nullopt;
-  return plan->second->at_the_earliest;
+  const auto& earliest = plan->second->at_the_earliest;
+  return plan->second->until_floor ? std::max(floor_reached(account), earliest.value_or(BootTime())) : earliest;
+}
+
+// Now, if there is no token, or none whose end is known.
+BootTime Refresher::floor_reached(const Account& account) const {
+  const BootTime now = clock_.boot();
+  const auto remaining = account.remaining(clock_.wall(), now);
+  const auto lifetime = account.live() != nullptr ? account.live()->tokens.lifetime() : std::nullopt;
+  return remaining && lifetime ? std::max(now, now + *remaining - floor_of(*lifetime)) : now;
 }
 
 void Refresher::on_due(Account& account) {
@@ -114,7 +123,7 @@ void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown
   // A clock that was set back since says nothing.
   const Duration since = clock_.wall() - unknown.sent_at;
   const bool within_overlap = overlap && since >= Duration::zero() && since < *overlap;
-  Duration delay = Duration::zero();
+  plans_.at(account.name())->until_floor = unknown.resends == 0 && !within_overlap;
   if (unknown.resends > 0) {
     oauth::Failure lost;
     lost.failure_class = oauth::FailureClass::kAmbiguous;
@@ -122,13 +131,9 @@ void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown
     set_standing(
         account, State::kNeedsLogin, lost,
         "the answer to a refresh was lost when credsyncd ended, and once more after that; the provider may have replaced the refresh token");
-  } else if (!within_overlap) {
-    const auto lifetime = account.live() != nullptr ? account.live()->tokens.lifetime() : std::nullopt;
-    const auto remaining = account.remaining(clock_.wall(), clock_.boot());
-    if (lifetime && remaining) delay = std::max(Duration::zero(), *remaining - floor_of(*lifetime));
   }
   account.attempts.failures = std::max(account.attempts.failures, 1U);
-  account.attempts.not_before = clock_.boot() + delay;
+  account.attempts.not_before = clock_.boot();
   plans_.at(account.name())->at_the_earliest = account.attempts.not_before;
   plan(account);
 }

@@ -280,6 +280,32 @@ TEST_F(FoundBySimulationTest, RejectedTokensDoNotReviveAGrantThatIsGivenUp) {
   EXPECT_TRUE(world.endpoint.calls.empty()) << "its refresh token may have been replaced";
 }
 
+// A clock that was ahead while the outcome became unknown made the token look as if it ended sooner.
+TEST_F(FoundBySimulationTest, AnUnknownRefreshTokenWaitsForTheFloorByTheClockAsItIsThen) {
+  add_live();
+  world.clock.set_wall(world.clock.wall() + 50min);
+  world.refresher.replan_all();
+  world.settle();
+  ASSERT_EQ(world.endpoint.calls.size(), 1U) << "ten minutes are left, it seems";
+  answer(make_failure(FailureClass::kAmbiguous));
+  world.clock.set_wall(world.clock.wall() - 50min);
+  world.refresher.replan_all();
+  world.advance(50min);
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "the token has ten minutes to live";
+  world.advance(9min + 30s);
+  EXPECT_EQ(world.endpoint.calls.size(), 1U);
+}
+
+TEST_F(FoundBySimulationTest, AnUnknownRefreshTokenIsSentAtTheFloorThoughThatCameSooner) {
+  add_live();
+  until_sent();
+  answer(make_failure(FailureClass::kAmbiguous));
+  world.clock.set_wall(world.clock.wall() + 14min);
+  world.refresher.replan_all();
+  world.advance(5s);
+  EXPECT_EQ(world.endpoint.calls.size(), 1U) << "by the clock in force the token has a minute left";
+}
+
 // Not found by simulation, but by a look at what a sign-out leaves: a personal access token at a server that revokes for
 // clients only was asked for until its end.
 TEST_F(FoundBySimulationTest, WhatNeedsAClientThatThereIsNotIsAskedForOnce) {
