@@ -145,7 +145,6 @@ void Completion::placed(Number number, refresh::Placed placed, const std::string
   if (placed != refresh::Placed::kInstalled || account == nullptr) {
     return finish(number, NotCompleted{"changed", "the account changed while the sign-in was under way", true, false});
   }
-  account->attempts = account::Attempts{};
   parts_.parking.retire_all_of(name);
   log::notice("signed in", {{"ACCOUNT", name}, {"GENERATION", std::to_string(account->generation())}});
   running.result.generation = account->generation();

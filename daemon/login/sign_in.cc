@@ -258,7 +258,6 @@ void SignIn::place(const std::string& name, refresh::Candidate candidate) {
       return finish(name, Refused{Refusal::kTransient, "the account changed while the sign-in was under way",
                                   "credsync login " + name});
     }
-    if (Account* account = accounts_.find(name)) account->attempts = account::Attempts{};
     parking_.retire_all_of(name);
     log::notice("signed in", {{"ACCOUNT", name}});
     finish(name, SignedIn{});

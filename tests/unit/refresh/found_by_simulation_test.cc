@@ -306,6 +306,16 @@ TEST_F(FoundBySimulationTest, AnUnknownRefreshTokenIsSentAtTheFloorThoughThatCam
   EXPECT_EQ(world.endpoint.calls.size(), 1U) << "by the clock in force the token has a minute left";
 }
 
+TEST_F(FoundBySimulationTest, ASignInGivesCallersNoNewAllowance) {
+  account::Account& account = add_live();
+  ASSERT_TRUE(world.refresher.take_allowance(account));
+  world.sign_in.with_refresh_token(account, Secret("imported"), false, [](login::Outcome) {});
+  world.settle();
+  answer(make_tokens(world.clock, "access-2", "refresh-2", 1h));
+  ASSERT_EQ(account.generation(), 2U);
+  EXPECT_FALSE(world.refresher.take_allowance(account)) << "five minutes of it are left";
+}
+
 // Not found by simulation, but by a look at what a sign-out leaves: a personal access token at a server that revokes for
 // clients only was asked for until its end.
 TEST_F(FoundBySimulationTest, WhatNeedsAClientThatThereIsNotIsAskedForOnce) {
