@@ -111,6 +111,22 @@ WallTime Installer::promised_of(const account::Live& live) const {
   return account::believable_promise(live.promised_until, clock_.wall());
 }
 
+void Installer::remember_promise(const account::Account& account) {
+  if (account.live() == nullptr) return;
+  const Duration longer = promised_of(*account.live()) - clock_.wall();
+  if (longer <= Duration::zero()) return;
+  auto& left = left_[account.name()];
+  left = std::make_unique<Left>(account.live()->tokens.access_token.clone(), clock_.wall() + longer, agenda_,
+                                [this, name = account.name()] { left_.erase(left_.find(name)); });
+  left->over.set(clock_.boot() + longer);
+}
+
+WallTime Installer::promised_before(const std::string& account, const Secret& access_token) const {
+  const auto left = left_.find(account);
+  const bool same = left != left_.end() && same_secret(left->second->access_token, access_token);
+  return same ? account::believable_promise(left->second->promised_until, clock_.wall()) : WallTime();
+}
+
 // Promises that are yet to be made until the new token is visible find the retirement where it is; but a crash may leave
 // nothing else of the last than what was stored ahead.
 WallTime Installer::keep_longer(std::vector<store::Retirement>& retire, const account::Live& old) const {
@@ -213,6 +229,7 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
   }
   if (candidate.new_sign_in) {
     if (account->unknown()) give_back(account->name(), account->unknown()->slot);
+    remember_promise(*account);
     accounts_.begin_sign_in(*account);
     // Before it is planned: the old grant's troubles put nothing off. What callers may cause is the account's.
     account::Attempts fresh;
@@ -276,8 +293,9 @@ void Installer::give_up(Candidate candidate, UniqueFunction<void(Placed, std::st
       account != nullptr && account->live() != nullptr && account->config().identity == candidate.config->identity;
   const auto parked = find_parked_(name, candidate.config->identity);
   const bool replaced = in_use || parked;
+  const WallTime promised = std::max(clock_.wall(), promised_before(name, candidate.tokens.access_token));
   const retire::Leaving late{
-      name, candidate.config->identity, candidate.replaces + 1, &candidate.tokens, clock_.wall(), &candidate.order};
+      name, candidate.config->identity, candidate.replaces + 1, &candidate.tokens, promised, &candidate.order};
   const account::TokenSet none;
   const account::TokenSet& living = in_use ? account->live()->tokens : parked ? *parked->tokens : none;
   auto plan = replaced || candidate.stranger ? retire::plan_superseded(*candidate.config, late, living, clock_.wall())

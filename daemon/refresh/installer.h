@@ -89,6 +89,8 @@ class Installer {
   void give_up(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
   void queue(std::vector<store::Retirement> retire, const store::Ids& ids);
   WallTime promised_of(const account::Live& live) const;
+  void remember_promise(const account::Account& account);
+  WallTime promised_before(const std::string& account, const Secret& access_token) const;
   WallTime keep_longer(std::vector<store::Retirement>& retire, const account::Live& old) const;
   void keep_promises(const account::Account& account, std::vector<store::Retirement>& retire, const store::Ids& ids,
                      WallTime kept);
@@ -106,6 +108,16 @@ class Installer {
   };
   std::map<std::string, OnTheWay> on_the_way_;  // by account
   std::map<store::SlotId, std::unique_ptr<Agenda::Entry>> unfreed_;
+  // What callers were promised of an access token that a sign-in replaced, until that is over: a late answer for the old
+  // grant may bring the same token again.
+  struct Left {
+    Left(Secret token, WallTime until, Agenda& agenda, std::function<void()> on_over)
+        : access_token(std::move(token)), promised_until(until), over(agenda, std::move(on_over)) {}
+    Secret access_token;
+    WallTime promised_until;
+    Agenda::Entry over;
+  };
+  std::map<std::string, std::unique_ptr<Left>> left_;  // by account: the last one
   FindParked find_parked_;
   ParkedChanged parked_changed_;
   ParkStored park_stored_;

@@ -316,6 +316,28 @@ TEST_F(FoundBySimulationTest, ASignInGivesCallersNoNewAllowance) {
   EXPECT_FALSE(world.refresher.take_allowance(account)) << "five minutes of it are left";
 }
 
+// The sign-in need not revoke what will have ended by then; the late answer brings it with a longer life.
+TEST_F(FoundBySimulationTest, APromiseOutlivesALateAnswerWithTheSameTokenForAReplacedGrant) {
+  account::Account& account = add_live();
+  until_sent();
+  ASSERT_EQ(world.ask("flat", 30min, 0s)->token, "access-1");  // to its end, in a quarter of an hour
+  world.sign_in.with_refresh_token(account, Secret("imported"), false, [](login::Outcome) {});
+  world.settle();
+  ASSERT_EQ(world.endpoint.calls.size(), 2U);
+  auto sign_in = std::move(world.endpoint.calls.back());
+  world.endpoint.calls.pop_back();
+  sign_in.done({make_tokens(world.clock, "access-new", "refresh-new", 1h), Secret("order")});
+  world.settle();
+  ASSERT_EQ(account.generation(), 2U);
+  answer(make_tokens(world.clock, "access-1", "refresh-2", 1h));
+  world.advance(14min);
+  const auto before = revoked();
+  EXPECT_EQ(std::count(before.begin(), before.end(), "access-1"), 0) << "a caller was told that it is good";
+  world.advance(2min);
+  const auto after = revoked();
+  EXPECT_EQ(std::count(after.begin(), after.end(), "access-1"), 1);
+}
+
 // Not found by simulation, but by a look at what a sign-out leaves: a personal access token at a server that revokes for
 // clients only was asked for until its end.
 TEST_F(FoundBySimulationTest, WhatNeedsAClientThatThereIsNotIsAskedForOnce) {
