@@ -9,6 +9,8 @@ namespace credsync::refresh {
 namespace {
 
 constexpr Duration kSlotWait = 200ms;  // until a transaction under way frees a slot
+constexpr const char* kTooLate =
+    "the refresh token may have been replaced; it is sent again when the present token is nearly over";
 
 oauth::Failure failure_not_sent(std::string code, std::string words) {
   oauth::Failure failure;
@@ -113,12 +115,17 @@ void Exchanger::left(Running& running, EndpointGate::Outcome outcome) {
   wake_unproven();
 }
 
+bool Exchanger::too_late(const Running& running) const {
+  return running.order.send_before && clock_.boot() >= *running.order.send_before;
+}
+
 void Exchanger::enter(std::uint64_t id) {
   Running& running = *running_.at(id);
   running.inside = true;
   running.unproven = !running.gate->gate.proven();
   if (running.unproven) ++unproven_;
   if (stopped_) return not_sent(id, unavailable("credsyncd is stopping"));
+  if (too_late(running)) return not_sent(id, unavailable(kTooLate));
   if (!running.order.rotates || mutated(Mutation::kNoIntent)) return send(id);
   if (!running.order.resend_slot) return reserve(id);
   running.slot = running.order.resend_slot;
@@ -169,6 +176,7 @@ void Exchanger::reserve(std::uint64_t id) {
 void Exchanger::send(std::uint64_t id) {
   Running& running = *running_.at(id);
   if (stopped_) return not_sent(id, unavailable("credsyncd is stopping"));
+  if (too_late(running)) return not_sent(id, unavailable(kTooLate));
   running.sent = true;
   running.clock_offset = wall_over_boot(clock_);
   running.sent_at = clock_.wall();

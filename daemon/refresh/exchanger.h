@@ -23,7 +23,9 @@ struct ExchangeOrder {
   bool rotates = false;                      // a reserved slot and a new connection, please
   account::Generation generation = 0;        // whose refresh token is sent, for the intent; 0: of no grant in use
   std::optional<store::SlotId> resend_slot;  // the intent is there already: count the resend durably, then send
-  WallTime urgency = kWallMax;               // when the account's present token ends; earlier goes first
+  // Not after this, however long the gate or the disk takes: the provider may have stopped taking it.
+  std::optional<BootTime> send_before;
+  WallTime urgency = kWallMax;  // when the account's present token ends; earlier goes first
 };
 
 // How far the wall clock is ahead of the boot clock. It changes when somebody sets the wall clock.
@@ -73,6 +75,7 @@ class Exchanger {
   void left(Running& running, EndpointGate::Outcome outcome);
   void enter(std::uint64_t id);
   void reserve(std::uint64_t id);
+  bool too_late(const Running& running) const;
   void count_resend(std::uint64_t id);
   void wait_for_slot(std::uint64_t id, void (Exchanger::*again)(std::uint64_t));
   void send(std::uint64_t id);

@@ -54,7 +54,11 @@ std::optional<ExchangeOrder> Refresher::make_order(const Account& account, bool 
     case Way::kRefreshToken:
       order.input = oauth::RefreshInput{live->tokens.refresh_token.clone()};
       order.rotates = rotates(*account.config().profile);
-      if (order.rotates && account.unknown()) order.resend_slot = account.unknown()->slot;
+      if (!order.rotates || !account.unknown()) break;
+      order.resend_slot = account.unknown()->slot;
+      // A person may say that it is sent all the same; so may the floor.
+      if (const auto end = overlap_ends(account); end && !ordered && floor_reached(account) > *end)
+        order.send_before = end;
       break;
     case Way::kPassword:
       order.input = oauth::PasswordInput{account.config().username, account.kept_password().clone()};

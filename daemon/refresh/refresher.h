@@ -113,6 +113,7 @@ class Refresher {
   bool attach_own_flight(const account::Account& account);
   std::optional<BootTime> held_until(const account::Account& account) const;
   BootTime floor_reached(const account::Account& account) const;
+  std::optional<BootTime> overlap_ends(const account::Account& account) const;
   void plan(account::Account& account);
   void on_due(account::Account& account);
   void exchanged(std::uint64_t flight_id, Exchanged exchanged);

@@ -152,17 +152,6 @@ void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optio
   if (ours) apply(*account, flight, failure, verdict);
 }
 
-namespace {
-
-// The refresh token whose last outcome is unknown still works then, as its provider declares.
-bool overlaps(const Account& account, WallTime when) {
-  const auto& overlap = account.config().profile->refresh.overlap;
-  const Duration since = when - account.unknown()->sent_at;
-  return overlap && since >= Duration::zero() && since < *overlap;  // a wall clock that was set back says nothing
-}
-
-}  // namespace
-
 void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& failure, const Verdict& verdict) {
   account::Attempts& attempts = account.attempts;
   const WallTime wall = clock_.wall();
@@ -199,7 +188,7 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
   if (verdict.next != Next::kBackOff && verdict.next != Next::kNow) plan.at_the_earliest = attempts.not_before;
   if (verdict.next == Next::kBackOff && failure.retry_after) plan.at_the_earliest = boot + *failure.retry_after;
   if (risky) plan.at_the_earliest = attempts.not_before;
-  plan.until_floor = risky && !overlaps(account, wall + delay);
+  plan.until_floor = risky && overlap_ends(account).value_or(boot) <= boot + delay;
 
   std::string words = failure.words;
   if (verdict.state == State::kNeedsLogin && flight.resend) {

@@ -91,6 +91,16 @@ void Refresher::on_due(Account& account) {
   if (!still_due || !start(account, Reason::kPlanned)) plan(account);
 }
 
+// Until when the refresh token whose last outcome is unknown still works, as its provider declares; nothing, if it does not.
+std::optional<BootTime> Refresher::overlap_ends(const Account& account) const {
+  const auto& overlap = account.config().profile->refresh.overlap;
+  if (!overlap || !account.unknown()) return std::nullopt;
+  const Duration since = clock_.wall() - account.unknown()->sent_at;
+  if (since < Duration::zero() || since >= *overlap)
+    return std::nullopt;  // a wall clock that was set back says nothing
+  return clock_.boot() + (*overlap - since);
+}
+
 void Refresher::plan(Account& account) {
   Plan& plan = *plans_.at(account.name());
   if (plan.flight) return;
@@ -119,11 +129,7 @@ std::optional<BootTime> Refresher::planned(const Account& account) const {
 void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown) {
   accounts_.set_unknown(account, unknown);
   store_.apply(store::FreeRoom{account.name(), unknown.slot}, [](Result<store::Ids>) {});
-  const auto& overlap = account.config().profile->refresh.overlap;
-  // A clock that was set back since says nothing.
-  const Duration since = clock_.wall() - unknown.sent_at;
-  const bool within_overlap = overlap && since >= Duration::zero() && since < *overlap;
-  plans_.at(account.name())->until_floor = unknown.resends == 0 && !within_overlap;
+  plans_.at(account.name())->until_floor = unknown.resends == 0 && !overlap_ends(account);
   if (unknown.resends > 0) {
     oauth::Failure lost;
     lost.failure_class = oauth::FailureClass::kAmbiguous;

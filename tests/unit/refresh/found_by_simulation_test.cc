@@ -28,6 +28,17 @@ class FoundBySimulationTest : public testing::Test {
     world.advance(45min);
     ASSERT_EQ(world.endpoint.calls.size(), 1U);
   }
+  // Likewise, and not longer: the overlap counts from then.
+  void until_just_sent() {
+    for (int i = 0; i < 3600 && world.endpoint.calls.empty(); ++i)
+      world.advance(1s);
+    ASSERT_EQ(world.endpoint.calls.size(), 1U);
+  }
+  // What is left of the present token until its floor, a minute.
+  Duration until_floor() {
+    const account::Account& account = *world.accounts.find("flat");
+    return *account.remaining(world.clock.wall(), world.clock.boot()) - 60s;
+  }
   std::vector<std::string> revoked() {
     std::vector<std::string> tokens;
     for (const auto& asked : world.endpoint.revocations)
@@ -304,6 +315,38 @@ TEST_F(FoundBySimulationTest, AnUnknownRefreshTokenIsSentAtTheFloorThoughThatCam
   world.refresher.replan_all();
   world.advance(5s);
   EXPECT_EQ(world.endpoint.calls.size(), 1U) << "by the clock in force the token has a minute left";
+}
+
+// "At once" may take as long as the disk does.
+TEST_F(FoundBySimulationTest, AResendThatASlowDiskPutsBeyondTheOverlapWaitsForTheFloor) {
+  profile->refresh.overlap = 20s;
+  add_live();
+  until_just_sent();
+  world.store.hold();
+  answer(make_failure(FailureClass::kAmbiguous));
+  world.advance(30s);
+  world.store.let_go();
+  world.settle();
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "the provider has stopped taking it";
+  world.advance(until_floor() - 1s);
+  EXPECT_TRUE(world.endpoint.calls.empty());
+  world.advance(2s);
+  EXPECT_EQ(world.endpoint.calls.size(), 1U) << "at the floor";
+}
+
+TEST_F(FoundBySimulationTest, AResendThatThePauseOfTheEndpointPutsBeyondTheOverlapWaitsForTheFloor) {
+  profile->refresh.overlap = 4s;
+  add_live();
+  until_just_sent();
+  answer(make_failure(FailureClass::kAmbiguous));
+  ASSERT_EQ(world.endpoint.calls.size(), 1U) << "within the overlap at once";
+  oauth::Failure busy = make_failure(FailureClass::kTransient);
+  busy.rate_limited = true;  // without a word for how long
+  answer(busy);
+  world.advance(until_floor() - 1s);
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "the provider has stopped taking it";
+  world.advance(2s);
+  EXPECT_EQ(world.endpoint.calls.size(), 1U) << "at the floor";
 }
 
 TEST_F(FoundBySimulationTest, ASignInGivesCallersNoNewAllowance) {
