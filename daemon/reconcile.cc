@@ -34,7 +34,7 @@ std::optional<Duration> kept_for(bool switched_off) {
 // A parked grant that comes back under a new number is visible at once: its tokens are durable, but the number is so only
 // when the store has restored them. A crash before that leaves it parked, and the numbers that callers saw are skipped.
 void Reconciler::begin_numbers(const store::Snapshot& snapshot) {
-  constexpr account::Generation kOnTheirWay = 64;  // edits of one account that the disk did not take; each is a person's
+  constexpr account::Generation kOnTheirWay = 64;  // edits of one account that the disk has not; each is a person's
   for (const store::ParkedGrant& grant : snapshot.parked) {
     account::Generation last = grant.generation;
     for (const store::StoredAccount& row : snapshot.accounts) {
