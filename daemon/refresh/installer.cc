@@ -245,13 +245,12 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
   commit->done(Placed::kInstalled, {});
 }
 
-// The wall clock was set back between the request and now: by the new one the token would end too late. Set forward, it
-// only ends too early.
+// The wall clock was set back between the request and now, by hours or by a part of a second: by the new one the token would
+// end too late. Set forward, it only ends too early.
 void Installer::mind_the_clock(Candidate& candidate) const {
-  constexpr Duration kSlewed = 1s;  // not set
   if (!candidate.clock_offset) return;
   const Duration back = *candidate.clock_offset - wall_over_boot(clock_);
-  if (back < kSlewed) return;
+  if (back <= Duration::zero()) return;
   candidate.tokens.obtained_at -= back;
   if (candidate.tokens.expires_at) *candidate.tokens.expires_at -= back;
   *candidate.clock_offset -= back;

@@ -187,7 +187,8 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
   plan.at_the_earliest.reset();
   if (verdict.next != Next::kBackOff && verdict.next != Next::kNow) plan.at_the_earliest = attempts.not_before;
   if (verdict.next == Next::kBackOff && failure.retry_after) plan.at_the_earliest = boot + *failure.retry_after;
-  if (risky) plan.at_the_earliest = attempts.not_before;
+  // A reload, or a client that works again, ends the slow retries of what is suspended; it brings nothing nearer than its time.
+  if (risky) plan.at_the_earliest = verdict.state == State::kSuspended ? boot + asked : attempts.not_before;
   plan.until_floor = risky && overlap_ends(account).value_or(boot) <= boot + delay;
 
   std::string words = failure.words;

@@ -105,6 +105,19 @@ TEST_F(FoundBySimulationTest, AClockSetBackDuringARefreshMakesNoTokenLiveLonger)
   EXPECT_FALSE(account.usable(world.clock.wall(), world.clock.boot())) << "it ended an hour after the request";
 }
 
+TEST_F(FoundBySimulationTest, AClockSetBackByAPartOfASecondMakesNoTokenLiveLonger) {
+  account::Account& account = add_live();
+  until_sent();
+  auto tokens = make_tokens(world.clock, "access-2", "refresh-2", 1h);  // by the clock when it was sent
+  world.clock.set_wall(world.clock.wall() - 900ms);
+  answer(std::move(tokens));
+  ASSERT_EQ(account.generation(), 2U);
+  world.clock.advance(1h - 1ms);
+  EXPECT_TRUE(account.usable(world.clock.wall(), world.clock.boot()));
+  world.clock.advance(2ms);
+  EXPECT_FALSE(account.usable(world.clock.wall(), world.clock.boot()));
+}
+
 TEST_F(FoundBySimulationTest, APlanMadeAnewRevokesNothingTwice) {
   // More than are revoked at a time, so that some wait for their turn.
   std::vector<store::Retirement> retirements;
@@ -188,6 +201,27 @@ TEST_F(FoundBySimulationTest, NothingThatGetsBetterSendsAnUnknownRefreshTokenBef
   EXPECT_TRUE(world.endpoint.calls.empty()) << "the present token has minutes to live";
   world.advance(10min);
   EXPECT_EQ(world.endpoint.calls.size(), 1U);
+}
+
+// Its one resend met a client that was wrong for a while; nothing is left of the token that the hold was for.
+TEST_F(FoundBySimulationTest, AReloadEndsTheSlowRetriesOfAnUnknownOutcomeWhoseTimeHasCome) {
+  account::Account& account = add_live();
+  until_sent();
+  answer(make_failure(FailureClass::kAmbiguous));
+  world.advance(15min);
+  ASSERT_EQ(world.endpoint.refresh_token_sent(), "refresh-1");
+  oauth::Failure wrong = make_failure(FailureClass::kClient);
+  wrong.retry_after = 2min;
+  answer(wrong);
+  ASSERT_EQ(account.standing().state, account::State::kSuspended);
+  world.advance(1min);
+  world.refresher.retry_suspended();  // a reload
+  world.settle();
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "the provider asked for two minutes";
+  world.advance(1min);
+  world.refresher.retry_suspended();
+  world.settle();
+  EXPECT_EQ(world.endpoint.calls.size(), 1U) << "the token is over, and the client was mended";
 }
 
 TEST_F(FoundBySimulationTest, ASlotIsFreeAgainThoughTheDiskFailedAtFirst) {
