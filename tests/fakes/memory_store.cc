@@ -438,8 +438,15 @@ bool MemoryStore::attempt(Request& request, Change& change) {
     return true;
   }
   if (request.durable) return false;
-  if (!put(request)) return refuse(request, Error(ErrorCode::kFull, "the disk is full")), true;
+  if (!put(request) && !cannot_be_had_twice(request))
+    return refuse(request, Error(ErrorCode::kFull, "the disk is full")), true;
   return false;
+}
+
+// An answer to a rotation, which has room: what neither its slot nor the database takes now waits in memory (decision 023).
+bool MemoryStore::cannot_be_had_twice(const Request& request) {
+  const auto* change = std::get_if<Change>(&request.work);
+  return change != nullptr && slot_of(*change).has_value();
 }
 
 // False: it has no slot.
@@ -465,7 +472,7 @@ void MemoryStore::put_answers() {
 void MemoryStore::fail_all(const Error& error) {
   std::deque<Request> kept;
   for (Request& request : waiting_) {
-    if (request.durable) {
+    if (request.durable || cannot_be_had_twice(request)) {
       kept.push_back(std::move(request));
     } else {
       refuse(request, error);

@@ -64,7 +64,8 @@ class MemoryStore final : public store::TokenStore {
   // The next `times` changes or intents fail with `error` and change nothing.
   void fail_next(Error error, unsigned times = 1);
 
-  // The next attempts of all that wait fail so, as when a transaction does; what is in a slot waits on.
+  // The next attempts of all that wait fail so, as when a transaction does; what is in a slot waits on, and so do answers
+  // that have one.
   void fail_all(const Error& error);
 
   // Told of what is committed, in the order of it, of each answer that is durable in its slot, and of what was refused.
@@ -96,6 +97,7 @@ class MemoryStore final : public store::TokenStore {
   bool attempt(Request& request, store::Intent& intent);
   bool attempt(Request& request, store::Change& change);
   bool put(Request& request);
+  static bool cannot_be_had_twice(const Request& request);
   void refuse(Request& request, const Error& error);
   void answer(Request& request, Result<store::Ids> result);
 
