@@ -299,9 +299,13 @@ void Judge::check_end(const store::Install& install) const {
   if (d == delivered_.end() || !install.tokens.expires_at || !steady_since(d->second.sent)) return;
   const Token* token = servers_.find(d->first);
   if (token == nullptr || token->ends == kNever) return;
-  const bool absolute = servers_.provider(servers_.grant_of(*token).provider).end_told == EndTold::kAbsolute;
-  // Date has whole seconds; and a server's clock that is ahead by less than the answer took cannot be told from a right one.
-  const Duration blurred = absolute ? Duration(2s) + (d->second.at - d->second.sent) : Duration(1ms);
+  // Of an absolute end, Date tells how far the server's clock is from ours. It was written while the answer was on its way,
+  // and has whole seconds: a clock that is ahead by no more than that cannot be told from a right one, and the end is late by
+  // as much as it is ahead. One that is ahead by more, right or behind excuses nothing.
+  const ProviderPlan& rules = servers_.provider(servers_.grant_of(*token).provider);
+  const Duration ahead = rules.skew - time_.offset();
+  const bool hidden = ahead > Duration::zero() && ahead <= d->second.at - d->second.sent + Duration(1s);
+  const Duration blurred = Duration(1ms) + (rules.end_told == EndTold::kAbsolute && hidden ? ahead : Duration::zero());
   demand(*install.tokens.expires_at <= time_.wall_at(token->ends) + blurred, kExpired, install.account,
          d->first + " is stored with an end that is too late");
 }
