@@ -147,7 +147,7 @@ struct Daemon::Parts {
   std::unique_ptr<lifecycle::NetworkWatch> network;
   lifecycle::Sleep sleep{clock};
   std::unique_ptr<lifecycle::Drain> drain;
-  unsigned open_doors = 0;  // that are being closed
+  unsigned open_doors = 0;      // that are being closed
   bool reload_refused = false;  // and the files on disk have not been taken since
 
   Result<void> make_loop();
@@ -264,7 +264,9 @@ void Daemon::Parts::assemble() {
   installer->connect(
       [this](std::shared_ptr<const config::Account> of, account::Generation generation, account::TokenSet tokens) {
         parking->park_stored(std::move(of), generation, std::move(tokens));
-      });
+      },
+      [this](std::string_view account) { parking->store_first(account); },
+      [this](std::int64_t id, bool begins) { parking->updating(id, begins); });
   refresher->connect(
       [this](std::string_view account, std::string_view identity, account::Generation generation,
              account::UnknownOutcome unknown) { return parking->remember(account, identity, generation, unknown); });

@@ -25,6 +25,10 @@ WallTime promised_until(const account::Account& account) {
   return account.live() != nullptr ? account.live()->promised_until : WallTime();
 }
 
+std::optional<BootTime> expires_boot(const account::Account& account) {
+  return account.live() != nullptr ? account.live()->expires_boot : std::nullopt;
+}
+
 std::optional<Duration> kept_for(bool switched_off) {
   return switched_off ? std::nullopt : std::optional<Duration>(retire::kKeptAfterRemoval);
 }
@@ -178,11 +182,12 @@ void Reconciler::remove(account::Account& account, bool switched_off) {
   const auto unknown = account.unknown();
   const bool rolled_back = account::rolled_back(account.standing());
   const WallTime promised = promised_until(account);
+  const auto ends = expires_boot(account);
   auto tokens = accounts_.take_tokens(account);
   accounts_.remove(account);
   if (tokens) {
     parking_.park({config->name, config->identity, generation, std::move(*tokens), kept_for(switched_off), rolled_back,
-                   unknown, promised},
+                   unknown, promised, ends},
                   config);
   }
 }
@@ -196,6 +201,7 @@ void Reconciler::update(account::Account& account, std::shared_ptr<const config:
   }
   // Another grant from now on.
   const WallTime promised = promised_until(account);
+  const auto ends = expires_boot(account);
   auto tokens = accounts_.take_tokens(account);
   const account::Generation generation = account.generation();
   const bool rolled_back = account::rolled_back(account.standing());
@@ -206,7 +212,7 @@ void Reconciler::update(account::Account& account, std::shared_ptr<const config:
   accounts_.replace_config(account, std::move(config));
   if (tokens && !mutated(Mutation::kDiscardOnNewConfig)) {
     parking_.park({old_config->name, old_config->identity, generation, std::move(*tokens),
-                   retire::kKeptAfterIdentityChange, rolled_back, unknown, promised},
+                   retire::kKeptAfterIdentityChange, rolled_back, unknown, promised, ends},
                   old_config);
   }
   account.attempts = account::Attempts{};  // another grant's

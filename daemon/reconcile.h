@@ -19,12 +19,12 @@ class Reconciler {
  public:
   Reconciler(account::Accounts& accounts, refresh::Refresher& refresher, retire::Parking& parking,
              retire::Retirer& retirer, store::TokenStore& store, const Clock& clock)
-      : accounts_(accounts),
-        refresher_(refresher),
-        parking_(parking),
-        retirer_(retirer),
-        store_(store),
-        clock_(clock) {}
+      : accounts_(accounts), refresher_(refresher), parking_(parking), retirer_(retirer), store_(store), clock_(clock) {
+    parking_.connect([this](account::Account& account) {
+      bring_back(account);
+      thaw(account);
+    });
+  }
 
   // At start: what the store knows meets what the configuration says.
   void begin(store::Snapshot snapshot, const config::Config& config);

@@ -95,6 +95,7 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
   change.replace_kept_password =
       candidate.new_sign_in && (!candidate.kept_password.empty() || candidate.forget_kept_password);
   change.kept_password = candidate.kept_password.clone();
+  store_first_(change.account);
   candidate.new_sign_in ? hold_answers(change.account) : void(++on_the_way_[change.account].orders);
   commit->candidate = std::move(candidate);
   commit->done = std::move(done);
@@ -184,19 +185,26 @@ void Installer::settled(const std::string& account) {
     when_settled(account, std::move(then));  // one of them may order something
 }
 
-// The old token was still handed out while its successor was on its way to the disk: those promises count too, and the
-// grace begins now, however long that took.
-void Installer::keep_promises(const account::Account& account, std::vector<store::Retirement>& retire,
-                              const store::Ids& ids, WallTime kept) {
+// The old token was still handed out while its successor was on its way to the disk: those promises count too, also where
+// its grant was parked meanwhile; and the grace begins now, however long that took.
+void Installer::keep_promises(Commit& commit, const store::Ids& ids) {
   if (mutated(Mutation::kRevokeAtOnce)) return;
-  const account::Live& old = *account.live();
-  const WallTime grace_over = saturating_add(clock_.wall(), account.config().revoke_grace);
-  for (std::size_t i = 0; i < retire.size() && i < ids.size(); ++i) {
-    store::Retirement& r = retire[i];
-    const bool access = same_secret(r.token, old.tokens.access_token);
-    const WallTime stored = access ? std::max(r.not_before, kept) : r.not_before;
+  const config::Account& config = *commit.candidate.config;
+  const Account* account = accounts_.find(config.name);
+  const bool in_use = account != nullptr && account->live() != nullptr && account->config().identity == config.identity;
+  const auto parked = in_use ? std::nullopt : find_parked_(config.name, config.identity);
+  if (!in_use && !parked) return;
+  const Secret& old = in_use ? account->live()->tokens.access_token : parked->tokens->access_token;
+  const WallTime promised =
+      in_use ? promised_of(*account->live()) : account::believable_promise(parked->promised_until, clock_.wall());
+  const Duration grace = in_use ? account->config().revoke_grace : config.revoke_grace;
+  const WallTime grace_over = saturating_add(clock_.wall(), grace);
+  for (std::size_t i = 0; i < commit.retire.size() && i < ids.size(); ++i) {
+    store::Retirement& r = commit.retire[i];
+    const bool access = same_secret(r.token, old);
+    const WallTime stored = access ? std::max(r.not_before, commit.kept) : r.not_before;
     r.not_before = std::max(r.not_before, grace_over);
-    if (access) r.not_before = std::max(r.not_before, promised_of(old));
+    if (access) r.not_before = std::max(r.not_before, promised);
     if (r.not_before - stored < kWorthWriting) continue;
     store_.apply(store::RetirementTried{ids[i], r.attempts, r.not_before}, [](Result<store::Ids>) {});
   }
@@ -212,17 +220,18 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
     return commit->done(Placed::kNotStored, ids.error().message());
   }
   Account* account = accounts_.find(candidate.config->name);
-  if (account != nullptr && account->live() != nullptr) keep_promises(*account, commit->retire, *ids, commit->kept);
+  keep_promises(*commit, *ids);
   queue(std::move(commit->retire), *ids);
   const bool still_ours = account != nullptr && account->config().identity == candidate.config->identity &&
                           account->sign_in() == candidate.sign_in;
   candidate.slot.reset();
   if (!still_ours) {  // signed out, parked or signed in again while this was on its way to the disk
+    mind_the_clock(candidate);
     const bool another = account == nullptr || account->config().identity != candidate.config->identity;
     const auto parked = find_parked_(candidate.config->name, candidate.config->identity);
     // It was parked after this was ordered: the store has put aside what it found in the row, which is this or newer.
     if (another && parked && parked->generation < commit->generation)
-      return update_parked(std::move(candidate), parked->id, commit->generation, std::move(commit->done));
+      return update_parked(std::move(candidate), parked->id, commit->generation, true, std::move(commit->done));
     if (!another || !park_stored_ || parked) return place_late(std::move(candidate), std::move(commit->done));
     park_stored_(candidate.config, commit->generation, std::move(candidate.tokens));
     return commit->done(Placed::kParked, {});
@@ -264,22 +273,27 @@ void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std:
   if (!parked || candidate.new_sign_in || parked->generation != candidate.replaces)
     return give_up(std::move(candidate), std::move(done));
   const account::Generation next = accounts_.next_generation(candidate.config->name, candidate.replaces);
-  update_parked(std::move(candidate), parked->id, next, std::move(done));
+  mind_the_clock(candidate);
+  update_parked(std::move(candidate), parked->id, next, false, std::move(done));
 }
 
-void Installer::update_parked(Candidate candidate, std::int64_t id, account::Generation generation,
+// Durable before the grant has it: it may come back, and be shown, while this is on its way. `durable`: it is so already.
+void Installer::update_parked(Candidate candidate, std::int64_t id, account::Generation generation, bool durable,
                               UniqueFunction<void(Placed, std::string)> done) {
   store::UpdateParked change;
   change.parked_id = id;
   change.generation = generation;
   change.tokens = candidate.tokens.clone();
   change.slot = candidate.slot;
-  parked_changed_(id, generation, std::move(candidate.tokens));
-  store_.apply(std::move(change), [this, name = candidate.config->name, slot = candidate.slot,
-                                   done = std::move(done)](Result<store::Ids> ids) mutable {
-    if (ids) return done(Placed::kParked, {});
-    give_back(name, slot);
-    done(Placed::kNotStored, ids.error().message());
+  if (durable) parked_changed_(id, generation, candidate.tokens.clone());
+  updating_(id, true);
+  auto tokens = std::make_shared<account::TokenSet>(std::move(candidate.tokens));
+  store_.apply(std::move(change), [this, name = candidate.config->name, slot = candidate.slot, id, generation, durable,
+                                   tokens, done = std::move(done)](Result<store::Ids> ids) mutable {
+    if (ids && !durable) parked_changed_(id, generation, std::move(*tokens));
+    if (!ids) give_back(name, slot);
+    updating_(id, false);
+    ids ? done(Placed::kParked, {}) : done(Placed::kNotStored, ids.error().message());
   });
 }
 

@@ -57,7 +57,14 @@ class Installer {
   // Tokens that are in the account's row, and whose identity is not the account's any more. Implemented by retire::Parking.
   using ParkStored =
       std::function<void(std::shared_ptr<const config::Account>, account::Generation, account::TokenSet)>;
-  void connect(ParkStored park_stored) { park_stored_ = std::move(park_stored); }
+  // The row of an account is about to change; newer tokens of a parked grant are on their way to the disk, or not any more.
+  using StoreFirst = std::function<void(std::string_view account)>;
+  using Updating = std::function<void(std::int64_t id, bool begins)>;
+  void connect(ParkStored park_stored, StoreFirst store_first, Updating updating) {
+    park_stored_ = std::move(park_stored);
+    store_first_ = std::move(store_first);
+    updating_ = std::move(updating);
+  }
 
   // `done` is called once, when the answer is durable where it belongs (or with kNotStored and why).
   void place(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
@@ -83,7 +90,7 @@ class Installer {
   void installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids);
   void settled(const std::string& account);
   void place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
-  void update_parked(Candidate candidate, std::int64_t id, account::Generation generation,
+  void update_parked(Candidate candidate, std::int64_t id, account::Generation generation, bool durable,
                      UniqueFunction<void(Placed, std::string)> done);
   void mind_the_clock(Candidate& candidate) const;
   void give_up(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
@@ -92,8 +99,7 @@ class Installer {
   void remember_promise(const account::Account& account);
   WallTime promised_before(const std::string& account, const Secret& access_token) const;
   WallTime keep_longer(std::vector<store::Retirement>& retire, const account::Live& old) const;
-  void keep_promises(const account::Account& account, std::vector<store::Retirement>& retire, const store::Ids& ids,
-                     WallTime kept);
+  void keep_promises(Commit& commit, const store::Ids& ids);
 
   account::Accounts& accounts_;
   store::TokenStore& store_;
@@ -121,6 +127,8 @@ class Installer {
   FindParked find_parked_;
   ParkedChanged parked_changed_;
   ParkStored park_stored_;
+  StoreFirst store_first_ = [](std::string_view) {};
+  Updating updating_ = [](std::int64_t, bool) {};
   Queued queued_;
 };
 

@@ -1,6 +1,7 @@
 #include "daemon/retire/parking.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/fail_point.h"
 #include "base/log.h"
@@ -23,7 +24,12 @@ struct Parking::Kept {
       : grant(std::move(g)), wake(agenda, std::move(on_time)) {}
   store::ParkedGrant grant;
   std::optional<account::UnknownOutcome> unknown;
+  std::optional<BootTime> expires_boot;  // of the access token
   Agenda::Entry wake;
+  bool stored = true;  // parked durably, as far as the store can
+  bool on_its_way = false;
+  unsigned updates = 0;                     // late answers on their way to the disk
+  bool wanted = false, retirement = false;  // what waits for them
 };
 
 Parking::Parking(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint,
@@ -34,24 +40,31 @@ Parking::Parking(account::Accounts& accounts, store::TokenStore& store, oauth::T
       retirer_(retirer),
       agenda_(agenda),
       clock_(clock),
-      try_again_(agenda, [this] {
-        for (auto at = restoring_.begin(); at != restoring_.end();)
-          restore_row((at++)->first);
-      }) {}
+      try_again_(agenda, [this] { store_again(); }) {}
 Parking::~Parking() = default;
 
 void Parking::load(std::vector<store::ParkedGrant> parked) {
   for (store::ParkedGrant& grant : parked)
-    keep(std::move(grant), std::nullopt);
+    keep(std::move(grant), std::nullopt, std::nullopt);
 }
 
-void Parking::keep(store::ParkedGrant grant, std::optional<account::UnknownOutcome> unknown) {
+// Within a boot a token ends by the clock that says less, in use or not.
+std::optional<BootTime> Parking::boot_end(const account::TokenSet& tokens) const {
+  if (!tokens.expires_at) return std::nullopt;
+  return clock_.boot() + (*tokens.expires_at - clock_.wall());
+}
+
+Parking::Kept& Parking::keep(store::ParkedGrant grant, std::optional<account::UnknownOutcome> unknown,
+                             std::optional<BootTime> expires_boot) {
   const std::int64_t id = grant.id;
+  if (!expires_boot) expires_boot = boot_end(grant.tokens);
   auto kept = std::make_unique<Kept>(std::move(grant), agenda_, [this, id] { retire(id); });
   kept->unknown = unknown;
+  kept->expires_boot = expires_boot;
   Kept& added = *kept;
   grants_[id] = std::move(kept);
   schedule(added);
+  return added;
 }
 
 void Parking::schedule(Kept& kept) {
@@ -76,14 +89,11 @@ void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_con
       "parked: the account or its grant's identity left the configuration; it comes back with the setting",
       {{"ACCOUNT", grant.account}, {"UNTIL", leaver.keep ? to_rfc3339(grant.retire_at) : "it is enabled again"}});
   const std::int64_t id = grant.id;
-  store_.apply(store::Park{grant.clone()}, [](Result<store::Ids> done) {
-    CREDSYNC_FAIL_POINT("park.stored");
-    if (!done)
-      log::write(log::Level::kError, message_id::kNotStored.id, "a grant could not be parked durably",
-                 {{"REASON", done.error().message()}});
-  });
+  store_first(grant.account);
+  Kept& kept = keep(std::move(grant), leaver.unknown, leaver.expires_boot);
+  kept.stored = false;
+  store_parked(kept);
   CREDSYNC_FAIL_POINT("park.ordered");
-  keep(std::move(grant), leaver.unknown);
   if (old_config == nullptr) return;
   // What revoking it will need, while its secrets can still be read.
   endpoint_.make_order(std::move(old_config), [this, id](Secret order) {
@@ -93,6 +103,44 @@ void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_con
                  [](Result<store::Ids>) { CREDSYNC_FAIL_POINT("park.order-stored"); });
     at->second->grant.order = std::move(order);
   });
+}
+
+void Parking::store_parked(Kept& kept) {
+  const std::int64_t id = kept.grant.id;
+  kept.on_its_way = true;
+  store_.apply(store::Park{kept.grant.clone()}, [this, id](Result<store::Ids> done) {
+    CREDSYNC_FAIL_POINT("park.stored");
+    parked(id, done);
+  });
+}
+
+// Until the store has it: another grant's tokens may come into the row that holds these, and a removed account's would stay
+// there for good.
+void Parking::parked(std::int64_t id, const Result<store::Ids>& done) {
+  const bool over = done || done.error().code() == ErrorCode::kNotFound;  // such tokens are not in the row any more
+  if (!done)
+    log::write(log::Level::kError, message_id::kNotStored.id, "a grant could not be parked durably yet",
+               {{"REASON", done.error().message()}});
+  if (const auto back = restoring_.find(id); back != restoring_.end() && over) back->second.unparked.reset();
+  const auto at = grants_.find(id);
+  if (at == grants_.end()) return;
+  at->second->on_its_way = false;
+  at->second->stored = over;
+  if (!over && !try_again_.when()) try_again_.set(clock_.boot() + kStoreAgain);
+}
+
+void Parking::store_first(std::string_view account) {
+  for (const auto& [id, kept] : grants_) {
+    if (kept->grant.account == account && !kept->stored && !kept->on_its_way) store_parked(*kept);
+  }
+}
+
+void Parking::store_again() {
+  for (const auto& [id, kept] : grants_) {
+    if (!kept->stored && !kept->on_its_way) store_parked(*kept);
+  }
+  for (auto at = restoring_.begin(); at != restoring_.end();)
+    restore_row((at++)->first);
 }
 
 bool Parking::remember(std::string_view account, std::string_view identity, account::Generation generation,
@@ -114,33 +162,45 @@ bool Parking::restore(account::Account& account) {
   const auto parked = find(account.name(), account.config().identity);
   if (!parked) return false;
   const std::int64_t id = parked->id;
-  store::ParkedGrant& grant = grants_.at(id)->grant;
+  Kept& kept = *grants_.at(id);
+  if (kept.updates > 0) {
+    kept.wanted = true;
+    return false;
+  }
+  store::ParkedGrant& grant = kept.grant;
   const account::Standing standing = grant.rolled_back
                                          ? account::rolled_back_at(clock_.wall())
                                          : account::Standing{account::State::kOk, clock_.wall(), std::nullopt};
   // Its own number, unless another grant of this account came after it: then the next one, so that no number means two tokens.
   const account::Generation generation =
       account.generation() > grant.generation ? accounts_.next_generation(account) : grant.generation;
-  restoring_[id] = {account.name(), account.config().identity, generation, standing};
+  store_first(grant.account);
+  restoring_[id] = {account.name(), account.config().identity, generation, standing,
+                    kept.stored ? std::nullopt : std::optional(grant.clone())};
   order(id, store::Restore{id, standing, generation});
   log::write(log::Level::kNotice, message_id::kRestored.id, "restored: a parked grant is in use again",
              {{"ACCOUNT", account.name()}, {"GENERATION", std::to_string(generation)}});
   account::TokenSet tokens = std::move(grant.tokens);
-  accounts_.set_unknown(account, grants_.at(id)->unknown);
+  accounts_.set_unknown(account, kept.unknown);
+  const auto expires_boot = kept.expires_boot;
   const WallTime promised = account::believable_promise(grant.promised_until, clock_.wall());
   grants_.erase(id);
   accounts_.install(account, generation, std::move(tokens), standing, promised);
-  if (account::Live* live = accounts_.promises(account)) live->promised_until = promised;
+  account::Live& live = *accounts_.promises(account);
+  live.promised_until = promised;
+  if (expires_boot && live.expires_boot) live.expires_boot = std::min(*live.expires_boot, *expires_boot);
   return true;
 }
 
 // Until the row is what is in use. Another grant's tokens may be in it, which came while the configuration changed and are
 // about to be parked; or the disk fails. Newer tokens of the grant may overtake it: then the old ones are in nobody's use.
 void Parking::restore_row(std::int64_t id) {
-  const Restored& r = restoring_.at(id);
+  Restored& r = restoring_.at(id);
   const account::Account* account = accounts_.find(r.account);
   const bool ours = account != nullptr && account->live() != nullptr && account->config().identity == r.identity;
   if (ours && account->generation() == r.generation) {
+    if (r.unparked)
+      store_.apply(store::Park{r.unparked->clone()}, [this, id](Result<store::Ids> done) { parked(id, done); });
     order(id, store::Restore{id, r.standing, r.generation});
   } else if (ours) {
     order(id, store::RetireParked{id, {}});
@@ -186,6 +246,8 @@ void Parking::retire_all_of(std::string_view account) {
 void Parking::retire(std::int64_t id) {
   Kept& kept = *grants_.at(id);
   const store::ParkedGrant& grant = kept.grant;
+  kept.retirement = kept.updates > 0;  // what is on its way is to be retired, too
+  if (kept.retirement) return;
   const account::Account* account = accounts_.find(grant.account);
   const bool new_sign_in = account != nullptr && account->live() != nullptr;
   if (!new_sign_in && grant.retire_at > clock_.wall()) return schedule(kept);
@@ -213,6 +275,7 @@ void Parking::retire(std::int64_t id) {
   for (const store::Retirement& r : plan)
     change.retire.push_back(r.clone());
   auto held = std::make_shared<std::vector<store::Retirement>>(std::move(plan));
+  store_first(grant.account);
   store_.apply(std::move(change), [this, held](Result<store::Ids> done) {
     CREDSYNC_FAIL_POINT("park.retired");
     if (done) retirer_.add(std::move(*held));
@@ -225,9 +288,28 @@ void Parking::retire(std::int64_t id) {
 std::optional<Parked> Parking::find(std::string_view account, std::string_view identity) const {
   for (const auto& [id, kept] : grants_) {
     const store::ParkedGrant& grant = kept->grant;
-    if (grant.account == account && grant.identity == identity) return Parked{id, grant.generation, &grant.tokens};
+    if (grant.account == account && grant.identity == identity)
+      return Parked{id, grant.generation, &grant.tokens, grant.promised_until};
   }
   return std::nullopt;
+}
+
+void Parking::updating(std::int64_t id, bool begins) {
+  const auto at = grants_.find(id);
+  if (at == grants_.end()) return;
+  Kept& kept = *at->second;
+  if (begins) {
+    store_first(kept.grant.account);
+    ++kept.updates;
+    return;
+  }
+  if (--kept.updates > 0) return;
+  if (std::exchange(kept.retirement, false)) return retire(id);
+  if (!std::exchange(kept.wanted, false) || !can_come_back_) return;
+  account::Account* account = accounts_.find(kept.grant.account);
+  const bool awaited = account != nullptr && account->config().identity == kept.grant.identity &&
+                       account->live() == nullptr && account->standing().state != account::State::kSignedOut;
+  if (awaited) can_come_back_(*account);
 }
 
 void Parking::updated(std::int64_t id, account::Generation generation, account::TokenSet tokens) {
@@ -235,6 +317,7 @@ void Parking::updated(std::int64_t id, account::Generation generation, account::
   if (at == grants_.end()) return;
   at->second->grant.generation = generation;
   at->second->grant.tokens = std::move(tokens);
+  at->second->expires_boot = boot_end(at->second->grant.tokens);
   forget(*at->second);
 }
 

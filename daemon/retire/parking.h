@@ -39,6 +39,7 @@ class Parking {
     bool rolled_back = false;                             // account::rolled_back()
     std::optional<account::UnknownOutcome> unknown = {};  // of its refresh token; comes back with it
     WallTime promised_until = {};                         // the last promise made for its access token
+    std::optional<BootTime> expires_boot = {};  // its end on the clock that nobody can set; else by the wall clock
   };
   void park(Leaver leaver, std::shared_ptr<const config::Account> old_config);
 
@@ -47,14 +48,23 @@ class Parking {
   bool remember(std::string_view account, std::string_view identity, account::Generation generation,
                 account::UnknownOutcome unknown);
 
-  // Brings the grant of this account's present identity back, if it is parked here; an unknown outcome with it.
+  // Brings the grant of this account's present identity back, if it is parked here; an unknown outcome with it. While a
+  // late answer for it is on its way to the disk it stays here, and who connected is told when it can come.
   bool restore(account::Account& account);
+  using CanComeBack = std::function<void(account::Account&)>;
+  void connect(CanComeBack can_come_back) { can_come_back_ = std::move(can_come_back); }
+
+  // The account's row, or what is parked of it, is about to change: what could not be parked durably yet goes first, for
+  // the row may hold nothing but that.
+  void store_first(std::string_view account);
 
   // A new sign-in committed: what was parked for this account is retired now.
   void retire_all_of(std::string_view account);
 
   std::optional<Parked> find(std::string_view account, std::string_view identity) const;
-  // The refresher stored a late answer with the parked grant.
+  // A late answer for the parked grant is ordered to be stored, or the store has spoken.
+  void updating(std::int64_t id, bool begins);
+  // It is durable.
   void updated(std::int64_t id, account::Generation generation, account::TokenSet tokens);
   std::size_t size() const { return grants_.size(); }
 
@@ -66,12 +76,18 @@ class Parking {
   struct Kept;
   void schedule(Kept& kept);
   void retire(std::int64_t id);
-  void keep(store::ParkedGrant grant, std::optional<account::UnknownOutcome> unknown);
+  Kept& keep(store::ParkedGrant grant, std::optional<account::UnknownOutcome> unknown,
+             std::optional<BootTime> expires_boot);
+  std::optional<BootTime> boot_end(const account::TokenSet& tokens) const;
+  void store_parked(Kept& kept);
+  void parked(std::int64_t id, const Result<store::Ids>& done);
+  void store_again();
   void forget(Kept& kept);
   struct Restored {
     std::string account, identity;
     account::Generation generation = 0;
     account::Standing standing;
+    std::optional<store::ParkedGrant> unparked;  // as it was parked, where the store does not know that either
   };
   void order(std::int64_t id, store::Change change);
   void restore_row(std::int64_t id);
@@ -85,6 +101,7 @@ class Parking {
   const Clock& clock_;
   std::map<std::int64_t, std::unique_ptr<Kept>> grants_;
   std::map<std::int64_t, Restored> restoring_;  // in use again, and the store does not know yet
+  CanComeBack can_come_back_;
   Agenda::Entry try_again_;
 };
 

@@ -28,6 +28,7 @@ struct Parked {
   std::int64_t id = 0;
   account::Generation generation = 0;
   const account::TokenSet* tokens = nullptr;  // never null; valid until the grant changes
+  WallTime promised_until;                    // the last promise made for its access token
 };
 
 // Would revoking this kind of token at `account`'s provider be right without anybody's order?

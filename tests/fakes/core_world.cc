@@ -57,7 +57,9 @@ CoreWorld::CoreWorld() {
   installer.connect(
       [this](std::shared_ptr<const config::Account> config, account::Generation generation, account::TokenSet tokens) {
         parking.park_stored(std::move(config), generation, std::move(tokens));
-      });
+      },
+      [this](std::string_view account) { parking.store_first(account); },
+      [this](std::int64_t id, bool begins) { parking.updating(id, begins); });
   refresher.connect(
       [this](std::string_view account, std::string_view identity, account::Generation generation,
              account::UnknownOutcome unknown) { return parking.remember(account, identity, generation, unknown); });

@@ -42,7 +42,9 @@ Core::Core(store::TokenStore& token_store, Network& network, const Timeline& tim
   installer.connect(
       [this](std::shared_ptr<const config::Account> of, account::Generation generation, account::TokenSet tokens) {
         parking.park_stored(std::move(of), generation, std::move(tokens));
-      });
+      },
+      [this](std::string_view account) { parking.store_first(account); },
+      [this](std::int64_t id, bool begins) { parking.updating(id, begins); });
   refresher.connect(
       [this](std::string_view account, std::string_view identity, account::Generation generation,
              account::UnknownOutcome unknown) { return parking.remember(account, identity, generation, unknown); });

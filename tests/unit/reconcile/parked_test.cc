@@ -1,0 +1,187 @@
+// What is parked while a disk fails, a clock is set, or something of it is on its way to the disk. Found by tests/simulation.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "daemon/config/fingerprint.h"
+#include "daemon/reconcile.h"
+#include "tests/fakes/core_world.h"
+
+namespace credsync {
+namespace {
+
+using fakes::CoreWorld;
+using fakes::make_account;
+using fakes::make_profile;
+using fakes::make_tokens;
+
+const Error kDiskFails(ErrorCode::kIo, "the disk fails");
+
+class ParkedTest : public testing::Test {
+ protected:
+  using AccountConfig = std::shared_ptr<const config::Account>;
+
+  ParkedTest() {
+    profile->revoke.access_cascade = profile->revoke.refresh_cascade = provider::Cascade::kNone;
+    store::Install install;
+    install.account = "flat";
+    install.identity = "identity one";
+    install.generation = 7;
+    install.tokens = make_tokens(world.clock, "access-7", "refresh-7", 1h);
+    install.standing = {account::State::kOk, world.clock.wall(), std::nullopt};
+    world.store.apply(std::move(install), [](Result<store::Ids>) {});
+    world.settle();
+    reconciler.begin(*world.store.load(), here);
+    world.settle();
+  }
+  static config::Config with(std::vector<AccountConfig> accounts) {
+    config::Config config;
+    for (AccountConfig& account : accounts)
+      config.accounts.emplace(account->name, std::move(account));
+    return config;
+  }
+  AccountConfig account(const std::string& identity) {
+    auto made = make_account("flat", profile);
+    made->identity = identity;
+    made->fingerprint = config::FieldHash(identity).fingerprint();
+    made->refresh = config::RefreshMode::kOnDemand;
+    return made;
+  }
+  void change(const config::Config& before, const config::Config& after) {
+    reconciler.change(before, after);
+    world.settle();
+  }
+  void refresh() {
+    world.refresher.start(flat(), refresh::Reason::kOrdered);
+    world.settle();
+  }
+  void answer(const std::string& access, const std::string& refresh) {
+    world.endpoint.answer(make_tokens(world.clock, access, refresh, 1h), Secret("order"));
+    world.settle();
+  }
+  account::Account& flat() { return *world.accounts.find("flat"); }
+  std::string row() {
+    const auto& tokens = world.disk.accounts.at("flat").tokens;
+    return tokens ? std::string(tokens->access_token.expose()) : "";
+  }
+  bool is_parked(const std::string& access) {
+    return std::any_of(world.disk.parked.begin(), world.disk.parked.end(),
+                       [&](const auto& entry) { return entry.second.tokens.access_token.expose() == access; });
+  }
+
+  CoreWorld world;
+  std::shared_ptr<provider::Profile> profile = make_profile();
+  Reconciler reconciler{world.accounts, world.refresher, world.parking, world.retirer, world.store, world.clock};
+  config::Config here = with({account("identity one")});
+  config::Config gone = with({});
+  config::Config other = with({account("identity two")});
+};
+
+TEST_F(ParkedTest, WhatADiskThatFailsDidNotTakeIsParkedWhenItWorks) {
+  world.store.fail_next(kDiskFails, 2);
+  change(here, gone);
+  ASSERT_TRUE(world.disk.parked.empty());
+  world.advance(6s);
+  EXPECT_TRUE(is_parked("access-7")) << "the next start would serve a removed account";
+  change(gone, here);
+  EXPECT_EQ(world.ask("flat")->token, "access-7");
+  EXPECT_EQ(row(), "access-7");
+  EXPECT_TRUE(world.disk.parked.empty());
+}
+
+// The row holds nothing but that grant, and the next one's first tokens would be stored over it.
+TEST_F(ParkedTest, WhatIsNotParkedYetIsSoBeforeAnotherGrantComesIntoItsRow) {
+  world.store.fail_next(kDiskFails, 2);
+  change(here, other);
+  ASSERT_TRUE(world.disk.parked.empty());
+  world.sign_in.with_refresh_token(flat(), Secret("imported"), false, [](login::Outcome) {});
+  world.settle();
+  auto asked = std::move(world.endpoint.calls.front());
+  world.endpoint.calls.clear();
+  world.store.hold();  // until all that comes of the answer is ordered
+  asked.done({make_tokens(world.clock, "access-two", "refresh-two", 1h), Secret("order")});
+  world.settle();
+  world.store.let_go_of(2);
+  EXPECT_TRUE(is_parked("access-7")) << "a crash would lose its refresh token";
+  EXPECT_EQ(row(), "access-two");
+}
+
+TEST_F(ParkedTest, WhatComesBackBeforeItCouldBeParkedIsInItsRowInTheEnd) {
+  world.store.fail_next(kDiskFails, 3);
+  change(here, other);
+  change(other, here);
+  EXPECT_EQ(world.ask("flat")->token, "access-7");
+  world.advance(11s);
+  EXPECT_EQ(row(), "access-7");
+  EXPECT_TRUE(world.disk.parked.empty());
+}
+
+TEST_F(ParkedTest, ALateAnswerIsNotShownBeforeItIsDurable) {
+  refresh();
+  change(here, gone);
+  world.store.hold();
+  answer("access-8", "refresh-8");
+  change(gone, here);
+  EXPECT_NE(world.ask("flat", 0s, 0s)->token, "access-8") << "a crash would lose it";
+  world.store.let_go();
+  world.settle();
+  EXPECT_EQ(world.ask("flat")->token, "access-8");
+  EXPECT_EQ(row(), "access-8");
+  EXPECT_EQ(world.endpoint.calls_made, 1U);
+}
+
+TEST_F(ParkedTest, ALateAnswerThatCannotBeStoredIsNotShown) {
+  profile->refresh.rotation = provider::Rotation::kNone;
+  refresh();
+  change(here, gone);
+  world.store.fail_next(kDiskFails);
+  answer("access-8", "refresh-7");
+  change(gone, here);
+  EXPECT_EQ(world.ask("flat")->token, "access-7");
+  EXPECT_EQ(row(), "access-7");
+}
+
+TEST_F(ParkedTest, WhatIsRetiredWhileALateAnswerIsOnItsWayIsRetiredWithIt) {
+  refresh();
+  change(here, gone);
+  world.store.hold();
+  answer("access-8", "refresh-8");
+  world.advance(retire::kKeptAfterRemoval + days(1));
+  EXPECT_EQ(world.parking.size(), 1U) << "its old tokens would be revoked, and the newest erased";
+  world.store.let_go();
+  world.settle();
+  EXPECT_EQ(world.parking.size(), 0U);
+  EXPECT_TRUE(world.disk.parked.empty());
+}
+
+TEST_F(ParkedTest, AClockSetBackMakesNoParkedTokenLiveLonger) {
+  world.advance(10min);
+  change(here, gone);
+  world.clock.set_wall(world.clock.wall() - 5h);
+  world.advance(49min);
+  change(gone, here);
+  EXPECT_TRUE(flat().usable(world.clock.wall(), world.clock.boot()));
+  world.clock.advance(2min);
+  EXPECT_FALSE(flat().usable(world.clock.wall(), world.clock.boot())) << "it ended an hour after its request";
+}
+
+TEST_F(ParkedTest, APromiseMadeWhileTheNextTokenIsOnItsWayIsKeptThoughTheGrantIsParked) {
+  refresh();
+  world.store.hold();
+  answer("access-8", "refresh-8");
+  ASSERT_EQ(world.ask("flat", 20min)->token, "access-7");
+  reconciler.change(here, gone);
+  world.store.let_go();
+  world.settle();
+  world.advance(19min);
+  const auto asked_for = [&](const std::string& token) {
+    return std::any_of(world.endpoint.revocations.begin(), world.endpoint.revocations.end(),
+                       [&](const auto& revocation) { return revocation.call.token.expose() == token; });
+  };
+  EXPECT_FALSE(asked_for("access-7")) << "a caller was told that it is good";
+  world.advance(2min);
+  EXPECT_TRUE(asked_for("access-7"));
+}
+
+}  // namespace
+}  // namespace credsync
