@@ -40,7 +40,7 @@ struct Verdict {
   Duration lived{0};
 };
 
-bool ambush = false;  // --ambush; not in CI yet, see docs/reliability.md
+bool ambush = false;  // --ambush
 
 Verdict run_world(Plan plan, bool trace = false) {
   Verdict verdict;
@@ -77,9 +77,9 @@ void tell(const Verdict& verdict, const std::string& program, std::uint64_t seed
               broken.what());
   for (const std::string& line : verdict.lines)
     std::printf("    %s\n", line.c_str());
-  std::printf("again: %s%s --seed %llu%s --trace\n", program.c_str(),
-              mutation.empty() ? "" : (" --mutation " + mutation).c_str(), static_cast<unsigned long long>(seed),
-              large ? " --large 1" : "");
+  std::printf("again: %s%s%s --seed %llu%s --trace\n", program.c_str(),
+              mutation.empty() ? "" : (" --mutation " + mutation).c_str(), ambush ? " --ambush" : "",
+              static_cast<unsigned long long>(seed), large ? " --large 1" : "");
 }
 
 struct Total {
