@@ -53,12 +53,15 @@ bool Refresher::attach_own_flight(const Account& account) {
   for (auto at = flights_of_.lower_bound({account.name(), 0}); at != flights_of_.end() && at->first == account.name();
        ++at) {
     Flight& flight = *flights_.at(at->second);
-    const bool same_tokens =
-        live == nullptr ? flight.access_token.empty() : same_secret(flight.access_token, live->tokens.access_token);
-    const bool ours =
-        same_tokens && flight.config->identity == account.config().identity && flight.sign_in == account.sign_in();
+    // Somebody may have signed in or out of another grant meanwhile: that says nothing of these tokens.
+    const bool same_grant =
+        live == nullptr ? flight.access_token.empty() && flight.sign_in == account.sign_in()
+                        : same_secret(flight.access_token, live->tokens.access_token) &&
+                              (flight.by_password || same_secret(flight.refresh_token, live->tokens.refresh_token));
+    const bool ours = same_grant && flight.config->identity == account.config().identity;
     if (!ours) continue;
     flight.generation = account.generation();
+    flight.sign_in = account.sign_in();
     Plan& plan = *plans_.at(account.name());
     plan.flight = at->second;
     plan.due.cancel();

@@ -116,6 +116,20 @@ TEST_F(ParkedTest, WhatComesBackBeforeItCouldBeParkedIsInItsRowInTheEnd) {
   EXPECT_TRUE(world.disk.parked.empty());
 }
 
+// Its refresh waits for its turn, and is sent when that comes.
+TEST_F(ParkedTest, ASignOutOfAnotherGrantDoesNotMakeARefreshUnderWayForeign) {
+  refresh();
+  change(here, other);
+  world.sign_out.run(flat(), [](Result<unsigned>) {});
+  world.settle();
+  change(other, here);
+  ASSERT_EQ(world.ask("flat", 0s, 0s)->token, "access-7");
+  refresh();
+  EXPECT_EQ(world.endpoint.calls_made, 1U) << "a reuse detector would end the grant";
+  answer("access-8", "refresh-8");
+  EXPECT_EQ(world.ask("flat")->token, "access-8");
+}
+
 TEST_F(ParkedTest, ALateAnswerIsNotShownBeforeItIsDurable) {
   refresh();
   change(here, gone);
