@@ -170,6 +170,11 @@ void Installer::let_go(const std::string& account) {
   settled(account);
 }
 
+void Installer::when_known(const std::string& account, UniqueFunction<void()> then) {
+  const auto at = on_the_way_.find(account);
+  at != on_the_way_.end() && at->second.holding ? at->second.held.push_back(std::move(then)) : then();
+}
+
 void Installer::when_settled(const std::string& account, UniqueFunction<void()> then) {
   const auto at = on_the_way_.find(account);
   if (at == on_the_way_.end()) return then();

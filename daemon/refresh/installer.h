@@ -77,6 +77,8 @@ class Installer {
   // an answer for the grant is late or its newest tokens: answers wait for let_go(). Once at a time, when settled.
   void hold_answers(const std::string& account);
   void let_go(const std::string& account);
+  // Runs `then` when it is known whether the grant goes on: now, if no answers are held, else by let_go().
+  void when_known(const std::string& account, UniqueFunction<void()> then);
 
   // The intent of this slot says nothing of a grant in use, and no answer will come into it: tried until it is free.
   void give_back(const std::string& account, std::optional<store::SlotId> slot);

@@ -21,8 +21,11 @@ void Refresher::exchanged(std::uint64_t id, Exchanged exchanged) {
   if (exchanged.sent_at != WallTime()) flight.began = exchanged.sent_at;  // it may have waited for its turn
   if (auto* failure = std::get_if<oauth::Failure>(&exchanged.outcome)) {
     ++counters_.failed;
-    failed(flight, *failure, exchanged.slot);
-    return end(id, Ended{false, failure->words});
+    // Of a grant that is ended or replaced just now it says nothing; stored behind that, it would stand after a restart.
+    return installer_.when_known(flight.config->name, [this, id, failure = std::move(*failure), slot = exchanged.slot] {
+      failed(*flights_.at(id), failure, slot);
+      end(id, Ended{false, failure.words});
+    });
   }
   Candidate candidate;
   candidate.tokens = std::move(std::get<account::TokenSet>(exchanged.outcome));

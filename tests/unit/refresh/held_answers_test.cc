@@ -225,5 +225,45 @@ TEST_F(HeldAnswersTest, OfTwoSignOutsOneEndsTheGrant) {
   EXPECT_TRUE(is_retired("refresh-2"));
 }
 
+// The store takes changes in order: what is said of the old grant behind the change that ends it would be said of that.
+TEST_F(HeldAnswersTest, AFailureOfAGrantThatIsSignedOutJustNowDoesNotUndoThat) {
+  world.store.hold();
+  world.sign_out.run(*account, [](Result<unsigned>) {});
+  world.settle();
+  world.endpoint.answer(fakes::make_failure(oauth::FailureClass::kTransient));
+  world.settle();
+  let_go();
+  let_go();
+  EXPECT_EQ(account->standing().state, State::kSignedOut);
+  EXPECT_EQ(world.disk.accounts.at("flat").standing.state, State::kSignedOut) << "a start would sign in by itself";
+  EXPECT_EQ(world.refresher.under_way(), 0U);
+}
+
+TEST_F(HeldAnswersTest, AFailureOfAGrantThatIsReplacedJustNowSaysNothingOfTheNewOne) {
+  world.store.hold();
+  answer_sign_in();
+  world.endpoint.answer(fakes::make_failure(oauth::FailureClass::kNeedsLogin));
+  world.settle();
+  let_go();
+  let_go();
+  EXPECT_TRUE(signed_in(first));
+  EXPECT_EQ(account->standing().state, State::kOk);
+  EXPECT_EQ(world.disk.accounts.at("flat").standing.state, State::kOk) << "a start would ask for a sign-in";
+  EXPECT_TRUE(world.disk.intents.empty()) << "all slots are free";
+}
+
+TEST_F(HeldAnswersTest, AFailureIsMindedWhenTheSignOutCouldNotBeStored) {
+  world.store.hold();
+  world.sign_out.run(*account, [](Result<unsigned>) {});
+  world.settle();
+  world.endpoint.answer(fakes::make_failure(oauth::FailureClass::kNeedsLogin));
+  world.settle();
+  fail_next();
+  let_go();
+  let_go();
+  EXPECT_EQ(account->standing().state, State::kNeedsLogin);
+  EXPECT_EQ(world.disk.accounts.at("flat").standing.state, State::kNeedsLogin);
+}
+
 }  // namespace
 }  // namespace credsync::refresh
