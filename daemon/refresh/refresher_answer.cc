@@ -193,6 +193,7 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
   // A reload, or a client that works again, ends the slow retries of what is suspended; it brings nothing nearer than its time.
   if (risky) plan.at_the_earliest = verdict.state == State::kSuspended ? boot + asked : attempts.not_before;
   plan.until_floor = risky && overlap_ends(account).value_or(boot) <= boot + delay;
+  plan.within_overlap = flight.rotates && !plan.until_floor && overlap_ends(account);
 
   std::string words = failure.words;
   if (verdict.state == State::kNeedsLogin && flight.resend) {

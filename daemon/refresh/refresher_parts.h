@@ -36,6 +36,8 @@ struct Refresher::Plan {
   std::optional<BootTime> at_the_earliest;
   // With that: nor before the present token is at its floor, as the clocks say then. They may be set meanwhile.
   bool until_floor = false;
+  // It is planned for the overlap: if that is over by then, because the machine slept or was busy, the floor is waited for.
+  bool within_overlap = false;
   std::map<std::uint64_t, UniqueFunction<void(const Ended&)>> waiting;
 };
 

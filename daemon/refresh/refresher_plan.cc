@@ -76,7 +76,9 @@ std::optional<BootTime> Refresher::held_until(const Account& account) const {
   const auto plan = plans_.find(account.name());
   if (!account.unknown() || plan == plans_.end()) return std::nullopt;
   const auto& earliest = plan->second->at_the_earliest;
-  return plan->second->until_floor ? std::max(floor_reached(account), earliest.value_or(BootTime())) : earliest;
+  const bool missed = plan->second->within_overlap && !overlap_ends(account);
+  return plan->second->until_floor || missed ? std::max(floor_reached(account), earliest.value_or(BootTime()))
+                                             : earliest;
 }
 
 // Now, if there is no token, or none whose end is known.
@@ -133,6 +135,7 @@ void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown
   accounts_.set_unknown(account, unknown);
   store_.apply(store::FreeRoom{account.name(), unknown.slot}, [](Result<store::Ids>) {});
   plans_.at(account.name())->until_floor = unknown.resends == 0 && !overlap_ends(account);
+  plans_.at(account.name())->within_overlap = unknown.resends == 0 && overlap_ends(account);
   if (unknown.resends > 0) {
     oauth::Failure lost;
     lost.failure_class = oauth::FailureClass::kAmbiguous;

@@ -368,6 +368,18 @@ TEST_F(FoundBySimulationTest, AResendThatASlowDiskPutsBeyondTheOverlapWaitsForTh
   EXPECT_EQ(world.endpoint.calls.size(), 1U) << "at the floor";
 }
 
+TEST_F(FoundBySimulationTest, AResendForWhichTheMachineWokeUpTooLateWaitsForTheFloor) {
+  profile->refresh.overlap = 20s;
+  add_live();
+  until_just_sent();
+  world.endpoint.answer(make_failure(FailureClass::kAmbiguous));
+  world.clock.advance(30s);  // planned for now, and asleep
+  world.advance(until_floor() - 1s);
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "the provider has stopped taking it";
+  world.advance(2s);
+  EXPECT_EQ(world.endpoint.calls.size(), 1U) << "at the floor";
+}
+
 TEST_F(FoundBySimulationTest, AResendThatThePauseOfTheEndpointPutsBeyondTheOverlapWaitsForTheFloor) {
   profile->refresh.overlap = 4s;
   add_live();
