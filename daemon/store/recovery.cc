@@ -15,6 +15,9 @@ namespace {
 // Ids set apart for one run, so that only its start writes the mark: more than it can use, and enough for 2^31 runs.
 constexpr std::int64_t kIdsOfARun = std::int64_t{1} << 32;
 constexpr std::int64_t kLastId = std::int64_t{1} << 62;
+// Of each account, the generations that may have been handed out and that no count knows: an answer is handed out when it is in its
+// slot and counted when it is committed, and the next one is not sent for before that.
+constexpr std::int64_t kOnlyInItsSlot = 1;
 
 std::string slot_name(SlotId slot) {
   return std::to_string(slot & 0xff);
@@ -133,7 +136,7 @@ class Recovery {
         log::Level::kError, message_id::kRolledBack.id,
         "the database is an older copy than the one that was in use; accounts whose refresh tokens rotate wait for a person",
         {{"BEHIND", std::to_string(rotations)}});
-    return writer_.roll_back(std::max<std::int64_t>(0, generations), past_.now);
+    return writer_.roll_back(std::max<std::int64_t>(0, generations) + kOnlyInItsSlot, past_.now);
   }
 
   Result<void> take_ids() {

@@ -203,6 +203,19 @@ TEST_F(OlderCopy, MarksParkedGrants) {
   EXPECT_TRUE(snapshot.parked[0].rolled_back);
 }
 
+// An answer is handed out as soon as it is in its slot. A count knows of its intent then, not yet of its number.
+TEST_F(OlderCopy, AnAnswerThatWasOnlyInItsSlotKeepsItsNumber) {
+  open();
+  rotate("a", 1);
+  copy();
+  open();
+  ASSERT_TRUE(begin(*store_, loop_, intent("a", 1)));
+  put_back_all();
+  const auto snapshot = open();
+  EXPECT_TRUE(account::rolled_back(find(snapshot, "a")->standing));
+  EXPECT_GE(find(snapshot, "a")->spent, 2u) << "the number that its answer has had";
+}
+
 // What does not rotate says nothing of refresh tokens; its numbers count all the same.
 TEST_F(OlderCopy, WithoutRotationsSinceFreezesNobody) {
   open();
