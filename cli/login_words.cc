@@ -158,7 +158,8 @@ std::string browser_words(const LoginView& login, const BrowserRoad& road, const
   // Never wrapped nor indented by us: it is copied, and a terminal knows its own lines.
   out += login.url + "\n\n";
   if (login.url_expires_in) {
-    out += paragraph("The provider takes this address for " + span_text(*login.url_expires_in) + ": open it by then.", view);
+    out += paragraph("The provider takes this address for " + span_text(*login.url_expires_in) + ": open it by then.",
+                     view);
   }
   std::string back;
   if (login.listening) back = "A browser on this machine comes back by itself.";

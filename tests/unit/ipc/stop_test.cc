@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -293,6 +294,37 @@ TEST_F(StopTest, WhoConnectedToAnAdoptedSocketWaitsForTheNextProcess) {
   adopt();
   EXPECT_EQ(read(meanwhile).status, 200);
   EXPECT_EQ(read(after).status, 200);
+}
+
+// systemd holds the socket, too, so that closing ours says nothing to the kernel: whoever connects while others are still being
+// answered must not reach the door that is gone, nor keep the loop busy.
+TEST_F(StopTest, WhoConnectsToAnAdoptedSocketDuringTheDrainIsLeftAlone) {
+  constexpr int kTurns = 1000;  // far more than there is to do
+  auto listening = ListeningSocket::open(path_, 0666);
+  ASSERT_TRUE(listening);
+  auto server = Server::create(*loop_, clock_, service_, generous());
+  ASSERT_TRUE(server);
+  server_ = std::move(*server);
+  ASSERT_TRUE(server_->adopt(Descriptor(::dup(listening->get()))));
+  Client slow(path_);
+  slow.send_some(token_.substr(0, 10));
+  settle();
+  stop();
+  settle();
+  Client late(path_);
+  ASSERT_TRUE(late.connected());
+  late.send_some(token_);
+  int turns = 0;
+  while (turns<kTurns&& ::sd_event_run(loop_->native(), 0)> 0)
+    ++turns;
+  EXPECT_LT(turns, kTurns) << "the loop never rests";
+  EXPECT_FALSE(stopped_);
+  slow.send_some(token_.substr(10));
+  EXPECT_EQ(read(slow).status, 200);
+  EXPECT_TRUE(until([&] { return stopped_; }));
+  late.read_available();
+  EXPECT_FALSE(late.ended);
+  EXPECT_TRUE(late.received.empty());
 }
 
 TEST_F(StopTest, ACrowdAtAnAdoptedSocketIsSharedWithTheNextProcess) {
