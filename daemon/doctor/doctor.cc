@@ -44,8 +44,10 @@ Check check_account(const account::Account& account, const handout::Sight& sight
   Check check{"account " + account.name(), "ok", std::string(to_string(state)), ""};
   const auto step = handout::next_step(account, sight);
   if (state == State::kOk && !step) return check;
-  check.result =
-      account.usable(sight.clock.wall(), sight.clock.boot()) || state == State::kSignedOut ? "warning" : "failed";
+  const bool first_asked_for = !trouble && sight.refresher.under_way(account);
+  const bool bearable = account.usable(sight.clock.wall(), sight.clock.boot()) || state == State::kSignedOut;
+  check.result = bearable || first_asked_for ? "warning" : "failed";
+  if (first_asked_for) check.detail += "; its token is being asked for";
   if (trouble) check.detail += ": " + trouble->words;
   if (step) check.detail += "; " + step->text;
   check.next_step = step && !step->command.empty() ? step->command : "credsync status " + account.name();

@@ -115,6 +115,9 @@ class Doctor(DaemonTest):
         checks = self.checks(api)
         self.assertEqual(self.only(checks, "configuration")["result"], "ok", "files were looked at")
         self.assertEqual({c["result"] for c in checks["provider flume"]}, {"ok"}, checks["provider flume"])
+        stuck = self.only(checks, "account stuck")
+        self.assertEqual(stuck["result"], "warning", "nothing has failed yet")
+        self.assertIn("being asked for", stuck["detail"])
         self.provider.release(rule)
 
     def test_one_that_hangs_holds_only_the_examination(self):
