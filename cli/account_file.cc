@@ -7,7 +7,7 @@
 namespace credsync::cli {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r";
+constexpr std::string_view kLineBlanks = " \t\r";
 // The first line of what is written here, and by which it is known again.
 constexpr std::string_view kMark = "# Written by `credsync account add`. What may stand here: credsyncd.toml(5).\n";
 
@@ -93,7 +93,7 @@ bool is_header_of(std::string_view line, const std::string& account) {
   const std::size_t end = line.find(closing);
   if (end == line.npos) return false;
   const std::string_view after = line.substr(end + brackets);
-  const std::size_t rest = after.find_first_not_of(kBlanks);
+  const std::size_t rest = after.find_first_not_of(kLineBlanks);
   if (rest != after.npos && after[rest] != '#') return false;
   const std::string_view path = line.substr(brackets, end - brackets);
   for (const std::string& name : {account, "\"" + account + "\"", "'" + account + "'"}) {
@@ -110,7 +110,7 @@ void each_line(std::string_view text, Each each) {
   while (!text.empty()) {
     std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
-    const std::size_t begin = line.find_first_not_of(kBlanks);
+    const std::size_t begin = line.find_first_not_of(kLineBlanks);
     if (begin == line.npos || line[begin] == '#') continue;
     each(line.substr(begin));
   }

@@ -12,7 +12,7 @@ namespace {
 
 // Beyond the daemon's own wait, for a loaded machine: the daemon answers 504 in time, this is for when it
 // does not.
-constexpr std::chrono::seconds kMargin{5};
+constexpr std::chrono::seconds kAnswerMargin{5};
 
 // A line end in a token would turn into a second header or a second command where it is pasted.
 Outcome<void> check_printable(std::string_view text) {
@@ -55,7 +55,7 @@ Outcome<WipedString> fetch_token(const TokenNeed& need, Context& context) {
   request.target = account_target(need.account, ipc::kAccountToken);
   if (need.min_valid) request.target += "?min_valid=" + std::to_string(*need.min_valid);
   request.wait = std::chrono::seconds(need.wait);
-  request.timeout = *request.wait + kMargin;
+  request.timeout = *request.wait + kAnswerMargin;
   request.patience = *request.wait;
   request.awaits_daemon = true;
   CREDSYNC_LET(response, context.client.call(request));

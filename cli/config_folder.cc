@@ -6,10 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/environment.h"
 #include "cli/users.h"
 
 namespace credsync::cli {
@@ -18,11 +17,6 @@ namespace {
 constexpr const char* kSystemFolder = "/etc/credsyncd";
 // The user and group of the system's daemon (systemd's sysusers.d makes them).
 constexpr const char* kDaemonGroup = "credsyncd";
-
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string() : std::string(value);
-}
 
 // Empty when the surroundings do not tell.
 std::string user_folder() {

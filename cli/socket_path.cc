@@ -3,17 +3,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdlib>
-
+#include "cli/environment.h"
 #include "ipc/names.h"
 
 namespace credsync::cli {
 namespace {
-
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string() : std::string(value);
-}
 
 // The owner is asked because `sudo -E` keeps XDG_RUNTIME_DIR: root must not hand a secret to another user's
 // daemon.

@@ -7,19 +7,15 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
+
+#include "cli/environment.h"
 
 namespace credsync::cli {
 namespace {
 
-std::string_view variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string_view() : std::string_view(value);
-}
-
 // As the C library chooses it: LC_ALL, else LC_CTYPE, else LANG. Asking it would mean loading a locale.
 bool locale_is_utf8() {
-  std::string_view locale;
+  std::string locale;
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
     locale = variable(name);
     if (!locale.empty()) break;

@@ -43,11 +43,6 @@ std::optional<JsonValue> object_in(std::string_view text) {
   return value && value->is_object() ? std::move(value) : std::nullopt;
 }
 
-std::string_view text_of(const JsonValue& object, std::string_view name) {
-  const JsonValue* value = object.member(name);
-  return value != nullptr && value->kind() == JsonValue::Kind::kString ? value->text() : std::string_view();
-}
-
 std::optional<Compact> take_apart(std::string_view token) {
   if (token.size() > kMaxIdTokenBytes) return std::nullopt;
   const std::size_t first = token.find('.');

@@ -177,6 +177,11 @@ void JsonValue::add_member(std::string name, JsonValue value) {
   items_.push_back(std::move(value));
 }
 
+std::string_view text_of(const JsonValue& object, std::string_view name) {
+  const JsonValue* value = object.member(name);
+  return value != nullptr && value->kind() == JsonValue::Kind::kString ? value->text() : std::string_view();
+}
+
 std::optional<double> parse_number(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n";
   const std::size_t first = text.find_first_not_of(kSpace);

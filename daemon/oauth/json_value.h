@@ -64,6 +64,9 @@ class JsonValue {
   std::vector<JsonValue> items_;
 };
 
+// The member of that name if it is a string, else nothing.
+std::string_view text_of(const JsonValue& object, std::string_view name);
+
 // "3600", " 3600.0 ", "1e3": the whole text must be a number. Infinite when it is too large for a double.
 std::optional<double> parse_number(std::string_view text);
 

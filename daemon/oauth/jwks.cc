@@ -26,11 +26,6 @@ const unsigned char* bytes_of(const std::string& text) {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
 
-std::string_view text_of(const JsonValue& jwk, std::string_view name) {
-  const JsonValue* value = jwk.member(name);
-  return value != nullptr && value->kind() == JsonValue::Kind::kString ? value->text() : std::string_view();
-}
-
 std::string decoded(const JsonValue& jwk, std::string_view name) {
   return decode_base64url(text_of(jwk, name)).value_or(std::string());
 }

@@ -131,7 +131,7 @@ void write_account(Writer& w, const RevocationOrder& order) {
 }
 
 // Reading. What is of another type than expected counts as missing.
-std::string text_of(const JsonValue& object, std::string_view name, std::string fallback = {}) {
+std::string text_or(const JsonValue& object, std::string_view name, std::string fallback) {
   const JsonValue* value = object.member(name);
   return value != nullptr && value->kind() == JsonValue::Kind::kString ? std::string(value->text()) : fallback;
 }
@@ -226,7 +226,7 @@ Secret secret_of(const JsonValue& object, std::string_view name) {
 void read_endpoint(const JsonValue& top, RevocationOrder& order) {
   provider::Endpoint& endpoint = order.rules.endpoints.revoke;
   endpoint.url = order.url;
-  endpoint.method = text_of(top, "method", "POST");
+  endpoint.method = text_or(top, "method", "POST");
   endpoint.encoding = word_of(top, "encoding", provider::Encoding::kForm);
   endpoint.headers = map_of(top, "headers");
 }
@@ -287,8 +287,8 @@ Result<RevocationOrder> parse_revocation_order(const Secret& text) {
   if (const JsonValue* errors = top->member("errors")) read_errors(*errors, order.rules.errors);
   if (const JsonValue* rules = top->member("parameters"))
     read_parameters(*rules, order.rules.parameters[RequestKind::kRevoke]);
-  order.rules.delivery.header = text_of(*top, "delivery_header", order.rules.delivery.header);
-  order.rules.delivery.prefix = text_of(*top, "delivery_prefix", order.rules.delivery.prefix);
+  order.rules.delivery.header = text_or(*top, "delivery_header", order.rules.delivery.header);
+  order.rules.delivery.prefix = text_or(*top, "delivery_prefix", order.rules.delivery.prefix);
   read_account(*top, order);
   if (order.url.empty() || order.rules.revoke.how == provider::RevokeHow::kNone) {
     return corrupt("a stored revocation order lacks its URL or its kind");

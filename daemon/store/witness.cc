@@ -18,16 +18,16 @@
 namespace credsync::store {
 namespace {
 
-constexpr std::size_t kChecksumBytes = 16;
+constexpr std::size_t kLineChecksumBytes = 16;
 constexpr std::size_t kMostBytes = 256;  // a line has 95
 // One change a second for twelve days: generations leave out that many numbers at most, which harms nobody.
 constexpr std::int64_t kMostMissed = 1'000'000;
 
 std::string checksum_of(std::string_view text) {
-  std::array<unsigned char, kChecksumBytes> sum{};
+  std::array<unsigned char, kLineChecksumBytes> sum{};
   ::crypto_generichash(sum.data(), sum.size(), reinterpret_cast<const unsigned char*>(text.data()), text.size(),
                        nullptr, 0);
-  std::array<char, 2 * kChecksumBytes + 1> hex{};
+  std::array<char, 2 * kLineChecksumBytes + 1> hex{};
   ::sodium_bin2hex(hex.data(), hex.size(), sum.data(), sum.size());
   return hex.data();
 }

@@ -8,7 +8,7 @@
 namespace credsync::config {
 namespace {
 
-const std::string kAccount = R"([account.a]
+const std::string kOneAccount = R"([account.a]
 provider = "acme"
 grant = "authorization_code"
 client_id = "id"
@@ -27,56 +27,56 @@ class Reload : public ConfigTest {
 };
 
 TEST_F(Reload, TheSameAccountElsewhereIsUnchanged) {
-  const Account before = the_account(kAccount);
+  const Account before = the_account(kOneAccount);
   EXPECT_NE(before.fingerprint, config::Fingerprint{});
   EXPECT_EQ(before.identity.size(), 64u);
-  EXPECT_EQ(the_account("# a comment\n\n" + kAccount).fingerprint, before.fingerprint);
+  EXPECT_EQ(the_account("# a comment\n\n" + kOneAccount).fingerprint, before.fingerprint);
   std::filesystem::rename(path("etc/accounts.d/a.toml"), path("etc/accounts.d/z.toml"));
   EXPECT_EQ(load().config.accounts.at("a")->fingerprint, before.fingerprint);
 }
 
 TEST_F(Reload, AnythingThatMattersChangesTheFingerprint) {
   secret("etc/accounts.d/other.secret", "other");
-  const Account before = the_account(kAccount);
+  const Account before = the_account(kOneAccount);
   for (const char* more : {"enabled = false\n", "username = \"someone\"\n", "redirect_uri = \"http://127.0.0.1/\"\n",
                            "redirect_port = 80\n", "params = { prompt = \"none\" }\n", "allow_http_loopback = true\n",
                            "refresh = \"on-demand\"\n", "margin = \"10m\"\n", "revoke_superseded = \"never\"\n",
                            "revoke_grace = \"61s\"\n", "client_key_id = \"k\"\n", "allow = [ { user = 0 } ]\n",
                            "allow = [ { user = 0, actions = [\"refresh\"] } ]\n", "allow = [ { group = 0 } ]\n"}) {
-    EXPECT_NE(the_account(kAccount + more).fingerprint, before.fingerprint) << more;
+    EXPECT_NE(the_account(kOneAccount + more).fingerprint, before.fingerprint) << more;
   }
-  std::string other = kAccount;
+  std::string other = kOneAccount;
   other.replace(other.find("acme.secret"), 11, "other.secret");
   EXPECT_NE(the_account(other).fingerprint, before.fingerprint);
 }
 
 TEST_F(Reload, AChangedProfileChangesItsAccounts) {
-  const Account before = the_account(kAccount);
+  const Account before = the_account(kOneAccount);
   write("etc/providers.d/a.toml", "[provider.acme]\nlimits.requests_per_second = 3\n");
-  const Account after = the_account(kAccount);
+  const Account after = the_account(kOneAccount);
   EXPECT_NE(after.fingerprint, before.fingerprint);
   EXPECT_EQ(after.identity, before.identity);
   write("etc/providers.d/a.toml", "# a comment and words for people\n[provider.acme]\ntitle = \"Acme Inc.\"\n");
-  EXPECT_EQ(the_account(kAccount).fingerprint, before.fingerprint);
+  EXPECT_EQ(the_account(kOneAccount).fingerprint, before.fingerprint);
 }
 
 TEST_F(Reload, IdentityIsProviderOriginClientGrantUserAndScopes) {
-  const Account before = the_account(kAccount);
+  const Account before = the_account(kOneAccount);
   const auto with = [&](const std::string& from, const std::string& to) {
-    std::string text = kAccount;
+    std::string text = kOneAccount;
     text.replace(text.find(from), from.size(), to);
     return the_account(text).identity;
   };
   EXPECT_NE(with("\"id\"", "\"id2\""), before.identity);
   EXPECT_NE(with("authorization_code", "client_credentials"), before.identity);
   EXPECT_NE(with("\"two\"", "\"three\""), before.identity);
-  EXPECT_NE(the_account(kAccount + "username = \"someone\"\n").identity, before.identity);
+  EXPECT_NE(the_account(kOneAccount + "username = \"someone\"\n").identity, before.identity);
   EXPECT_EQ(with("\"one\", \"two\"", "\"two\", \"one\", \"two\""), before.identity) << "scopes are a set";
-  EXPECT_EQ(the_account(kAccount + "redirect_port = 99\nrefresh = \"on-demand\"\n").identity, before.identity);
+  EXPECT_EQ(the_account(kOneAccount + "redirect_port = 99\nrefresh = \"on-demand\"\n").identity, before.identity);
   write("etc/providers.d/a.toml", "[provider.acme]\nendpoints.token = \"https://acme.example/v2/token\"\n");
-  EXPECT_EQ(the_account(kAccount).identity, before.identity) << "another path is the same server";
+  EXPECT_EQ(the_account(kOneAccount).identity, before.identity) << "another path is the same server";
   write("etc/providers.d/a.toml", "[provider.acme]\nendpoints.token = \"https://acme.example:444/token\"\n");
-  EXPECT_NE(the_account(kAccount).identity, before.identity);
+  EXPECT_NE(the_account(kOneAccount).identity, before.identity);
 }
 
 TEST_F(Reload, DifferenceNamesWhatIsNewChangedAndGone) {
@@ -108,7 +108,7 @@ TEST_F(Dump, CanBeReadBackToTheSame) {
   copy_catalogue(paths_.providers);
   write("etc/credsyncd.toml",
         "[store]\nkey = { file = \"k\" }\n[defaults]\nmargin = \"1m\"\n[[defaults.allow]]\nuser = 0\n");
-  account(kAccount +
+  account(kOneAccount +
           "params = { \"odd key\" = \"quo\\\"te\" }\nallow = [ { group = 0, actions = [\"get\", \"admin\"] } ]\n"
           "[account.b]\nprovider = \"example\"\ngrant = \"authorization_code\"\nclient_id = \"x\"\n"
           "client_secret = { command = [\"/bin/echo\", \"a b\"] }\nvars = { host = \"a.example:8443\" }\n");

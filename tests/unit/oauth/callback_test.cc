@@ -9,16 +9,16 @@ namespace {
 using namespace credsync::oauth::testing;
 using provider::StateUse;
 
-constexpr const char* kIssuer = "https://as.example";
-constexpr const char* kRedirect = "http://127.0.0.1:8123/callback";
+constexpr const char* kServer = "https://as.example";
+constexpr const char* kReturn = "http://127.0.0.1:8123/callback";
 
 class Callback : public ::testing::Test {
  protected:
   Callback() {
     expected_.profile = &profile_;
     expected_.state = Secret("xyz-state-1234");
-    expected_.issuer = kIssuer;
-    expected_.redirect_uri = kRedirect;
+    expected_.issuer = kServer;
+    expected_.redirect_uri = kReturn;
     expected_.scopes = {"scores"};
   }
 
