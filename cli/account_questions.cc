@@ -103,10 +103,6 @@ Outcome<std::vector<std::string>> users_of(const std::vector<std::string>& names
   return users;
 }
 
-bool is_one_of(const std::string& word, std::initializer_list<std::string_view> words) {
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
-
 bool has_client(const AccountDraft& draft) {
   return draft.grant != "static";
 }

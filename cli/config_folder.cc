@@ -38,7 +38,7 @@ std::string folder_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
 }
 
-bool write_all(int fd, std::string_view text) {
+bool write_whole(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = ::write(fd, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
@@ -50,7 +50,7 @@ bool write_all(int fd, std::string_view text) {
 
 // Its mode is narrow from the start: the content may be a secret.
 bool fill(int fd, std::string_view content, std::optional<gid_t> group) {
-  if (!write_all(fd, content)) return false;
+  if (!write_whole(fd, content)) return false;
   if (group && (::fchown(fd, static_cast<uid_t>(-1), *group) != 0 || ::fchmod(fd, 0640) != 0)) return false;
   return ::fsync(fd) == 0;
 }

@@ -91,10 +91,6 @@ constexpr std::array kHints{
     Hint{"secret-source", "A file that the configuration names cannot be read: `credsync doctor` tells which."},
 };
 
-bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words) {
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
-
 // Words that need something of this session.
 std::vector<std::string> own_hints(const LoginView& login) {
   const std::string client = login.client_id.empty() ? "this client" : "client " + login.client_id;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,7 @@ std::vector<std::string> wrap(std::string_view text, std::size_t width);
 std::string to_ascii(std::string_view text);
 // One word for a POSIX shell, in single quotes.
 std::string shell_quote(std::string_view text);
+bool is_one_of(std::string_view word, std::initializer_list<std::string_view> words);
 std::string join(const std::vector<std::string>& words, std::string_view separator);
 
 }  // namespace credsync::cli

@@ -60,13 +60,6 @@ Result<void> add_challenge(const provider::Authorize& rules, const AuthorizeInpu
   return {};
 }
 
-std::string joined(const std::vector<std::string>& scopes, std::string_view separator) {
-  std::string out;
-  for (const std::string& scope : scopes)
-    out.append(out.empty() ? "" : separator).append(scope);
-  return out;
-}
-
 // By their RFC names.
 Result<ParameterList> standard_parameters(const provider::Authorize& rules, std::string_view client_id,
                                           const AuthorizeInput& input) {
@@ -77,7 +70,7 @@ Result<ParameterList> standard_parameters(const provider::Authorize& rules, std:
   // OpenID Connect Core, 3.2.2.1: with an ID token, which binds the access token to this request.
   const bool with_id_token = input.implicit && has_openid(input.scopes);
   out.set("response_type", with_id_token ? "id_token token" : input.implicit ? "token" : "code");
-  out.set(rules.scope_parameter, joined(input.scopes, rules.scope_separator));
+  out.set(rules.scope_parameter, scope_list(input.scopes, rules.scope_separator));
   if (rules.state != StateUse::kOff) {
     if (secrets.state.empty()) return invalid("the profile wants a state, and there is none");
     out.set("state", secrets.state.expose());

@@ -14,7 +14,7 @@ namespace {
 using provider::StateUse;
 
 constexpr std::size_t kMaxParameters = 64;  // real ones have up to ten
-constexpr std::size_t kMaxKeptBytes = 4096;
+constexpr std::size_t kMaxParameterBytes = 4096;
 constexpr std::size_t kMaxErrorBytes = 64;
 
 struct Field {
@@ -146,7 +146,7 @@ std::map<std::string, std::string> kept(const Fields& fields, const provider::Au
   std::map<std::string, std::string> out;
   for (const std::string& name : rules.keep) {
     const std::string_view value = fields.text(name);
-    if (is_visible(value) && value.size() <= kMaxKeptBytes) out.emplace(name, value);
+    if (is_visible(value) && value.size() <= kMaxParameterBytes) out.emplace(name, value);
   }
   return out;
 }

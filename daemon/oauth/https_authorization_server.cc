@@ -5,13 +5,13 @@
 #include "base/text.h"
 #include "daemon/oauth/id_token.h"
 #include "daemon/oauth/request_frame.h"
+#include "daemon/oauth/token_answer.h"
 #include "daemon/oauth/userinfo.h"
 
 namespace credsync::oauth {
 namespace {
 
-constexpr std::size_t kMaxSubjectBytes = 256;  // as of token answers
-constexpr Duration kUserinfoPatience = 10s;    // a person waits, and can do without it
+constexpr Duration kUserinfoPatience = 10s;  // a person waits, and can do without it
 
 Failure refused_id_token(std::string words) {
   Failure failure;

@@ -15,7 +15,7 @@ namespace credsync::oauth {
 namespace {
 
 constexpr std::size_t kMaxIdTokenBytes = 32 * 1024;  // as much as an answer may hold of one token
-constexpr std::size_t kMaxSubjectBytes = 255;        // OpenID Connect Core, 2
+constexpr std::size_t kMaxSubBytes = 255;            // OpenID Connect Core, 2
 constexpr std::size_t kMaxAudiences = 64;
 constexpr std::size_t kMaxShown = kForeignTextLimit / 2;
 
@@ -178,7 +178,7 @@ std::variant<IdTokenClaims, IdTokenRefused> check_id_token(std::string_view toke
   if (auto refused = check_times(jws->payload, expected.now)) return std::move(*refused);
   if (auto refused = check_bindings(jws->payload, *algorithm, expected)) return std::move(*refused);
   const std::string_view subject = text_of(jws->payload, "sub");
-  if (subject.empty() || subject.size() > kMaxSubjectBytes)
+  if (subject.empty() || subject.size() > kMaxSubBytes)
     return refuse(IdTokenFault::kMalformed, "it does not say who signed in");
   return IdTokenClaims{std::string(text_of(jws->payload, "iss")), std::string(subject), display_of(jws->payload)};
 }

@@ -129,6 +129,13 @@ void ParameterList::remove_empty() {
   std::erase_if(all_, [](const Parameter& p) { return p.value.text().empty(); });
 }
 
+std::string scope_list(const std::vector<std::string>& scopes, std::string_view separator) {
+  std::string out;
+  for (const std::string& scope : scopes)
+    out.append(out.empty() ? "" : separator).append(scope);
+  return out;
+}
+
 void apply_rules(const provider::Parameters& rules, const provider::StringMap& set, ParameterList& parameters) {
   for (const std::string& name : rules.omit)
     parameters.remove(name);

@@ -31,6 +31,9 @@ class ParameterList {
   std::vector<Parameter> all_;
 };
 
+// Scopes as one parameter. RFC 6749, 3.3 separates them by spaces; some providers do otherwise.
+std::string scope_list(const std::vector<std::string>& scopes, std::string_view separator);
+
 // What a profile adds and changes: leaves out, then sets (`set` holds expanded values), then renames, then
 // drops the empty.
 void apply_rules(const provider::Parameters& rules, const provider::StringMap& set, ParameterList& parameters);

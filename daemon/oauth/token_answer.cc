@@ -15,7 +15,6 @@ constexpr std::size_t kMaxTypeBytes = 64;
 constexpr std::size_t kMaxScopes = 256;
 constexpr std::size_t kMaxScopeBytes = 512;  // of one scope; they may be URLs
 constexpr std::size_t kMaxKeptBytes = 4096;  // of one kept field
-constexpr std::size_t kMaxSubjectBytes = 256;
 
 // VSCHAR of RFC 6749, appendix A: anything else cannot stand in a header, or was garbled on the way.
 bool is_token(std::string_view text) {

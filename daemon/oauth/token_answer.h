@@ -14,6 +14,9 @@
 
 namespace credsync::oauth {
 
+// Of what is shown of whom a grant is for.
+constexpr std::size_t kMaxSubjectBytes = 256;
+
 using TokenOutcome = std::variant<account::TokenSet, Failure>;
 
 // What was asked, for the parts of an answer that may be left out.

@@ -51,15 +51,6 @@ bool sends_scope(const provider::Profile& profile, RequestKind kind) {
   }
 }
 
-std::string joined(const std::vector<std::string>& scopes, std::string_view separator) {
-  std::string out;
-  for (const std::string& scope : scopes) {
-    if (!out.empty()) out += separator;
-    out += scope;
-  }
-  return out;
-}
-
 // The endpoint a kind of request goes to; null when the profile has none.
 const provider::Endpoint* endpoint_for(const provider::Profile& profile, RequestKind kind) {
   const provider::Endpoints& all = profile.endpoints;
@@ -98,7 +89,7 @@ Result<HttpRequest> build_token_request(const provider::Profile& profile, const 
 
   ParameterList parameters;
   std::visit(GrantParameters{parameters}, input);
-  if (sends_scope(profile, kind)) parameters.set("scope", joined(scopes, profile.authorize.scope_separator));
+  if (sends_scope(profile, kind)) parameters.set("scope", scope_list(scopes, profile.authorize.scope_separator));
   // RFC 8628 asks for it of public clients only, many servers of all.
   if (kind == RequestKind::kDeviceStart) parameters.set("client_id", client.client_id);
   return finish_request(std::move(*frame), std::move(parameters), &*proof, client, random);
