@@ -12,6 +12,7 @@
 #include "base/message_ids.h"
 #include "base/stack.h"
 #include "base/text.h"
+#include "ipc/dbus/limits.h"
 #include "ipc/dbus/names.h"
 
 // 2.x has strong types for names, a table instead of registrations one by one, and other words for a few calls.
@@ -244,6 +245,7 @@ void Call::drop() {
 
 struct Bus::State {
   std::unique_ptr<sdbus::IConnection> connection;
+  sd_bus* raw = nullptr;  // libsystemd's own, inside of it
   std::unique_ptr<sdbus::IObject> object;
   std::map<std::string, std::unique_ptr<sdbus::IProxy>, std::less<>> proxies;
   Handlers handlers;
@@ -258,6 +260,7 @@ struct Bus::State {
   void watch_broker();
   void watch_logind();
   Loop::Wish wish();
+  bool takes_calls() const;
   void turn();
   void lose(const std::string& why);
   sdbus::IProxy& proxy(const char* destination, const char* path);
@@ -317,11 +320,19 @@ Loop::Wish Bus::State::wish() {
     const auto poll = connection->getEventLoopPollData();
     static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT);
     wish.events = static_cast<std::uint32_t>(poll.events);
+    if (!takes_calls()) wish.events &= ~static_cast<std::uint32_t>(EPOLLIN);
     wish.until = time_out(poll);
   } catch (const std::exception& thrown) {
     lose(thrown.what());
   }
   return wish;
+}
+
+// A broker that others keep too busy to take our answers goes on bringing calls. It has bounds for what it keeps of them, sd-bus has
+// none for answers worth the name (384 x 1024).
+bool Bus::State::takes_calls() const {
+  std::uint64_t unsent = 0;
+  return ::sd_bus_get_n_queued_write(raw, &unsent) < 0 || unsent < kMostUnsent;
 }
 
 // One message: callers over HTTP wait no longer than it takes, however many more there are. Theirs takes 20 us, a common
@@ -354,6 +365,7 @@ Result<std::unique_ptr<Bus>> Bus::open(BusKind kind) {
         kind == BusKind::kSystem ? sdbus::createSystemBusConnection() : sdbus::createSessionBusConnection();
     State* self = state.get();
     state->object = make_object(*state->connection, [self](sdbus::MethodCall call) { self->serve(std::move(call)); });
+    state->raw = ::sd_bus_message_get_bus(Opened::of(make_signal(*state->object, kStateChanged.name)));
     state->watch_broker();
     if (kind == BusKind::kSystem) state->watch_logind();
     return std::unique_ptr<Bus>(new Bus(std::move(state)));

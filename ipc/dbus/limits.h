@@ -2,6 +2,8 @@
 // vouches for; what one user is refused, nobody else notices.
 #pragma once
 
+#include <cstdint>
+
 #include "base/time.h"
 
 namespace credsync::ipc::dbus {
@@ -25,6 +27,9 @@ inline constexpr std::uint64_t kLongestMinValid = 365ULL * 86400;
 
 // Of a request: the longest token or redirect address, several times over. Requests that wait are kept in memory.
 inline constexpr std::size_t kMaxRequest = 64 * 1024;
+
+// Answers that the bus has not taken yet; above it no call is read. The socket holds some hundreds besides.
+inline constexpr std::uint64_t kMostUnsent = 64;
 
 // Names whose credentials are known or asked for. dbus-daemon has 2,048 connections at most unless told otherwise.
 inline constexpr std::size_t kMaxSenders = 4096;

@@ -32,7 +32,7 @@ EVENTS = 20
 ALLOWANCE = 0 if os.environ.get("CREDSYNC_LONG") else 100
 SHARED_ALLOWANCE = 100_000  # where what else runs cannot be kept away
 # KiB: of all that one user can make the daemon hold. A sanitizer puts room around each piece and holds back what was freed.
-MOST_GROWTH = 64 * 1024 * (2 if sanitizer.BUILT_WITH else 1)
+MOST_GROWTH = 32 * 1024 * (2 if sanitizer.BUILT_WITH else 1)
 MANY = 2_000   # hostile messages in each attack, at the least
 
 

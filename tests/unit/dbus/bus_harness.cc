@@ -80,6 +80,14 @@ void PrivateBus::start() {
   ASSERT_TRUE(listens) << "dbus-daemon does not start";
 }
 
+void PrivateBus::pause() const {
+  ::kill(pid_, SIGSTOP);
+}
+
+void PrivateBus::go_on() const {
+  ::kill(pid_, SIGCONT);
+}
+
 void PrivateBus::stop() {
   if (pid_ < 0) return;
   ::kill(pid_, SIGKILL);

@@ -31,6 +31,9 @@ class PrivateBus {
   ~PrivateBus();
   void start();
   void stop();
+  // It neither reads nor writes until it goes on.
+  void pause() const;
+  void go_on() const;
   const std::string& address() const { return address_; }
 
   // The bus lets others have the name, or nobody: what the policy of a machine without our file says.

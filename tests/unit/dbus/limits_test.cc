@@ -2,6 +2,7 @@
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
+#include "ipc/dbus/limits.h"
 #include "tests/unit/dbus/bus_harness.h"
 
 namespace credsync::ipc::dbus {
@@ -48,6 +49,38 @@ TEST_F(BusLimitsTest, RequestsInASecondAreCountedPerUser) {
   // A new connection brings no new allowance; time does.
   auto other = connect();
   EXPECT_TRUE(until([&] { return token(*other, "a").ok(); }));
+}
+
+// A bus that others keep too busy brings calls faster than it takes answers. They wait with the bus, which has bounds, not here.
+TEST_F(BusLimitsTest, WithoutRoomForAnswersNoMoreCallsAreRead) {
+  constexpr std::size_t kCalls = 400;          // more than lie in a socket
+  constexpr std::size_t kAnswer = 256 * 1024;  // bytes: a token, so that they are quickly made
+  constexpr std::size_t kInTheSocket = 40;     // such answers; sd-bus asks for 8 MiB
+  start({64, 16, 1'000'000});
+  service_.account("a").token = std::string(kAnswer, 'x');
+  auto client = connect(), other = connect();
+  ASSERT_TRUE(call(*client, "WhoAmI").ok()) << "its credentials are known";
+  const auto served = [&] {
+    return static_cast<std::size_t>(std::count_if(service_.asked.begin(), service_.asked.end(),
+                                                  [](const auto& asked) { return asked.operation == "token"; }));
+  };
+  std::vector<std::optional<Outcome>> outcomes(kCalls);
+  for (auto& one : outcomes)
+    client->call("GetAccessToken", no_options("a"), one);
+  ASSERT_GE(::sd_bus_flush(client->bus()), 0);
+  for (int i = 0; i < 10; ++i) {  // the bus has brought what it can
+    ASSERT_GE(::sd_bus_call_method(other->bus(), "org.freedesktop.DBus", "/", "org.freedesktop.DBus.Peer", "Ping",
+                                   nullptr, nullptr, ""),
+              0);
+  }
+  bus_.pause();
+  settle();
+  EXPECT_GE(served(), kMostUnsent);
+  EXPECT_LE(served(), kMostUnsent + kInTheSocket);
+  bus_.go_on();
+  ASSERT_TRUE(
+      until([&] { return std::all_of(outcomes.begin(), outcomes.end(), [](auto& o) { return o.has_value(); }); }));
+  EXPECT_TRUE(std::all_of(outcomes.begin(), outcomes.end(), [](auto& o) { return o->ok(); }));
 }
 
 TEST_F(BusLimitsTest, SubscriptionsAreCountedPerUserAndComeBack) {
