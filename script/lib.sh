@@ -56,7 +56,7 @@ install_missing() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# build PRESET [TARGET…]
+# build PRESET [TARGET…]. With CREDSYNC_UNITS set, of the programs of units only those (a;b;c).
 build() {
   local preset=$1
   shift
@@ -65,7 +65,7 @@ build() {
   # Paths count from the tree, wherever it is: script/package --quick compiles a copy of it with the same options.
   local -x CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=1
   say "Building ($preset)"
-  (cd "$root" && cmake --preset "$preset" "${launcher[@]}" >"$root/build/configure.log" 2>&1) || {
+  (cd "$root" && cmake --preset "$preset" -DCREDSYNC_UNITS="${CREDSYNC_UNITS:-}" "${launcher[@]}" >"$root/build/configure.log" 2>&1) || {
     cat "$root/build/configure.log" >&2
     return 1
   }

@@ -201,6 +201,9 @@ class DescriptorShortage {
 };
 
 TEST_F(LimitsTest, WithoutDescriptorsClientsAreToldAndTheLoopStaysCalm) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "UndefinedBehaviorSanitizer looks at an object's type through a pipe, for which there are no descriptors";
+#endif
   start();
   Client first = connect();
   send(first, token_);
