@@ -97,6 +97,7 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
   change.kept_password = candidate.kept_password.clone();
   store_first_(change.account);
   candidate.new_sign_in ? hold_answers(change.account) : void(++on_the_way_[change.account].orders);
+  on_the_way_.at(change.account).identity = change.identity;
   commit->candidate = std::move(candidate);
   commit->done = std::move(done);
   if (mutated(Mutation::kPublishFirst)) {
@@ -241,6 +242,11 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
     park_stored_(candidate.config, commit->generation, std::move(candidate.tokens));
     return commit->done(Placed::kParked, {});
   }
+  // An edit that was taken back let another grant's tokens into the row behind these. They are about to be parked; these are
+  // stored once more before anybody has them. (A sign-in lets nothing in behind itself.)
+  const bool overwritten = on_the_way_.at(account->name()).identity != candidate.config->identity;
+  if (overwritten && !candidate.new_sign_in && current(candidate))
+    return install(std::move(candidate), std::move(commit->done));
   if (candidate.new_sign_in) {
     if (account->unknown()) give_back(account->name(), account->unknown()->slot);
     remember_promise(*account);
@@ -297,7 +303,8 @@ void Installer::update_parked(Candidate candidate, std::int64_t id, account::Gen
                                    tokens, done = std::move(done)](Result<store::Ids> ids) mutable {
     if (ids && !durable) parked_changed_(id, generation, std::move(*tokens));
     if (!ids) give_back(name, slot);
-    updating_(id, false);
+    // The account may have got another generation of the same grant meanwhile, by itself.
+    when_settled(name, [this, id] { updating_(id, false); });
     ids ? done(Placed::kParked, {}) : done(Placed::kNotStored, ids.error().message());
   });
 }

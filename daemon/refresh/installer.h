@@ -111,6 +111,7 @@ class Installer {
   struct OnTheWay {
     unsigned orders = 0;  // without the store's word
     bool holding = false;
+    std::string identity;                         // of the last that was ordered: what the row holds in the end
     std::vector<UniqueFunction<void()>> held;     // answers, until let_go()
     std::vector<UniqueFunction<void()>> waiting;  // for the last order
   };

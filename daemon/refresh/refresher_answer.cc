@@ -127,9 +127,8 @@ void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optio
   const auto& overlap = flight.config->profile->refresh.overlap;
   // The overlap counts from when the refresh token was first sent: the provider may have replaced it then. What was sent
   // again within it was no risk. A wall clock that was set back says nothing.
-  const bool again = ours && flight.resend && account->unknown();
-  const WallTime first_sent = again ? account->unknown()->sent_at : flight.began;
-  const Duration since = again ? flight.began - account->unknown()->sent_at : clock_.boot() - flight.began_boot;
+  const WallTime first_sent = flight.resend ? flight.first_sent : flight.began;
+  const Duration since = flight.resend ? flight.began - first_sent : clock_.boot() - flight.began_boot;
   if (overlap && since >= Duration::zero() && since < *overlap) situation.overlap = overlap;
   if (ours) {
     situation.unclear_before = account->attempts.unclear;
@@ -139,7 +138,8 @@ void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optio
   // A resend that was only put off is none: it may be made once more.
   const bool lost = failure.failure_class == oauth::FailureClass::kAmbiguous ||
                     failure.failure_class == oauth::FailureClass::kNoToken;
-  const account::UnknownOutcome unknown{slot.value_or(0), flight.began, flight.resend && lost ? 1U : 0U};
+  const bool counts = flight.resend && lost && !situation.overlap;
+  const account::UnknownOutcome unknown{slot.value_or(0), first_sent, counts ? 1U : 0U};
   const bool parked = slot && !ours && !verdict.outcome_known && parked_unknown_ &&
                       parked_unknown_(flight.config->name, flight.config->identity, flight.generation, unknown);
   if (slot && !parked && (verdict.outcome_known || !ours)) {

@@ -307,9 +307,9 @@ void Parking::updating(std::int64_t id, bool begins) {
   if (std::exchange(kept.retirement, false)) return retire(id);
   if (!std::exchange(kept.wanted, false) || !can_come_back_) return;
   account::Account* account = accounts_.find(kept.grant.account);
-  const bool awaited = account != nullptr && account->config().identity == kept.grant.identity &&
-                       account->live() == nullptr && account->standing().state != account::State::kSignedOut;
-  if (awaited) can_come_back_(*account);
+  if (account == nullptr || account->config().identity != kept.grant.identity) return;
+  if (account->live() != nullptr) return retire(id);  // it has got other tokens by itself: it cannot have both
+  if (account->standing().state != account::State::kSignedOut) can_come_back_(*account);
 }
 
 void Parking::updated(std::int64_t id, account::Generation generation, account::TokenSet tokens) {

@@ -383,9 +383,8 @@ void Judge::outcome(std::uint64_t number, const oauth::TokenOutcome& outcome) {
   // What the answer says counts from the wall clock when it was asked for. If that was set back on the way, the token ends
   // as much earlier by the clock that is in force now, and so for all who will know it by the wall clock alone: a later run.
   // Without this the end was too late for them, which excused hand-outs and called resends at the floor too early ones.
-  constexpr Duration kSlewed = 1s;  // nobody can tell less from a clock that is slewed
   const Duration back = call.offset - time_.offset();
-  if (d.expires_at && back >= kSlewed) {
+  if (d.expires_at && back > Duration::zero()) {
     *d.expires_at -= back;
     d.offset = time_.offset();
   }

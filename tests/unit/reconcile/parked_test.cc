@@ -47,6 +47,13 @@ class ParkedTest : public testing::Test {
     made->refresh = config::RefreshMode::kOnDemand;
     return made;
   }
+  config::Config itself(const std::string& identity) {
+    auto made = std::make_shared<config::Account>(*account(identity));
+    made->grant = provider::Grant::kClientCredentials;
+    made->refresh = config::RefreshMode::kAhead;
+    made->fingerprint = config::FieldHash(identity + " by itself").fingerprint();
+    return with({AccountConfig(made)});
+  }
   void change(const config::Config& before, const config::Config& after) {
     reconciler.change(before, after);
     world.settle();
@@ -142,6 +149,62 @@ TEST_F(ParkedTest, ALateAnswerIsNotShownBeforeItIsDurable) {
   EXPECT_EQ(world.ask("flat")->token, "access-8");
   EXPECT_EQ(row(), "access-8");
   EXPECT_EQ(world.endpoint.calls_made, 1U);
+}
+
+TEST_F(ParkedTest, WhatAnotherGrantWasStoredOverIsStoredAgainBeforeItIsShown) {
+  const config::Config one = itself("identity one"), two = itself("identity two");
+  change(here, one);
+  refresh();
+  world.store.hold();
+  answer("access-8", "");
+  change(one, two);
+  answer("access-two", "");
+  change(two, one);
+  world.store.let_go();
+  world.settle();
+  EXPECT_EQ(world.ask("flat", 0s, 0s)->token, "access-8");
+  EXPECT_EQ(row(), "access-8");
+  EXPECT_TRUE(is_parked("access-two"));
+  world.advance(6s);
+  EXPECT_EQ(row(), "access-8");
+}
+
+// A program's own grant: it gets tokens by itself while its parked ones wait for the store's word. It cannot have both.
+TEST_F(ParkedTest, WhatWasGotMeanwhileStaysAndWhatIsParkedIsRetired) {
+  const config::Config one = itself("identity one"), two = itself("identity two");
+  change(here, one);
+  refresh();
+  world.store.hold();
+  answer("access-8", "");
+  change(one, two);
+  answer("access-two", "");
+  world.store.let_go_of(world.store.waiting());
+  world.settle();
+  ASSERT_EQ(world.ask("flat", 0s, 0s)->token, "access-two");
+  change(two, one);  // the late answer for what is parked is on its way to the disk
+  answer("access-new", "");
+  world.store.let_go();
+  world.settle();
+  EXPECT_EQ(world.ask("flat")->token, "access-new");
+  EXPECT_EQ(row(), "access-new");
+  EXPECT_FALSE(is_parked("access-8"));
+}
+
+TEST_F(ParkedTest, AResendWithinTheOverlapThatIsLostAfterAnEditGivesNothingUp) {
+  profile->refresh.overlap = 10min;
+  const auto lost = [&] {
+    world.endpoint.answer(fakes::make_failure(oauth::FailureClass::kAmbiguous));
+    world.settle();
+  };
+  refresh();
+  lost();
+  ASSERT_EQ(world.endpoint.calls_made, 2U) << "within the overlap at once";
+  change(here, other);
+  lost();
+  change(other, here);
+  EXPECT_EQ(flat().standing().state, account::State::kOk) << "it works, as its provider declares";
+  world.advance(59min);
+  EXPECT_EQ(world.endpoint.refresh_token_sent(), "refresh-7");
 }
 
 TEST_F(ParkedTest, ALateAnswerThatCannotBeStoredIsNotShown) {
