@@ -202,7 +202,8 @@ class DescriptorShortage {
 
 TEST_F(LimitsTest, WithoutDescriptorsClientsAreToldAndTheLoopStaysCalm) {
 #if defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "UndefinedBehaviorSanitizer looks at an object's type through a pipe, for which there are no descriptors";
+  GTEST_SKIP()
+      << "UndefinedBehaviorSanitizer looks at an object's type through a pipe, for which there are no descriptors";
 #endif
   start();
   Client first = connect();
