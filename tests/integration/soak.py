@@ -136,6 +136,7 @@ class Soak:
         self.done = collections.Counter()
         self.down = False       # the daemon was killed and is not ready yet
         self.kills = 0
+        self.dying = False      # it is being killed, and connections may still be taken
         self.began = self.warm_at = 0.0
         self.families = {}
 
@@ -193,7 +194,7 @@ class Soak:
         """A caller on one kept connection, for as long as that lasts."""
         rng = random.Random(self.random.random())
         while not self.over.is_set():
-            kills = self.kills   # before: who connects to a daemon that is just being killed is cut off, too
+            kills, dying = self.kills, self.dying   # before: who connects to a daemon that is being killed is cut off, too
             try:
                 reader, writer = await asyncio.open_unix_connection(self.daemon.socket)
             except OSError:
@@ -204,7 +205,7 @@ class Soak:
                     await self.ask(rng, reader, writer, slow)
                     await asyncio.sleep(rng.uniform(0, 2 * PACE))
             except (OSError, asyncio.IncompleteReadError):
-                if kills == self.kills and not self.over.is_set():
+                if kills == self.kills and not dying and not self.over.is_set():
                     self.book.told_wrong("a connection ended by itself")
             finally:
                 writer.close()
@@ -268,6 +269,8 @@ class Soak:
                 os.unlink(path)
             else:
                 self.daemon.account(name, provider="client", grant="client_credentials", scopes=[name])
+            if self.down:
+                continue   # it reads them when it starts
             self.daemon.process.send_signal(signal.SIGHUP)
             self.done["reload"] += 1
 
@@ -277,8 +280,9 @@ class Soak:
             await asyncio.sleep(self.options.kill_every * self.random.uniform(0.5, 1.5))
             if self.over.is_set():
                 return
-            self.down, self.kills = True, self.kills + 1
+            self.down, self.dying, self.kills = True, True, self.kills + 1
             await loop.run_in_executor(None, self.daemon.kill)
+            self.dying = False
             await loop.run_in_executor(None, self.daemon.start)
             self.done["kill"] += 1
             self.down = False
