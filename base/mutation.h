@@ -24,6 +24,7 @@ enum class Mutation {
   kSendBeforeIntent,  // it is sent while its intent is on the way to the disk
   kResendUncounted,   // it is sent again without counting that first
   kResendForEver,     // it is sent again after every lost answer
+  kGiveUpEarly,       // a start gives up what the provider still takes, for its overlap lasts
   kResendAtOnce,      // it is sent again at once though no overlap is declared
   kForgetIntents,     // at a start, refreshes whose outcome is unknown are taken for over
   kLoseStoredAnswer,  // the answer is handed to nobody who stores it

@@ -20,7 +20,7 @@ namespace credsync::account {
 // A rotating refresh token was sent and nobody knows what became of it.
 struct UnknownOutcome {
   std::uint32_t slot = 0;
-  WallTime sent_at;
+  WallTime sent_at;      // first: an overlap counts from then
   unsigned resends = 0;  // counted durably before each was made
 };
 

@@ -135,7 +135,7 @@ void Exchanger::enter(std::uint64_t id) {
 
 void Exchanger::count_resend(std::uint64_t id) {
   const Running& running = *running_.at(id);
-  store::CountResend count{running.order.account->name, *running.slot, clock_.wall(), running.order.generation};
+  store::CountResend count{running.order.account->name, *running.slot, running.order.generation};
   store_.apply(std::move(count), [this, id](Result<store::Ids> counted) {
     CREDSYNC_FAIL_POINT("exchange.resend-counted");
     if (counted) return send(id);

@@ -134,9 +134,12 @@ std::optional<BootTime> Refresher::planned(const Account& account) const {
 void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown) {
   accounts_.set_unknown(account, unknown);
   store_.apply(store::FreeRoom{account.name(), unknown.slot}, [](Result<store::Ids>) {});
-  plans_.at(account.name())->until_floor = unknown.resends == 0 && !overlap_ends(account);
-  plans_.at(account.name())->within_overlap = unknown.resends == 0 && overlap_ends(account);
-  if (unknown.resends > 0) {
+  Plan& plan = *plans_.at(account.name());
+  plan.within_overlap = overlap_ends(account).has_value();
+  // What was sent again within the overlap was no risk; after it, once at most.
+  const bool given_up = unknown.resends > 0 && (!plan.within_overlap || mutated(Mutation::kGiveUpEarly));
+  plan.until_floor = unknown.resends == 0 && !plan.within_overlap;
+  if (given_up) {
     oauth::Failure lost;
     lost.failure_class = oauth::FailureClass::kAmbiguous;
     lost.code = "lost";
@@ -146,8 +149,8 @@ void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown
   }
   account.attempts.failures = std::max(account.attempts.failures, 1U);
   account.attempts.not_before = clock_.boot();
-  plans_.at(account.name())->at_the_earliest = account.attempts.not_before;
-  plan(account);
+  plan.at_the_earliest = account.attempts.not_before;
+  this->plan(account);
 }
 
 void Refresher::replan_all() {

@@ -57,7 +57,7 @@ struct Intent {
   std::string identity;
   Generation generation = 0;  // the generation whose refresh token is sent; 0: a sign-in's, of no grant in use
   SlotId slot = 0;
-  WallTime sent_at;
+  WallTime sent_at;      // first: an overlap counts from then
   unsigned resends = 0;  // counted before each is made
 };
 

@@ -91,7 +91,7 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
        "INSERT INTO intents (slot, account, identity, generation, sent_at, resends) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
       {&w.drop_slot_, "DELETE FROM intents WHERE slot = ?1 RETURNING slot"},
       {&w.drop_intents_, "DELETE FROM intents WHERE account = ?1 RETURNING slot"},
-      {&w.count_resend_, "UPDATE intents SET resends = resends + 1, sent_at = ?3 WHERE slot = ?1 AND account = ?2"},
+      {&w.count_resend_, "UPDATE intents SET resends = resends + 1 WHERE slot = ?1 AND account = ?2"},
       {&w.last_used_, "UPDATE accounts SET last_used = ?2 WHERE name = ?1"},
       {&w.promised_,
        "UPDATE accounts SET promised_until = MAX(promised_until, ?3)"
@@ -445,7 +445,7 @@ Result<void> StateWriter::change(const DropIntent& drop, Applied& applied) {
 }
 
 Result<void> StateWriter::change(const CountResend& count, Applied&) {
-  return must_touch(count_resend_.with(count.slot, count.account, count.sent_at), "intent");
+  return must_touch(count_resend_.with(count.slot, count.account), "intent");
 }
 
 Result<void> StateWriter::change(const SetLastUsed& set, Applied&) {

@@ -104,7 +104,6 @@ struct FreeRoom {
 struct CountResend {
   std::string account;
   SlotId slot = 0;
-  WallTime sent_at;
   Generation generation = 0;  // of the intent
 };
 struct SetLastUsed {

@@ -169,7 +169,6 @@ class Rows {
     if (it == disk_.intents.end() || it->second.account != c.account) return not_found("no such intent");
     disk_.without_room.erase(c.slot);
     ++it->second.resends;
-    it->second.sent_at = c.sent_at;
     return Ids{};
   }
   Result<Ids> operator()(const FreeRoom& c) {

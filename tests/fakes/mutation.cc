@@ -20,6 +20,7 @@ constexpr std::pair<Mutation, std::string_view> kNames[] = {
     {Mutation::kSendBeforeIntent, "send-before-intent"},
     {Mutation::kResendUncounted, "resend-uncounted"},
     {Mutation::kResendForEver, "resend-for-ever"},
+    {Mutation::kGiveUpEarly, "give-up-early"},
     {Mutation::kResendAtOnce, "resend-at-once"},
     {Mutation::kForgetIntents, "forget-intents"},
     {Mutation::kLoseStoredAnswer, "lose-stored-answer"},

@@ -50,6 +50,8 @@ INVARIANTS = (
         Row("resend-uncounted", "it is sent again without counting that first",
             (SIMULATION, R + "AnIntentFoundAtStartIsResentOnceAtTheFloor")),
         Row("resend-for-ever", "it is sent again after every lost answer", (SIMULATION,)),
+        Row("give-up-early", "a start gives up what the provider still takes, for its overlap lasts",
+            (SIMULATION, "reconcile_test LostTwiceTest.WhileTheOverlapLastsAStartTriesAgain")),
         Row("resend-at-once", "it is sent again at once though no overlap is declared",
             (SIMULATION, FOUND + "NothingThatGetsBetterSendsAnUnknownRefreshTokenBeforeItsTime")),
         Row("forget-intents", "at a start, refreshes whose outcome is unknown are taken for over", (SIMULATION,)),

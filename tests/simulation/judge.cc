@@ -82,6 +82,7 @@ void Judge::started() {
 }
 
 void Judge::loaded() {
+  excuse_what_was_sent_again();
   for (auto& [name, of] : known_) {
     of.troubled_at = time_.now();
     of.on_demand.clear();
@@ -98,6 +99,26 @@ void Judge::loaded() {
     } else {  // what brought it again was lost
       const Delivered before = *d->second.shown;
       d->second = before;
+    }
+  }
+}
+
+// A resend that was counted, and whose outcome went with the process, counts: a start may give the refresh token up. Not
+// while the overlap lasts by the clock that the daemon has, for then the provider takes it still. Of what is parked nobody can say
+// when it comes back.
+void Judge::excuse_what_was_sent_again() {
+  for (const auto& [slot, intent] : disk_.intents) {
+    if (intent.resends == 0) continue;
+    const store::StoredAccount* stored = row(intent.account);
+    const auto& config = known(intent.account).config;
+    const auto overlap = config != nullptr ? config->profile->refresh.overlap : std::nullopt;
+    const Duration since = time_.wall() - intent.sent_at;
+    const bool lasts = overlap && since >= Duration::zero() && since < *overlap;
+    if (stored != nullptr && stored->tokens && !lasts)
+      sends_[std::string(stored->tokens->refresh_token.expose())].given_up_rightly = true;
+    for (const auto& [id, grant] : disk_.parked) {
+      if (grant.account == intent.account && grant.generation == intent.generation)
+        sends_[std::string(grant.tokens.refresh_token.expose())].given_up_rightly = true;
     }
   }
 }
@@ -136,17 +157,6 @@ void Judge::ended(bool crashed) {
   }
   for (auto& [access, promise] : promised_)
     check_promise_kept(access, promise, crashed);
-  // A resend that was counted, and whose outcome went with the process, counts.
-  for (const auto& [slot, intent] : disk_.intents) {
-    if (intent.resends == 0) continue;
-    const store::StoredAccount* stored = row(intent.account);
-    if (stored != nullptr && stored->tokens)
-      sends_[std::string(stored->tokens->refresh_token.expose())].given_up_rightly = true;
-    for (const auto& [id, grant] : disk_.parked) {
-      if (grant.account == intent.account && grant.generation == intent.generation)
-        sends_[std::string(grant.tokens.refresh_token.expose())].given_up_rightly = true;
-    }
-  }
   if (!crashed) return;
   // What was on its way to the disk is gone, and no daemon could have kept it.
   for (auto& [access, d] : delivered_)

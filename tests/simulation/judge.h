@@ -150,6 +150,7 @@ class Judge {
   std::optional<WallTime> stored_promise(const std::string& access) const;
   void check_promise_kept(const std::string& access, Promise& promise, bool crashed);
   void check_promise_short(const std::string& account, WallTime until) const;
+  void excuse_what_was_sent_again();
   void check_over(const store::RetirementOver& over);
   void place(std::string_view refresh, std::string_view access);
   void note_places(const store::Change& change);

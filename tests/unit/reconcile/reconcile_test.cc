@@ -357,6 +357,55 @@ TEST_F(ReconcileTest, WhatIsUnknownOfARefreshIsStillUnknownAfterARestartAndAnEdi
   ASSERT_TRUE(next.accounts.find("flat")->unknown());
 }
 
+// Twice its answer was lost, the second time with the daemon: the provider takes the refresh token while its overlap lasts.
+class LostTwiceTest : public ReconcileTest {
+ protected:
+  // The account as it is after a daemon begins that much later.
+  account::Account& after(Duration down) {
+    profile->refresh.overlap = 10min;
+    begin(here);
+    world.refresher.start(flat(), refresh::Reason::kNeeded);
+    world.settle();
+    world.advance(1min);
+    world.endpoint.answer(fakes::make_failure(oauth::FailureClass::kAmbiguous));
+    world.advance(1min);
+    EXPECT_EQ(world.endpoint.calls_made, 2U) << "within the overlap at once";
+    world.store.crash();
+    next.clock.advance(2min + down);
+    next.disk.accounts.swap(world.disk.accounts);
+    next.disk.intents.swap(world.disk.intents);
+    next.disk.next_id = 100;
+    EXPECT_EQ(next.disk.intents.begin()->second.resends, 1U);
+    at_start.begin(*next.store.load(), here);
+    next.settle();
+    return *next.accounts.find("flat");
+  }
+
+  CoreWorld next;
+  Reconciler at_start{next.accounts, next.refresher, next.parking, next.retirer, next.store, next.clock};
+};
+
+TEST_F(LostTwiceTest, WhileTheOverlapLastsAStartTriesAgain) {
+  account::Account& account = after(7min);
+  EXPECT_NE(account.standing().state, State::kNeedsLogin);
+  EXPECT_TRUE(account.unknown());
+  EXPECT_TRUE(next.refresher.start(account, refresh::Reason::kNeeded));
+  next.settle();
+  ASSERT_EQ(next.endpoint.calls.size(), 1U);
+  next.endpoint.answer(make_tokens(next.clock, "access-8", "refresh-8", 1h));
+  next.settle();
+  EXPECT_EQ(account.standing().state, State::kOk);
+  EXPECT_TRUE(next.disk.intents.empty());
+}
+
+TEST_F(LostTwiceTest, AfterTheOverlapAStartAsks) {
+  const account::Account& account = after(9min);  // eleven since it was sent first, nine since it was sent again
+  EXPECT_EQ(account.standing().state, State::kNeedsLogin);
+  EXPECT_EQ(next.ask("flat")->token, "access-7") << "good for as long as it lives";
+  next.advance(days(1));
+  EXPECT_EQ(next.endpoint.calls_made, 0U);
+}
+
 TEST_F(ReconcileTest, AnAnswerThatIsLostAfterAnEditIsUnknownWhenTheGrantComesBack) {
   begin(here);
   world.refresher.start(flat(), refresh::Reason::kNeeded);

@@ -197,7 +197,7 @@ TEST_P(FullDisk, AnAnswerInASlotThatAnotherIntentFreedIsFoundAfterACrash) {
   EXPECT_EQ(find(*snapshot, "b")->generation, 2u);
   ASSERT_EQ(snapshot->intents.size(), 1u) << "the other's outcome is as unknown as before";
   EXPECT_EQ(snapshot->intents[0].account, "a");
-  EXPECT_TRUE(apply(*store_, loop_, CountResend{"a", slot_, {}, 1}));
+  EXPECT_TRUE(apply(*store_, loop_, CountResend{"a", slot_, 1}));
 }
 
 TEST_P(FullDisk, NoRotationBegins) {

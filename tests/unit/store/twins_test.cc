@@ -44,7 +44,7 @@ class Twins {
       case 16: shared_ = true; return with_a_slot([&](SlotId slot) { return Change{FreeRoom{name_, slot}}; });
       case 17:
         if (shared_) return;  // its place may be another's, and the two stores say so in different words
-        return with_a_slot([&](SlotId slot) { return Change{CountResend{name_, slot, moment(), generation_}}; });
+        return with_a_slot([&](SlotId slot) { return Change{CountResend{name_, slot, generation_}}; });
       case 18: return with_a_slot([&](SlotId slot) { return Change{DropIntent{name_, slot}}; });
       default: return open();
     }
