@@ -77,6 +77,8 @@ void Judge::configured(const std::string& account, std::shared_ptr<const config:
 void Judge::started() {
   ++run_;
   started_at_ = time_.now();
+  for (auto& [id, r] : queued_)
+    r.ended = false;
   offset_at_start_ = time_.offset();
   paused_.clear();
 }
@@ -92,6 +94,7 @@ void Judge::loaded() {
                         stored->identity == of.config->identity && of.visible.empty();
     if (!loaded) continue;
     of.visible = std::string(stored->tokens->access_token.expose());
+    of.by_generation.emplace(stored->generation, of.visible);
     const auto d = delivered_.find(of.visible);
     if (d == delivered_.end() || !d->second.shown) continue;
     if (stored->tokens->expires_at == d->second.expires_at) {
@@ -158,9 +161,9 @@ void Judge::ended(bool crashed) {
   for (auto& [access, promise] : promised_)
     check_promise_kept(access, promise, crashed);
   if (!crashed) return;
-  // What was on its way to the disk is gone, and no daemon could have kept it.
+  // What was on its way to the disk is gone, and no daemon could have kept it. A machine that sleeps writes nothing.
   for (auto& [access, d] : delivered_)
-    d.lost = d.lost || (!d.placed && time_.now() - d.at < Duration(1min));
+    d.lost = d.lost || (!d.placed && last_awake() - d.at < Duration(1min));
 }
 
 // What is stored ahead must not keep superseded tokens for long.
@@ -170,12 +173,26 @@ void Judge::check_promise_short(const std::string& account, WallTime until) cons
          "more is stored of a promise than anybody can have made");
 }
 
-// Until when the disk knows the access token to be promised. Nothing: the token is nowhere, and nobody will revoke it.
+// Until when the disk knows the access token to be promised, as the next start will find it: with the answers that are in
+// their slots. Nothing: the token is nowhere, and nobody will revoke it.
 std::optional<WallTime> Judge::stored_promise(const std::string& access) const {
   std::optional<WallTime> until;
   const auto found = [&](WallTime at) { until = std::max(until.value_or(WallTime()), at); };
+  const auto of_answer = [&](const auto& c) {
+    if constexpr (requires { c.promised_until; }) {
+      if (c.tokens.access_token.expose() == access) found(c.promised_until);
+    }
+    if constexpr (requires { c.retire; }) {
+      for (const store::Retirement& r : c.retire) {
+        if (r.token.expose() == access && !r.by_sign_out) found(r.not_before);
+      }
+    }
+  };
+  for (const store::Change& answer : disk_.answers)
+    std::visit(of_answer, answer);
   for (const auto& [name, a] : disk_.accounts) {
-    if (a.tokens && a.tokens->access_token.expose() == access) found(a.promised_until);
+    if (a.tokens && a.tokens->access_token.expose() == access && !replaced_in_slot(name, access))
+      found(a.promised_until);
   }
   for (const auto& [id, grant] : disk_.parked) {
     if (grant.tokens.access_token.expose() == access) found(grant.promised_until);
@@ -407,6 +424,10 @@ void Judge::outcome(std::uint64_t number, const oauth::TokenOutcome& outcome) {
   note_replaced(call.account);
 }
 
+void Judge::identified(std::string_view access) {
+  if (const auto at = delivered_.find(std::string(access)); at != delivered_.end()) at->second.identified = time_.now();
+}
+
 // Answers of grants that a later sign-in has replaced while they were on their way, or held for that. What becomes of
 // them is decided by the rules for what is replaced; that the later grant is signed out afterwards says nothing of them.
 // It is noted before the sign-out, so that an answer of the grant that is signed out is never among them.
@@ -543,6 +564,7 @@ void Judge::take_row(const std::string& name) {
   of.row_grant = SIZE_MAX;
   if (stored == nullptr) return;
   of.row_identity = stored->identity;
+  of.row_generation = stored->generation;
   of.signed_out = stored->standing.state == account::State::kSignedOut;
   if (!stored->tokens) return;
   of.row_access = std::string(stored->tokens->access_token.expose());
@@ -557,6 +579,13 @@ void Judge::take_row(const std::string& name) {
   if (!superseded_in_slot(name, of.row_access)) superseded_.erase(of.row_access);
   if (!superseded_in_slot(name, of.row_refresh)) superseded_.erase(of.row_refresh);
   if (const Token* token = servers_.find(of.row_access)) of.row_grant = token->grant;
+}
+
+bool Judge::replaced_in_slot(const std::string& account, std::string_view access) const {
+  return std::any_of(disk_.answers.begin(), disk_.answers.end(), [&](const store::Change& change) {
+    const auto* install = std::get_if<store::Install>(&change);
+    return install != nullptr && install->account == account && install->tokens.access_token.expose() != access;
+  });
 }
 
 bool Judge::superseded_in_slot(const std::string& account, std::string_view token) const {
@@ -574,8 +603,9 @@ void Judge::check_order(const Known& of, const store::Install& install) {
   const bool replaces = of.row_grant != SIZE_MAX && of.row_identity == install.identity;
   // Of two that were asked for at the same time either may come last: a sign-in, and a password that was used meanwhile.
   const auto one = delivered_.find(access), other = delivered_.find(of.row_access);
+  // A sign-in of a person lasts until it is known who that was.
   const bool at_a_time = one != delivered_.end() && other != delivered_.end() && one->second.sent_refresh.empty() &&
-                         one->second.at >= other->second.sent;
+                         std::max(one->second.at, one->second.identified) >= other->second.sent;
   demand(!replaces || fresh->grant >= of.row_grant || at_a_time, kLate, install.account,
          "an answer of an earlier sign-in is stored over a later one");
   demand(fresh->grant >= of.signed_out_before, kLate, install.account,
@@ -593,9 +623,8 @@ void Judge::check_superseded(const Known& of, const store::Install& install) {
   const bool new_access = of.row_access != install.tokens.access_token.expose();
   const bool new_refresh = !of.row_refresh.empty() && of.row_refresh != install.tokens.refresh_token.expose();
   // A refresh that was stored while this sign-in was on its way was never visible; the transaction after this one queues it.
-  const bool seen = std::any_of(of.by_generation.begin(), of.by_generation.end(),
-                                [&](const auto& shown) { return shown.second == of.row_access; });
-  if (!seen) return;
+  // Its number says so: the access token may be the one before once more.
+  if (!of.by_generation.contains(of.row_generation)) return;
   if (new_access) superseded_.emplace(of.row_access, time_.now());
   if (new_refresh) superseded_.emplace(of.row_refresh, time_.now());
   WallTime not_before = saturating_add(time_.wall(), config.revoke_grace);
@@ -615,6 +644,14 @@ void Judge::check_superseded(const Known& of, const store::Install& install) {
   }
 }
 
+// A wall clock that was ahead told the daemon that a token has ended; its row may go when the clock is right again, because the
+// disk was full or slow before. It counts only if the clock did say so since the daemon that erases it has started and the
+// token was queued: another daemon looks at the clock once more.
+void Judge::clock_steps() {
+  for (auto& [id, r] : queued_)
+    r.ended = r.ended || time_.wall() >= r.give_up_at;
+}
+
 void Judge::check_over(const store::RetirementOver& over) {
   const auto at = queued_.find(over.id);
   if (at == queued_.end()) return;
@@ -623,7 +660,7 @@ void Judge::check_over(const store::RetirementOver& over) {
   const Known& of = known(r.account);
   const bool current = r.token == of.row_access || r.token == of.row_refresh;
   const bool gone = token == nullptr || token->revoked || servers_.grant_of(*token).dead || token->ends <= time_.now();
-  demand(gone || current || refused_.contains(r.token) || time_.wall() >= r.give_up_at, kRetired, r.account,
+  demand(gone || current || refused_.contains(r.token) || r.ended || time_.wall() >= r.give_up_at, kRetired, r.account,
          r.token + " is given up although it lives");
   trace_.note(r.account, "retired", r.token);
   queued_.erase(at);

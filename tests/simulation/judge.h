@@ -30,6 +30,7 @@ class Judge {
   void loaded();  // the store has been read
   void ended(bool crashed);
   void dismiss() { dismissed_ = true; }
+  void clock_steps();  // before that
   void clock_stepped() { stepped_at_ = time_.now(); }
   void disk_full(bool full) {
     disk_full_ = full;
@@ -46,6 +47,8 @@ class Judge {
   // Before a call leaves, and before its outcome reaches the daemon. `reply`: what the server gave out, if it acted.
   void sent(std::uint64_t call, const oauth::TokenCall& what);
   void outcome(std::uint64_t call, const oauth::TokenOutcome& outcome);
+  // Of a sign-in: it is known who that was.
+  void identified(std::string_view access);
   void revoking(const config::Account* account, std::size_t provider, std::string_view token);
   void revocation_refused(std::string_view token) { refused_.insert(std::string(token)); }
 
@@ -81,6 +84,7 @@ class Judge {
     std::string account, access, refresh, sent_refresh;
     std::shared_ptr<const config::Account> config;
     True sent{0}, at{0};
+    True identified{-1};
     Duration offset{0};  // of the wall clock when it was sent
     unsigned run = 0;    // of the daemon
     std::optional<Duration> lifetime;
@@ -122,6 +126,7 @@ class Judge {
     True parked_at{-1};
     bool signed_out = false;
     std::size_t row_grant = SIZE_MAX;
+    std::uint64_t row_generation = 0;
     std::size_t signed_out_before = 0;  // grants up to this one are over by order
     True installed_at{0};
     std::map<std::uint64_t, std::string> by_generation;
@@ -157,6 +162,7 @@ class Judge {
   bool may_be_erased(const Delivered& d) const;
   bool excused(const std::string& refresh) const;
   bool steady_since(True when) const { return stepped_at_ < when; }
+  bool replaced_in_slot(const std::string& account, std::string_view access) const;
   bool superseded_in_slot(const std::string& account, std::string_view token) const;
   void note_replaced(const std::string& account);
   // The last moment at which the machine could do anything.
@@ -180,6 +186,7 @@ class Judge {
   struct Queued {
     std::string account, token;
     WallTime give_up_at;
+    bool ended = false;  // as the wall clock said at some time
   };
   std::map<std::int64_t, Queued> queued_;  // retirements that are durable
   unsigned run_ = 0;

@@ -286,10 +286,12 @@ void Network::identify(oauth::IdentifyCall call, UniqueFunction<void(oauth::Iden
   const Duration there_and_back = latency(provider, chance_of(call.account->name));
   oauth::Identified who{std::move(call.tokens), call.account->username, std::nullopt};
   who.tokens.subject = call.account->username;
+  const std::string access(who.tokens.access_token.expose());
   later_.emplace(id, [who = std::move(who), done = std::move(done)]() mutable { done(std::move(who)); });
-  time_.after(there_and_back, Where::kMachine, [this, id] {
+  time_.after(there_and_back, Where::kMachine, [this, id, access] {
     const auto at = later_.find(id);
     if (at == later_.end()) return;
+    judge_.identified(access);
     tasks_.post(std::move(at->second));
     later_.erase(id);
   });

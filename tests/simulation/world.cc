@@ -499,6 +499,7 @@ void World::reload(const AccountPlan& account) {
 
 void World::step_clock(Duration by) {
   trace_.note("", "the wall clock is set", {}, by.count());
+  judge_.clock_steps();
   time_.step_wall_clock(by);
   judge_.clock_stepped();
   time_.after(Duration::zero(), Where::kMachine, [this] {
