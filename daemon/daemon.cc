@@ -20,6 +20,7 @@
 #include "daemon/lifecycle/drain.h"
 #include "daemon/lifecycle/network_watch.h"
 #include "daemon/lifecycle/notifier.h"
+#include "daemon/lifecycle/reload.h"
 #include "daemon/lifecycle/sleep.h"
 #include "daemon/lifecycle/status_line.h"
 #include "daemon/lifecycle/store_alarm.h"
@@ -147,6 +148,7 @@ struct Daemon::Parts {
   std::unique_ptr<lifecycle::NetworkWatch> network;
   lifecycle::Sleep sleep{clock};
   std::unique_ptr<lifecycle::Drain> drain;
+  std::unique_ptr<lifecycle::Reload> reload;
   unsigned open_doors = 0;      // that are being closed
   bool reload_refused = false;  // and the files on disk have not been taken since
 
@@ -157,7 +159,7 @@ struct Daemon::Parts {
   void go_on_the_bus();
   Result<void> catch_signals();
   handout::Administration administration();
-  ipc::Answer<ipc::ReloadAnswer> reload();
+  ipc::Answer<ipc::ReloadAnswer> take_over(config::Loaded loaded);
   std::string metrics();
   void watch_over();
   void clock_stepped();
@@ -179,6 +181,7 @@ Daemon::~Daemon() {
   // The front doors go before the service, the workers before what their results are posted to.
   parts_->bus.reset();
   parts_->server.reset();
+  parts_->reload.reset();
   parts_->workers.reset();
   parts_->doctor_workers.reset();
   parts_->disk.reset();
@@ -287,6 +290,11 @@ void Daemon::Parts::assemble() {
                       why);
   });
   drain = std::make_unique<lifecycle::Drain>(steps_to_the_end(), manager, *agenda, clock, kStopPatience);
+  lifecycle::Reload::Steps steps;
+  steps.begins = [this] { manager.reloading(); };
+  steps.read = [&from = std::as_const(paths)] { return config::load(from); };
+  steps.take_over = [this](config::Loaded loaded) { return take_over(std::move(loaded)); };
+  reload = std::make_unique<lifecycle::Reload>(std::move(steps), *loop);
   desk = std::make_unique<handout::Desk>(*accounts, *refresher, *retirer, *store, *agenda, clock);
   doctor = std::make_unique<doctor::Doctor>(
       doctor::Doctor::Patient{paths, config, *accounts, *disk, *refresher, *retirer, clock, bus},
@@ -311,7 +319,7 @@ void Daemon::Parts::assemble_sessions() {
 
 handout::Administration Daemon::Parts::administration() {
   handout::Administration administration;
-  administration.reload = [this] { return reload(); };
+  administration.reload = [this](ipc::Reply<ipc::ReloadAnswer> reply) { reload->order(std::move(reply)); };
   administration.doctor = [this](ipc::Reply<std::vector<ipc::Check>> reply) {
     return doctor->examine(std::move(reply));
   };
@@ -350,7 +358,7 @@ Result<void> Daemon::Parts::catch_signals() {
   for (const int signal : {SIGTERM, SIGINT}) {
     CREDSYNC_TRY(loop->on_signal(signal, [this] { stop(); }));
   }
-  CREDSYNC_TRY(loop->on_signal(SIGHUP, [this] { (void)reload(); }));
+  CREDSYNC_TRY(loop->on_signal(SIGHUP, [this] { reload->order([](const auto&) {}); }));
   return loop->on_clock_step([this] { clock_stepped(); });
 }
 
@@ -373,10 +381,7 @@ void Daemon::Parts::woken_up() {
   refresher->hurry(kWakeUpSpread);
 }
 
-ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::reload() {
-  if (drain->begun()) return ipc::Problem{ipc::ProblemKind::kUnavailable, "the daemon is stopping", "", 1s, {}, true};
-  manager.reloading();
-  config::Loaded loaded = config::load(paths);
+ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::take_over(config::Loaded loaded) {
   if (!loaded.usable()) {
     ipc::Problem problem{ipc::ProblemKind::kBadRequest,
                          "the new configuration is wrong; the one in force stays",
@@ -474,6 +479,7 @@ void Daemon::Parts::stop_the_back() {
   transport->stop_new();
   desk->stop();
   sessions->stop();
+  reload->stop();
   server->end_waiting();
 }
 

@@ -257,7 +257,8 @@ class Service {
   virtual Answer<WhoAmI> who_am_i(const Caller&, std::optional<pid_t> of) = 0;
   virtual std::vector<ProviderSummary> providers(const Caller&) = 0;
   virtual Answer<ProviderDetail> provider(const Caller&, std::string_view id) = 0;
-  virtual Answer<ReloadAnswer> reload(const Caller&) = 0;
+  // Takes as long as its files take to be read; goes on without the caller.
+  virtual std::unique_ptr<Pending> reload(const Caller&, Reply<ReloadAnswer>) = 0;
   // Takes seconds: providers are looked at.
   virtual std::unique_ptr<Pending> doctor(const Caller&, Reply<std::vector<Check>>) = 0;
   virtual Answer<std::vector<AuditRecord>> audit(const Caller&, std::optional<WallTime> since) = 0;

@@ -170,12 +170,20 @@ std::unique_ptr<ipc::Pending> Service::reject(const ipc::Caller& caller, std::st
 
 // --- administration -----------------------------------------------------------------------------------------------
 
-ipc::Answer<ipc::ReloadAnswer> Service::reload(const ipc::Caller& caller) {
-  if (auto problem = admit_admin(caller, "reload")) return std::move(*problem);
-  auto answer = administration_.reload();
-  const bool done = std::holds_alternative<ipc::ReloadAnswer>(answer);
-  audit_.record({caller, "reload", done ? "done" : "failed", "", 0, "", ""});
-  return answer;
+std::unique_ptr<ipc::Pending> Service::reload(const ipc::Caller& caller, ipc::Reply<ipc::ReloadAnswer> reply) {
+  if (auto problem = admit_admin(caller, "reload")) {
+    reply(std::move(*problem));
+    return nullptr;
+  }
+  auto present = std::make_shared<bool>(true);
+  administration_.reload(
+      [this, present, who = seen_now(caller), reply = std::move(reply)](ipc::Answer<ipc::ReloadAnswer> answer) mutable {
+        const bool done = std::holds_alternative<ipc::ReloadAnswer>(answer);
+        audit_.record({who, "reload", done ? "done" : "failed", "", 0, "", ""});
+        if (std::exchange(*present, false)) reply(std::move(answer));
+      });
+  if (!*present) return nullptr;
+  return std::make_unique<Call>(std::move(present));
 }
 
 std::unique_ptr<ipc::Pending> Service::doctor(const ipc::Caller& caller, ipc::Reply<std::vector<ipc::Check>> reply) {

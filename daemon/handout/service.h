@@ -19,7 +19,7 @@ namespace credsync::handout {
 
 // What only the whole daemon can do or tell.
 struct Administration {
-  std::function<ipc::Answer<ipc::ReloadAnswer>()> reload;
+  std::function<void(ipc::Reply<ipc::ReloadAnswer>)> reload;  // the reply comes whoever has left
   std::function<std::unique_ptr<ipc::Pending>(ipc::Reply<std::vector<ipc::Check>>)> doctor;
   std::function<std::string()> metrics;            // OpenMetrics text
   std::function<const config::Config&()> config;   // the one in force
@@ -52,7 +52,7 @@ class Service final : public ipc::Service {
   ipc::Answer<ipc::WhoAmI> who_am_i(const ipc::Caller&, std::optional<pid_t> of) override;
   std::vector<ipc::ProviderSummary> providers(const ipc::Caller&) override;
   ipc::Answer<ipc::ProviderDetail> provider(const ipc::Caller&, std::string_view id) override;
-  ipc::Answer<ipc::ReloadAnswer> reload(const ipc::Caller&) override;
+  std::unique_ptr<ipc::Pending> reload(const ipc::Caller&, ipc::Reply<ipc::ReloadAnswer>) override;
   std::unique_ptr<ipc::Pending> doctor(const ipc::Caller&, ipc::Reply<std::vector<ipc::Check>>) override;
   ipc::Answer<std::vector<ipc::AuditRecord>> audit(const ipc::Caller&, std::optional<WallTime> since) override;
   ipc::Answer<std::string> metrics(const ipc::Caller&) override;
@@ -68,7 +68,16 @@ class Service final : public ipc::Service {
 
  private:
   class Subscription;
-  class Call;
+  // A caller's part in something that goes on without it: a sign-in is not undone because who asked has left. The flag is
+  // true while an answer is wanted and has not been given.
+  class Call final : public ipc::Pending {
+   public:
+    explicit Call(std::shared_ptr<bool> present) : present_(std::move(present)) {}
+    ~Call() override { *present_ = false; }
+
+   private:
+    std::shared_ptr<bool> present_;
+  };
   struct Granted {
     account::Account* account = nullptr;
     Decision decision;

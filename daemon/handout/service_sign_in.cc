@@ -41,17 +41,6 @@ Problem refusal_as_problem(const login::Refused& refused) {
 
 }  // namespace
 
-// A caller's part in something that goes on without it: a sign-in is not undone because who asked has left. The flag is
-// true while an answer is wanted and has not been given.
-class Service::Call final : public ipc::Pending {
- public:
-  explicit Call(std::shared_ptr<bool> present) : present_(std::move(present)) {}
-  ~Call() override { *present_ = false; }
-
- private:
-  std::shared_ptr<bool> present_;
-};
-
 std::unique_ptr<ipc::Pending> Service::login(const ipc::Caller& caller, std::string_view name,
                                              ipc::LoginRequest request, ipc::Reply<ipc::LoginAnswer> reply) {
   auto admitted = admit(caller, name, Action::kLogin);

@@ -175,9 +175,9 @@ void Link::who_am_i(Request& request) {
 }
 
 void Link::reload(Request& request) {
-  const auto done = around_.service.reload(request.caller);
-  if (const Problem* problem = std::get_if<Problem>(&done)) return refuse(request, *problem);
-  answer_nothing(request);
+  ask<ReloadAnswer>(
+      request, true, [&](const Caller& caller, auto reply) { return around_.service.reload(caller, std::move(reply)); },
+      kGiveNothing);
 }
 
 // One subscription a name; a second one changes nothing.

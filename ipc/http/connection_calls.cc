@@ -95,6 +95,7 @@ void Connection::perform(Call call) {
     case Operation::kWaitLogin:
     case Operation::kAnswerLogin:
     case Operation::kSignOut:
+    case Operation::kReload:
     case Operation::kDoctor: wait_for(call); break;
     case Operation::kEvents: open_stream(call); break;
     default: answer_now(call);
@@ -120,7 +121,6 @@ void Connection::answer_now(const Call& call) {
     case Operation::kWhoAmI: return either(service.who_am_i(caller_, call.pid));
     case Operation::kProviders: return json(render(service.providers(caller_)));
     case Operation::kProvider: return either(service.provider(caller_, call.name));
-    case Operation::kReload: return either(service.reload(caller_));
     case Operation::kAudit: return either(service.audit(caller_, call.since));
     case Operation::kStatus: return answer_status(call.name);
     case Operation::kCancelLogin: return answer_cancel(call.name);
@@ -217,6 +217,10 @@ void Connection::wait_for(Call& call) {
           [](WipedBuffer& out, const Framing& framing, const SignOutAnswer& a) {
             write_response(out, framing, {a.pending == 0 ? 200 : 202, kJsonType, {}, {}}, render(a));
           });
+    case Operation::kReload:
+      return ask<ReloadAnswer>(
+          true, [&](auto reply) { return service.reload(caller_, std::move(reply)); },
+          [](WipedBuffer& out, const Framing& framing, const ReloadAnswer& a) { write_json(out, framing, render(a)); });
     case Operation::kDoctor:
       return ask<std::vector<Check>>(
           true, [&](auto reply) { return service.doctor(caller_, std::move(reply)); },

@@ -231,10 +231,10 @@ class FakeService final : public ipc::Service {
     return ipc::ProviderDetail{"flat", "Flat", {}, {{"token.url", "https://api.example/token", "flat.toml", 12, {}}}};
   }
 
-  ipc::Answer<ipc::ReloadAnswer> reload(const ipc::Caller& caller) override {
+  std::unique_ptr<ipc::Pending> reload(const ipc::Caller& caller, ipc::Reply<ipc::ReloadAnswer> reply) override {
     note("reload", {}, caller);
-    if (admin_problem) return *admin_problem;
-    return ipc::ReloadAnswer{{"a"}, {"b"}, {"c"}, {"careful"}};
+    admin_problem ? reply(*admin_problem) : reply(ipc::ReloadAnswer{{"a"}, {"b"}, {"c"}, {"careful"}});
+    return nullptr;
   }
 
   std::unique_ptr<ipc::Pending> doctor(const ipc::Caller&, ipc::Reply<std::vector<ipc::Check>> reply) override {

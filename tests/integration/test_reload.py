@@ -1,9 +1,12 @@
 """Reload: what has not changed notices nothing; a bad configuration changes nothing; accounts come and go with their tokens."""
 
+import os
 import signal
 import time
 import unittest
 
+import crowd
+import sanitizer
 from harness import DaemonTest, EventStream, USER, wait_for
 
 FLUME = {"provider": "flume", "grant": "password", "username": USER, "password": {"file": "flume.password"}}
@@ -53,6 +56,45 @@ class Reload(DaemonTest):
         self.daemon.account("steady", **FLUME)
         self.reload(api)
         self.assertEqual(len(self.posts(provider="flume")), 1)
+
+    def with_a_folder_that_hangs(self):
+        """A daemon, and what ends the hanging of its folders, which begins with this."""
+        flag = self.daemon.place("stuck")
+        self.daemon.variables.update(LD_PRELOAD=os.environ["STUCK_DISK"], STUCK_FOLDER_WHILE=flag)
+        self.start()
+        with open(flag, "w", encoding="ascii"):
+            pass
+        self.addCleanup(lambda: os.path.exists(flag) and os.unlink(flag))
+        return lambda: os.unlink(flag)
+
+    @unittest.skipIf(sanitizer.BUILT_WITH, "NOT TESTED: a sanitizer must be loaded before the folder that hangs")
+    def test_a_folder_that_hangs_holds_nobody_but_who_reloads(self):
+        go_on = self.with_a_folder_that_hangs()
+        api = self.new_api()
+        self.daemon.account("third", provider="fflogs", grant="client_credentials", scopes=["third"])
+        waiting = crowd.connect_all(self.daemon.socket, [crowd.post("/v1/reload")] * 3)
+        crowd.send_all(waiting)
+        for _ in range(50):
+            self.granted(api.token("steady"))
+        self.assertEqual(api.token("third").status, 404)
+        self.assertEqual([caller.received for caller in waiting if caller.read()], [])
+        go_on()
+        answers = crowd.gather(waiting)
+        self.assertEqual([answer.status for answer in answers], [200] * 3)
+        self.assertEqual(sorted(answer.json["added"] for answer in answers), [[], [], ["third"]], "two share the next reading")
+        self.granted(api.token("third"))
+
+    @unittest.skipIf(sanitizer.BUILT_WITH, "NOT TESTED: a sanitizer must be loaded before the folder that hangs")
+    def test_who_waits_for_a_reload_is_told_of_a_stop(self):
+        go_on = self.with_a_folder_that_hangs()
+        waiting = crowd.connect_all(self.daemon.socket, [crowd.post("/v1/reload")] * 2)
+        crowd.send_all(waiting)
+        self.granted(self.new_api().token("steady"))
+        self.daemon.process.send_signal(signal.SIGTERM)
+        for answer in crowd.gather(waiting):
+            self.refused(answer, "unavailable", 503)
+        go_on()
+        self.assertEqual(self.daemon.ended(), 0)
 
     def test_sighup_reloads(self):
         api = self.start()

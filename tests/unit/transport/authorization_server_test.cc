@@ -2,11 +2,10 @@
 // and who signed in.
 #include "daemon/oauth/https_authorization_server.h"
 
-#include <condition_variable>
-#include <deque>
 #include <map>
 #include <mutex>
 
+#include "tests/fakes/waiting_executor.h"
 #include "tests/unit/oauth/signing.h"
 #include "tests/unit/transport/transport_fixture.h"
 
@@ -68,29 +67,6 @@ class Provider {
   std::map<std::string, Reply> replies_;
   std::map<std::string, std::vector<std::string>> requests_;
   Server server_;  // last: its threads use the rest
-};
-
-// The loop's queue, waited for by the test.
-class WaitingExecutor final : public Executor {
- public:
-  void post(UniqueFunction<void()> task) override {
-    const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
-    changed_.notify_one();
-  }
-  void run_one() {
-    std::unique_lock lock(mutex_);
-    ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(60), [&] { return !tasks_.empty(); }));
-    UniqueFunction<void()> task = std::move(tasks_.front());
-    tasks_.pop_front();
-    lock.unlock();
-    task();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<UniqueFunction<void()>> tasks_;
 };
 
 const SigningKey& issuer_key() {
@@ -170,7 +146,7 @@ class AuthorizationServerTest : public TransportTest {
   provider::Profile profile_;
   config::Account account_;
   SystemRandom random_;
-  WaitingExecutor loop_;
+  fakes::WaitingExecutor loop_;
   Discovery discovery_{transport_, clock_};
   WorkerPool workers_{2};
   HttpsAuthorizationServer server_{transport_, discovery_, workers_, loop_, clock_};
