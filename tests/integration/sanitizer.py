@@ -16,6 +16,8 @@ PATIENCE = 4 if BUILT_WITH else 1
 # Latency says nothing in such a build, and memory is kept from being used again on purpose.
 NO_LATENCY = f"NOT JUDGED: latency, under {BUILT_WITH}" if BUILT_WITH else ""
 OWN_HEAP = f"NOT TESTED: {BUILT_WITH} has a heap of its own, which keeps what was freed" if BUILT_WITH else ""
+# What is said of libraries that are not built with a sanitizer, each with its reason.
+SUPPRESSIONS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sanitizers", "thread.supp")
 
 _directory = None
 
@@ -29,7 +31,7 @@ def _options():
                         "check_initialization_order=1:quarantine_size_mb=16",
         "LSAN_OPTIONS": f"log_path={where}:report_objects=1",
         "UBSAN_OPTIONS": f"log_path={where}:print_stacktrace=1",
-        "TSAN_OPTIONS": f"log_path={where}:second_deadlock_stack=1",
+        "TSAN_OPTIONS": f"log_path={where}:second_deadlock_stack=1:suppressions={SUPPRESSIONS}",
     }
 
 

@@ -100,8 +100,8 @@ TEST_F(Seals, AKeyIsReachableOnlyWhileItIsRead) {
   EXPECT_NE(flags.find(" dd "), std::string::npos) << "not in a core dump: " << flags;
   rlimit locked{};
   ASSERT_EQ(::getrlimit(RLIMIT_MEMLOCK, &locked), 0);
-#if defined(__SANITIZE_ADDRESS__)
-  constexpr bool kLocks = false;  // it makes mlock(2) do nothing
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr bool kLocks = false;  // they make mlock(2) do nothing
 #else
   constexpr bool kLocks = true;
 #endif
