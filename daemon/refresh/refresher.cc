@@ -57,7 +57,7 @@ std::optional<ExchangeOrder> Refresher::make_order(const Account& account, bool 
       if (!order.rotates || !account.unknown()) break;
       order.resend_slot = account.unknown()->slot;
       // A person may say that it is sent all the same; so may the floor.
-      if (const auto end = overlap_ends(account); end && !ordered && floor_reached(account) > *end)
+      if (const auto end = overlap_ends(account); end && !ordered && floor_reached(account, clock_.boot()) > *end)
         order.send_before = end;
       break;
     case Way::kPassword:
@@ -80,7 +80,7 @@ bool Refresher::start(Account& account, Reason reason) {
   const bool ordered = reason == Reason::kOrdered;
   if (!ordered && account.attempts.not_before && *account.attempts.not_before > now) return false;
   if (!ordered && account.attempts.paused_until && *account.attempts.paused_until > now) return false;
-  if (!ordered && held_until(account).value_or(now) > now) return false;
+  if (!ordered && held_until(account, now).value_or(now) > now) return false;
   auto order = make_order(account, ordered);
   if (!order) return false;
 

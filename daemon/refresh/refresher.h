@@ -111,8 +111,9 @@ class Refresher {
   void changed(account::Account& account, account::What what);
   void detach_foreign_flight(const account::Account& account, Plan& plan);
   bool attach_own_flight(const account::Account& account);
-  std::optional<BootTime> held_until(const account::Account& account) const;
-  BootTime floor_reached(const account::Account& account) const;
+  // `now` is the caller's, for the clock goes on between two looks: never before it, and it itself once the time has come.
+  std::optional<BootTime> held_until(const account::Account& account, BootTime now) const;
+  BootTime floor_reached(const account::Account& account, BootTime now) const;
   std::optional<BootTime> overlap_ends(const account::Account& account) const;
   void plan(account::Account& account);
   void on_due(account::Account& account);

@@ -72,18 +72,17 @@ bool Refresher::attach_own_flight(const Account& account) {
 
 // A refresh token whose last outcome is unknown is not sent again before its time, whatever else got better: a client
 // that works again, a reload, an edit.
-std::optional<BootTime> Refresher::held_until(const Account& account) const {
+std::optional<BootTime> Refresher::held_until(const Account& account, BootTime now) const {
   const auto plan = plans_.find(account.name());
   if (!account.unknown() || plan == plans_.end()) return std::nullopt;
   const auto& earliest = plan->second->at_the_earliest;
   const bool missed = plan->second->within_overlap && !overlap_ends(account);
-  return plan->second->until_floor || missed ? std::max(floor_reached(account), earliest.value_or(BootTime()))
+  return plan->second->until_floor || missed ? std::max(floor_reached(account, now), earliest.value_or(BootTime()))
                                              : earliest;
 }
 
 // Now, if there is no token, or none whose end is known.
-BootTime Refresher::floor_reached(const Account& account) const {
-  const BootTime now = clock_.boot();
+BootTime Refresher::floor_reached(const Account& account, BootTime now) const {
   const auto remaining = account.remaining(clock_.wall(), now);
   const auto lifetime = account.live() != nullptr ? account.live()->tokens.lifetime() : std::nullopt;
   return remaining && lifetime ? std::max(now, now + *remaining - floor_of(*lifetime)) : now;
@@ -109,8 +108,9 @@ std::optional<BootTime> Refresher::overlap_ends(const Account& account) const {
 void Refresher::plan(Account& account) {
   Plan& plan = *plans_.at(account.name());
   if (plan.flight) return;
-  auto when = due(account, clock_.wall(), clock_.boot());
-  if (when) when = std::max(*when, held_until(account).value_or(*when));
+  const BootTime now = clock_.boot();
+  auto when = due(account, clock_.wall(), now);
+  if (when) when = std::max(*when, held_until(account, now).value_or(*when));
   const bool forgotten = mutated(Mutation::kForgetPlan) && account.generation() > 2;
   when && !stopped_ && !forgotten ? plan.due.set(*when) : plan.due.cancel();
 }
@@ -123,7 +123,7 @@ std::optional<BootTime> Refresher::next_attempt(const Account& account) const {
   BootTime when = now;
   if (account.attempts.not_before) when = std::max(when, *account.attempts.not_before);
   if (account.attempts.paused_until) when = std::max(when, *account.attempts.paused_until);
-  return std::max(when, held_until(account).value_or(when));
+  return std::max(when, held_until(account, now).value_or(when));
 }
 
 std::optional<BootTime> Refresher::planned(const Account& account) const {

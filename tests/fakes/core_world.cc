@@ -1,5 +1,6 @@
 #include "tests/fakes/core_world.h"
 
+#include "base/check.h"
 #include "daemon/config/fingerprint.h"
 
 namespace credsync::fakes {
@@ -85,7 +86,9 @@ account::Account& CoreWorld::add(std::shared_ptr<const config::Account> config, 
 }
 
 void CoreWorld::settle() {
-  while (executor.run() > 0 || (armed && *armed <= clock.boot())) {
+  constexpr int kMostTurns = 100'000;  // more than any test needs: something is due again and again
+  for (int turn = 0; executor.run() > 0 || (armed && *armed <= clock.boot()); ++turn) {
+    CHECK(turn < kMostTurns);
     armed.reset();  // a one-shot timer
     agenda.run(clock.boot());
   }

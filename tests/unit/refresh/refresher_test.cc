@@ -207,6 +207,15 @@ TEST_F(RefresherTest, AnAmbiguousOutcomeIsAskedForOnceMoreAtTheFloorAndCountedFi
   EXPECT_EQ(world.endpoint.calls_made, 2U) << "at most once";
 }
 
+TEST_F(RefresherTest, TheFloorIsReachedThoughTheClockGoesOnBetweenTwoLooksAtIt) {
+  account::Account& account = add_live();
+  world.clock.move_at_each_look(1us);
+  world.advance(45min);
+  answer(make_failure(FailureClass::kAmbiguous));
+  world.advance(*account.live()->expires_boot - world.clock.boot() - floor_of(1h) + 1s);
+  EXPECT_EQ(world.endpoint.calls_made, 2U);
+}
+
 TEST_F(RefresherTest, WithinADeclaredOverlapTheResendComesAtOnce) {
   profile->refresh.overlap = 10min;
   add_live();
