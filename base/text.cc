@@ -115,9 +115,15 @@ std::string clean_foreign_text(std::string_view text, std::span<const std::strin
 
 void append_json_string(std::string& out, std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
+  const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; };
   out += '"';
   for (std::size_t i = 0; i < text.size();) {
-    const std::size_t start = i;
+    std::size_t start = i;
+    while (i < text.size() && is_plain(text[i]))
+      ++i;
+    out.append(text, start, i - start);
+    if (i == text.size()) break;
+    start = i;
     const std::uint32_t c = next_character(text, i);
     if (c == '"' || c == '\\') {
       out += '\\';

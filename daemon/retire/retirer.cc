@@ -1,6 +1,8 @@
 #include "daemon/retire/retirer.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "base/fail_point.h"
 #include "base/log.h"
@@ -23,6 +25,7 @@ struct Retirer::Item {
   store::Retirement retirement;
   Agenda::Entry wake;
   bool at_work = false;
+  bool ready = false;  // waits for its turn
 };
 
 Retirer::Retirer(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint, Agenda& agenda,
@@ -35,9 +38,25 @@ void Retirer::add(std::vector<store::Retirement> retirements) {
     const std::int64_t id = r.id;
     auto item = std::make_unique<Item>(std::move(r), agenda_, [this, id] { due(id); });
     Item& added = *item;
-    queue_[id] = std::move(item);
+    leave_queue(id);
+    queue_.emplace(id, std::move(item));
+    of_accounts_.emplace(added.retirement.account, id);
     schedule(added);
   }
+}
+
+void Retirer::leave_queue(std::int64_t id) {
+  const auto at = queue_.find(id);
+  if (at == queue_.end()) return;
+  of_accounts_.erase({at->second->retirement.account, id});
+  queue_.erase(at);
+}
+
+template <typename Use>
+void Retirer::each_of(std::string_view account, Use use) const {
+  auto at = of_accounts_.lower_bound({account, std::numeric_limits<std::int64_t>::min()});
+  for (; at != of_accounts_.end() && at->first == account; ++at)
+    use(queue_.at(at->second)->retirement);
 }
 
 void Retirer::schedule(Item& item) {
@@ -52,17 +71,19 @@ void Retirer::replan() {
 }
 
 void Retirer::due(std::int64_t id) {
-  if (std::find(ready_.begin(), ready_.end(), id) == ready_.end())
-    ready_.push_back(id);  // planned anew while it waited
+  // It may have been planned anew while it waited.
+  if (!std::exchange(queue_.at(id)->ready, true)) ready_.push_back(id);
   next();
 }
 
 void Retirer::next() {
   while (!stopped_ && under_way_ < kAtOnce && !ready_.empty()) {
     const std::int64_t id = ready_.front();
-    ready_.erase(ready_.begin());
+    ready_.pop_front();
     const auto at = queue_.find(id);
-    if (at != queue_.end() && !at->second->at_work) revoke(id);
+    if (at == queue_.end()) continue;
+    at->second->ready = false;
+    if (!at->second->at_work) revoke(id);
   }
 }
 
@@ -76,11 +97,10 @@ std::shared_ptr<const config::Account> Retirer::present_config(const store::Reti
 // A provider may give the same access token again: queued twice, it waits for the promises of both.
 std::optional<WallTime> Retirer::held_elsewhere(const store::Retirement& r) const {
   std::optional<WallTime> until;
-  for (const auto& [id, item] : queue_) {
-    const store::Retirement& other = item->retirement;
-    if (other.id == r.id || other.account != r.account || other.attempts > 0) continue;
+  each_of(r.account, [&](const store::Retirement& other) {
+    if (other.id == r.id || other.attempts > 0) return;
     if (other.not_before > clock_.wall() && same_secret(other.token, r.token)) until = other.not_before;
-  }
+  });
   return until;
 }
 
@@ -170,7 +190,7 @@ void Retirer::over(std::int64_t id, bool revoked, std::string_view why) {
               {"KIND", r.kind == store::RetiredKind::kAccess ? "access" : "refresh"},
               {"REASON", std::string(why)}});
   if (observer_) observer_(r, revoked, why);
-  queue_.erase(id);
+  leave_queue(id);
   erase(id);
 }
 
@@ -187,11 +207,10 @@ void Retirer::erase(std::int64_t id) {
 
 Retirer::Pending Retirer::pending(std::string_view account) const {
   Pending pending;
-  for (const auto& [id, item] : queue_) {
-    if (item->retirement.account != account) continue;
+  each_of(account, [&](const store::Retirement& r) {
     ++pending.count;
-    if (!pending.next || item->retirement.not_before < *pending.next) pending.next = item->retirement.not_before;
-  }
+    if (!pending.next || r.not_before < *pending.next) pending.next = r.not_before;
+  });
   return pending;
 }
 

@@ -3,11 +3,15 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/agenda.h"
@@ -54,6 +58,9 @@ class Retirer {
 
  private:
   struct Item;
+  template <typename Use>
+  void each_of(std::string_view account, Use use) const;
+  void leave_queue(std::int64_t id);
   void schedule(Item& item);
   void due(std::int64_t id);
   void next();
@@ -71,9 +78,11 @@ class Retirer {
   const Clock& clock_;
   Random& random_;
   std::map<std::int64_t, std::unique_ptr<Item>> queue_;
-  std::map<std::string, unsigned, std::less<>> unrevoked_;           // by account, since the start
+  std::set<std::pair<std::string_view, std::int64_t>>
+      of_accounts_;                                         // the queue by account, whose name lies in the item
+  std::map<std::string, unsigned, std::less<>> unrevoked_;  // by account, since the start
   std::map<std::int64_t, std::unique_ptr<Agenda::Entry>> unerased_;  // over, but the store could not be told
-  std::vector<std::int64_t> ready_;
+  std::deque<std::int64_t> ready_;
   std::size_t under_way_ = 0;
   bool stopped_ = false;
   Observer observer_;
