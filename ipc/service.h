@@ -223,6 +223,12 @@ struct Event {
   std::optional<WallTime> expires_at;
 };
 
+// A part of all accounts that a caller may see, so that ten thousand do not hold everybody else.
+struct AccountList {
+  std::vector<AccountStatus> accounts;  // by their names
+  std::string last;                     // the next part comes behind this name; empty: that was all
+};
+
 template <typename T>
 using Answer = std::variant<T, Problem>;
 template <typename T>
@@ -252,7 +258,8 @@ class Service {
   virtual std::unique_ptr<Pending> sign_out(const Caller&, std::string_view account, Reply<SignOutAnswer>) = 0;
 
   virtual Answer<AccountStatus> status(const Caller&, std::string_view account) = 0;
-  virtual std::vector<AccountStatus> list(const Caller&) = 0;
+  // Those behind that name; "": from the first on.
+  virtual AccountList list(const Caller&, std::string_view behind) = 0;
   // Of the caller; or of another process, which its own user and administrators may ask for.
   virtual Answer<WhoAmI> who_am_i(const Caller&, std::optional<pid_t> of) = 0;
   virtual std::vector<ProviderSummary> providers(const Caller&) = 0;

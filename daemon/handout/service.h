@@ -17,6 +17,9 @@
 
 namespace credsync::handout {
 
+// Accounts that one part of a list looks at: some milliseconds of a turn.
+inline constexpr std::size_t kAccountsAtOnce = 250;
+
 // What only the whole daemon can do or tell.
 struct Administration {
   std::function<void(ipc::Reply<ipc::ReloadAnswer>)> reload;  // the reply comes whoever has left
@@ -48,7 +51,7 @@ class Service final : public ipc::Service {
   std::unique_ptr<ipc::Pending> sign_out(const ipc::Caller&, std::string_view account,
                                          ipc::Reply<ipc::SignOutAnswer>) override;
   ipc::Answer<ipc::AccountStatus> status(const ipc::Caller&, std::string_view account) override;
-  std::vector<ipc::AccountStatus> list(const ipc::Caller&) override;
+  ipc::AccountList list(const ipc::Caller&, std::string_view behind) override;
   ipc::Answer<ipc::WhoAmI> who_am_i(const ipc::Caller&, std::optional<pid_t> of) override;
   std::vector<ipc::ProviderSummary> providers(const ipc::Caller&) override;
   ipc::Answer<ipc::ProviderDetail> provider(const ipc::Caller&, std::string_view id) override;

@@ -27,13 +27,16 @@ ipc::Answer<ipc::AccountStatus> Service::status(const ipc::Caller& caller, std::
   return describe(*account, desk_.sight(), decision.actions);
 }
 
-std::vector<ipc::AccountStatus> Service::list(const ipc::Caller& caller) {
-  std::vector<ipc::AccountStatus> found;
-  for (const auto& [name, account] : accounts_.all()) {
-    const Decision decision = decide(caller, account->config(), owner());
-    if (decision.actions != 0) found.push_back(describe(*account, desk_.sight(), decision.actions));
+ipc::AccountList Service::list(const ipc::Caller& caller, std::string_view behind) {
+  ipc::AccountList part;
+  const account::Accounts::Map& all = accounts_.all();
+  auto at = behind.empty() ? all.begin() : all.upper_bound(behind);
+  for (std::size_t looked_at = 0; at != all.end() && looked_at < kAccountsAtOnce; ++at, ++looked_at) {
+    const Decision decision = decide(caller, at->second->config(), owner());
+    if (decision.actions != 0) part.accounts.push_back(describe(*at->second, desk_.sight(), decision.actions));
   }
-  return found;
+  if (at != all.end()) part.last = std::prev(at)->first;
+  return part;
 }
 
 namespace {

@@ -176,7 +176,17 @@ std::string_view to_string(BusKind kind) {
 struct Call::State {
   sdbus::MethodCall call;
   std::string sender, member;
+  std::optional<sdbus::MethodReply> reply{};
+  std::optional<Writer> writer{};
 
+  Writer& write() {
+    if (!writer) {
+      reply.emplace(call.createReply());
+      ::sd_bus_message_sensitive(Opened::of(*reply));  // wiped when it has been sent
+      writer.emplace(Opened::of(*reply));
+    }
+    return *writer;
+  }
   sd_bus_message* raw() const { return Opened::of(call); }
 };
 
@@ -204,21 +214,29 @@ Reader Call::arguments() const {
   return Reader(state_->raw());
 }
 
+bool Call::compose(const std::function<void(Writer&)>& write) {
+  bool good = false;
+  guarded("reply", [&] {
+    Writer& writer = state_->write();
+    write(writer);
+    good = writer.good();
+  });
+  return good;
+}
+
 bool Call::reply(const std::function<void(Writer&)>& write, const std::function<bool(Reader&)>& fill) {
   bool sent = false, too_large = false;
   guarded("reply", [&] {
-    sdbus::MethodReply reply = state_->call.createReply();
-    ::sd_bus_message_sensitive(Opened::of(reply));  // wiped when it has been sent
-    Writer writer(Opened::of(reply));
+    Writer& writer = state_->write();
     write(writer);
     too_large = writer.too_large();
     if (!writer.good()) return;
     if (fill) {
-      ::sd_bus_message_seal(Opened::of(reply), kAnswersSerial, 0);  // now its body stays where it is
-      Reader reader(Opened::of(reply));
+      ::sd_bus_message_seal(Opened::of(*state_->reply), kAnswersSerial, 0);  // now its body stays where it is
+      Reader reader(Opened::of(*state_->reply));
       if (!fill(reader)) return;
     }
-    reply.send();
+    state_->reply->send();
     sent = true;
   });
   if (fill) wipe_stack();

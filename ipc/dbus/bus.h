@@ -35,6 +35,8 @@ class Call {
   bool allows_interaction() const;  // the caller lets polkit ask a person
   Reader arguments() const;
 
+  // Appends a part of the results, in a turn of its own, to what reply() will send; false once it cannot be sent.
+  bool compose(const std::function<void(Writer&)>& write);
   // `write` appends the results, `fill` puts secrets where room was left for them. What does not fit or is no text is
   // answered with an error: `false` then.
   bool reply(const std::function<void(Writer&)>& write, const std::function<bool(Reader&)>& fill = {});

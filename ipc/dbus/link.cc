@@ -37,7 +37,8 @@ Link::Link(std::unique_ptr<Bus> bus, const Surroundings& around)
       bus_(std::move(bus)),
       senders_(*bus_, around.users, [this](Sender& sender, bool is_known) { known(sender, is_known); }),
       deadline_(around.loop.timer([this] { time_is_up(); })),
-      sweeper_(around.loop.timer([this] { discarded_.clear(); })) {}
+      sweeper_(around.loop.timer([this] { discarded_.clear(); })),
+      lister_(around.loop.timer([this] { list_on(); })) {}
 
 Link::~Link() {
   for (Request& request : requests_) {
@@ -123,9 +124,8 @@ void Link::after_polkit(Request& request) {
   begin_waiting(request);
   ask_polkit(*bus_, request.call.sender(), request.call.allows_interaction(), time_left(request),
              [this, number = request.number](bool allowed) {
-               const auto at = std::find_if(requests_.begin(), requests_.end(),
-                                            [&](const Request& one) { return one.number == number; });
-               if (at == requests_.end()) return;  // its sender has left
+               Request* at = find(number);
+               if (at == nullptr) return;
                at->caller.manages = allowed;
                at->waits = false;
                --at->sender->use->waiting;
@@ -184,6 +184,12 @@ void Link::finish(Request& request) {
   if (request.waits) --request.sender->use->waiting;
   --request.sender->requests;
   requests_.erase(request.place);
+}
+
+Request* Link::find(std::uint64_t number) {
+  const auto at =
+      std::find_if(requests_.begin(), requests_.end(), [&](const Request& one) { return one.number == number; });
+  return at == requests_.end() ? nullptr : &*at;
 }
 
 bool Link::may_wait(const Request& request) const {

@@ -6,6 +6,7 @@
 // kAnswerWithin, unless its sender leaves.
 #pragma once
 
+#include <deque>
 #include <list>
 #include <memory>
 #include <string>
@@ -63,6 +64,12 @@ class Link {
   std::size_t senders() const { return senders_.size(); }
 
  private:
+  // What is not whole yet of an answer that is made in parts, one a turn.
+  struct List {
+    std::uint64_t request = 0;
+    std::string behind;  // the next part comes behind this name; empty: it is the first
+  };
+
   void take(Call call);
   void known(Sender& sender, bool is_known);
   void gone(const std::string& name);
@@ -73,6 +80,7 @@ class Link {
   // link_calls.cc: the methods.
   void get_access_token(Request& request);
   void list_accounts(Request& request);
+  void list_on();
   void get_account(Request& request);
   void refresh(Request& request);
   void reject(Request& request);
@@ -99,6 +107,7 @@ class Link {
   void refuse_arguments(Request& request, const std::string& words);
   void refuse_as_busy(Request& request, const std::string& words);
   void finish(Request& request);
+  Request* find(std::uint64_t number);  // null: its sender has left, or it was answered
 
   bool may_wait(const Request& request) const;
   void begin_waiting(Request& request);
@@ -113,6 +122,8 @@ class Link {
   std::vector<std::unique_ptr<Pending>> discarded_;  // they may be what is calling us
   std::unique_ptr<Loop::Timer> deadline_;
   std::unique_ptr<Loop::Timer> sweeper_;
+  std::unique_ptr<Loop::Timer> lister_;
+  std::deque<List> lists_;
   std::uint64_t last_number_ = 0;
   bool armed_ = false;
   bool stopping_ = false;

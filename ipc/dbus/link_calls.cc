@@ -71,8 +71,29 @@ void Link::get_access_token(Request& request) {
 }
 
 void Link::list_accounts(Request& request) {
-  const std::vector<AccountStatus> accounts = around_.service.list(request.caller);
-  answer(request, [&](Writer& writer) { write_list(writer, accounts); });
+  lists_.push_back({request.number, {}});
+  if (lists_.size() == 1) list_on();
+}
+
+// A part a turn, for it may be megabytes.
+void Link::list_on() {
+  List list = std::move(lists_.front());
+  lists_.pop_front();
+  if (Request* request = find(list.request)) {
+    AccountList part = around_.service.list(request->caller, list.behind);
+    const bool fits = request->call.compose([&](Writer& writer) {
+      if (list.behind.empty()) begin_list(writer);
+      for (const AccountStatus& status : part.accounts)
+        write_status(writer, status);
+    });
+    if (!fits || part.last.empty()) {
+      answer(*request, [](Writer& writer) { end_list(writer); });
+    } else {
+      list.behind = std::move(part.last);
+      lists_.push_back(std::move(list));
+    }
+  }
+  if (!lists_.empty()) lister_->set(BootTime{});
 }
 
 void Link::get_account(Request& request) {

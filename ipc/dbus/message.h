@@ -42,10 +42,13 @@ class Writer {
   // Containers, with the signature of what they hold. `body` writes it.
   template <typename Body>
   void array(const char* element, Body body) {
-    open('a', element);
+    begin_array(element);
     body();
-    close();
+    end_array();
   }
+  // One that is written in parts.
+  void begin_array(const char* element) { open('a', element); }
+  void end_array() { close(); }
   template <typename Body>
   void structure(const char* members, Body body) {
     open('r', members);

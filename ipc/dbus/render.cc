@@ -130,11 +130,12 @@ void write_status(Writer& writer, const AccountStatus& status) {
   });
 }
 
-void write_list(Writer& writer, const std::vector<AccountStatus>& accounts) {
-  writer.array("a{sv}", [&] {
-    for (const AccountStatus& status : accounts)
-      write_status(writer, status);
-  });
+void begin_list(Writer& writer) {
+  writer.begin_array("a{sv}");
+}
+
+void end_list(Writer& writer) {
+  writer.end_array();
 }
 
 void write_login(Writer& writer, const LoginView& view) {

@@ -17,10 +17,11 @@ struct TokenSecrets {
 };
 void write_token(Writer& writer, const TokenView& view, const TokenSecrets& secrets);  // (s, t, a{sv})
 bool fill_token(Reader& reader, const TokenSecrets& secrets);
-void write_status(Writer& writer, const AccountStatus& status);               // a{sv}
-void write_list(Writer& writer, const std::vector<AccountStatus>& accounts);  // aa{sv}
-void write_login(Writer& writer, const LoginView& view);                      // a{sv}
-void write_login_answer(Writer& writer, const LoginAnswer& answer);           // (s, a{sv})
-void write_who_am_i(Writer& writer, const WhoAmI& who);                       // a{sv}
+void write_status(Writer& writer, const AccountStatus& status);  // a{sv}
+void begin_list(Writer& writer);  // aa{sv}: what is written with write_status() comes between the two
+void end_list(Writer& writer);
+void write_login(Writer& writer, const LoginView& view);             // a{sv}
+void write_login_answer(Writer& writer, const LoginAnswer& answer);  // (s, a{sv})
+void write_who_am_i(Writer& writer, const WhoAmI& who);              // a{sv}
 
 }  // namespace credsync::ipc::dbus

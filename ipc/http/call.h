@@ -42,6 +42,7 @@ struct Call {
   Rejected rejected;
   LoginRequest login;
   Secret redirect_url;
+  std::string so_far;  // of an answer that is made in parts; `name` is where the next one begins
 };
 
 // Why a request gets no further than the front door.

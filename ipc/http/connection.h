@@ -97,7 +97,9 @@ class Connection final : public Source, public Timed {
   void take(const Request& request);
   void perform(Call call);
   void refuse_for_now();
+  void put_off(Call call);
   void answer_now(const Call& call);
+  void answer_list(Call call);
   void answer_status(std::string_view account);
   void answer_cancel(std::string_view login);
   void answer_metrics();

@@ -82,11 +82,7 @@ void Connection::refuse_for_now() {
 }
 
 void Connection::perform(Call call) {
-  if (is_long(call.operation) && !hub_.take_long_answer()) {
-    put_off_ = std::make_unique<Call>(std::move(call));
-    phase_ = Phase::kPostponed;
-    return hub_.postpone(*this);
-  }
+  if (is_long(call.operation) && !hub_.take_long_answer()) return put_off(std::move(call));
   switch (call.operation) {
     case Operation::kToken:
     case Operation::kReject:
@@ -98,6 +94,7 @@ void Connection::perform(Call call) {
     case Operation::kReload:
     case Operation::kDoctor: wait_for(call); break;
     case Operation::kEvents: open_stream(call); break;
+    case Operation::kListAccounts: answer_list(std::move(call)); break;
     default: answer_now(call);
   }
   if (phase_ == Phase::kReading) closing_ = !framing_.keep_alive;
@@ -117,7 +114,6 @@ void Connection::answer_now(const Call& call) {
   };
   switch (call.operation) {
     case Operation::kHealth: return json(render_health());
-    case Operation::kListAccounts: return json(render(service.list(caller_)));
     case Operation::kWhoAmI: return either(service.who_am_i(caller_, call.pid));
     case Operation::kProviders: return json(render(service.providers(caller_)));
     case Operation::kProvider: return either(service.provider(caller_, call.name));
@@ -127,6 +123,21 @@ void Connection::answer_now(const Call& call) {
     case Operation::kMetrics: return answer_metrics();
     default: CHECK(!"an operation without an answer");
   }
+}
+
+// A part a turn, for it may be megabytes.
+void Connection::answer_list(Call call) {
+  AccountList part = hub_.service().list(caller_, call.name);
+  append_part(call.so_far, part);
+  if (part.last.empty()) return write_json(hub_.out(), framing_, call.so_far);
+  call.name = std::move(part.last);
+  put_off(std::move(call));
+}
+
+void Connection::put_off(Call call) {
+  put_off_ = std::make_unique<Call>(std::move(call));
+  phase_ = Phase::kPostponed;
+  hub_.postpone(*this);
 }
 
 void Connection::answer_status(std::string_view account) {

@@ -215,8 +215,21 @@ std::string render(const AccountStatus& status) {
   return render_object([&](JsonWriter& json) { write_status(json, status); });
 }
 
-std::string render(const std::vector<AccountStatus>& accounts) {
-  return render_list("accounts", accounts, kStatusRoom, write_status);
+void append_part(std::string& body, const AccountList& part) {
+  JsonWriter json(body);
+  if (body.empty()) {
+    body.reserve(kStatusRoom * part.accounts.size());
+    json.begin_object();
+    json.begin_array("accounts");
+  }
+  for (const AccountStatus& status : part.accounts) {
+    json.begin_object();
+    write_status(json, status);
+    json.end_object();
+  }
+  if (!part.last.empty()) return;
+  json.end_array();
+  json.end_object();
 }
 
 std::string render(const RejectAnswer& answer) {

@@ -10,7 +10,8 @@
 namespace credsync::ipc::http {
 
 std::string render(const AccountStatus& status);
-std::string render(const std::vector<AccountStatus>& accounts);
+// A list in parts: `body` is empty before the first, and whole after the last.
+void append_part(std::string& body, const AccountList& part);
 std::string render(const RejectAnswer& answer);
 std::string render(const LoginView& view);
 std::string render(const SignOutAnswer& answer);

@@ -57,6 +57,7 @@ class FakeService final : public ipc::Service {
 
   std::size_t waiting() const { return waiting_.size(); }
   std::size_t streams() const { return streams_.size(); }
+  void remove(const std::string& name) { accounts_.erase(name); }
   // Answers all that wait as if they had not waited. A reply may come while others still wait: none may be
   // lost.
   void answer_waiting() {
@@ -92,6 +93,7 @@ class FakeService final : public ipc::Service {
     bool replace_identity = false;
   };
   std::vector<Asked> asked;
+  std::size_t accounts_at_once = 250;
   bool remember = true;  // benchmarks and floods do without
   std::vector<std::pair<uid_t, std::string>> refusals;
   std::map<std::string, FakeLogin, std::less<>> logins;  // by id: sessions that have begun
@@ -192,13 +194,15 @@ class FakeService final : public ipc::Service {
     return status_of(std::string(account), *found);
   }
 
-  std::vector<ipc::AccountStatus> list(const ipc::Caller& caller) override {
-    note("list", {}, caller);
-    std::vector<ipc::AccountStatus> all;
-    for (auto& [name, account] : accounts_) {
-      if (may_know(caller, account)) all.push_back(status_of(name, account));
+  ipc::AccountList list(const ipc::Caller& caller, std::string_view behind) override {
+    note("list", std::string(behind), caller);
+    ipc::AccountList part;
+    auto at = behind.empty() ? accounts_.begin() : accounts_.upper_bound(behind);
+    for (std::size_t looked_at = 0; at != accounts_.end() && looked_at < accounts_at_once; ++at, ++looked_at) {
+      if (may_know(caller, at->second)) part.accounts.push_back(status_of(at->first, at->second));
     }
-    return all;
+    if (at != accounts_.end()) part.last = std::prev(at)->first;
+    return part;
   }
 
   ipc::Answer<ipc::WhoAmI> who_am_i(const ipc::Caller& caller, std::optional<pid_t> of) override {

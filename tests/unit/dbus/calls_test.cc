@@ -211,6 +211,41 @@ TEST_F(BusCallsTest, DescribesAccounts) {
   EXPECT_EQ(read_dictionary(list.body()), status);
 }
 
+TEST_F(BusCallsTest, ListsInPartsAndAnswersOthersBetweenThem) {
+  constexpr unsigned kAccounts = 400;
+  service_.accounts_at_once = 1;
+  for (unsigned i = 0; i < kAccounts; ++i)
+    service_.add("account-" + std::to_string(i));
+  auto patient = connect(), other = connect();
+  std::optional<Outcome> all;
+  patient->call("ListAccounts", {}, all);
+  ASSERT_TRUE(until([&] { return !service_.asked.empty(); }));
+  EXPECT_TRUE(token(*other, "account-1").ok());
+  EXPECT_LT(service_.asked.size(), kAccounts / 2);
+  ASSERT_TRUE(until([&] { return all.has_value(); }));
+  ASSERT_TRUE(all->ok()) << all->message();
+  ASSERT_GT(::sd_bus_message_enter_container(all->body(), 'a', "a{sv}"), 0);
+  unsigned listed = 0;
+  for (; ::sd_bus_message_at_end(all->body(), 0) == 0; ++listed)
+    (void)read_dictionary(all->body());
+  EXPECT_EQ(listed, kAccounts);
+}
+
+TEST_F(BusCallsTest, WhoLeavesBetweenThePartsOfAListIsForgotten) {
+  service_.accounts_at_once = 1;
+  for (unsigned i = 0; i < 50; ++i)
+    service_.add("account-" + std::to_string(i));
+  auto leaver = connect(), other = connect();
+  std::optional<Outcome> all, whole;
+  leaver->call("ListAccounts", {}, all);
+  ASSERT_TRUE(until([&] { return service_.asked.size() > 5; }));
+  other->call("ListAccounts", {}, whole);
+  leaver.reset();
+  ASSERT_TRUE(until([&] { return whole.has_value(); }));
+  EXPECT_TRUE(whole->ok()) << whole->message();
+  EXPECT_FALSE(all.has_value());
+}
+
 TEST_F(BusCallsTest, SaysWhoTheCallerIs) {
   service_.add("flat");
   auto client = connect();

@@ -1,6 +1,8 @@
 // Sign-in sessions as callers meet them: decided anew at every use, and not there for anybody else.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "daemon/handout/service.h"
 #include "tests/fakes/login_world.h"
 
@@ -167,6 +169,41 @@ TEST_F(SignInSessionsTest, AreWrittenDown) {
     if (record.action == "login" && record.account == "flat") decisions.push_back(record.decision);
   }
   EXPECT_EQ(decisions, (std::vector<std::string>{"begun", "cancelled"}));
+}
+
+// Of accounts that others may see nothing is in any part, and a part may be empty that is not the last.
+class ListTest : public SignInSessionsTest {
+ protected:
+  std::vector<std::string> names(uid_t uid) {
+    std::vector<std::string> found;
+    std::string behind;
+    parts = 0;
+    do {
+      const ipc::AccountList part = world.service->list(person(uid), behind);
+      for (const ipc::AccountStatus& status : part.accounts)
+        found.push_back(status.account);
+      behind = part.last;
+      ++parts;
+    } while (!behind.empty());
+    return found;
+  }
+  unsigned parts = 0;
+};
+
+TEST_F(ListTest, AllThatMayBeSeenIsInOnePartEach) {
+  std::vector<std::string> of_alice{"flat"}, of_bob{"flat"};
+  for (std::size_t i = 1; i < 3 * kAccountsAtOnce; ++i) {
+    const std::string name = "a" + std::to_string(10'000 + i);
+    const bool alices = i < 2 * kAccountsAtOnce;
+    add(name, Grant::kStatic, {alices ? kAlice : kBob});
+    (alices ? of_alice : of_bob).push_back(name);
+  }
+  std::sort(of_alice.begin(), of_alice.end());
+  std::sort(of_bob.begin(), of_bob.end());
+  EXPECT_EQ(names(kAlice), of_alice);
+  EXPECT_EQ(names(kBob), of_bob);
+  EXPECT_EQ(parts, 3U);
+  EXPECT_EQ(names(kBob + 1), std::vector<std::string>());
 }
 
 }  // namespace

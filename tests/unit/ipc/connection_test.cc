@@ -291,8 +291,36 @@ TEST_F(ConnectionTest, ALongAnswerArrivesWholeAndTheNextAfterIt) {
   EXPECT_EQ(Json::parse(read(client).body).at("accounts").size(), 2001U);
 }
 
+TEST_F(ConnectionTest, BetweenThePartsOfALongAnswerOthersAreAnswered) {
+  constexpr std::size_t kAccounts = 400;
+  service_.accounts_at_once = 1;
+  for (std::size_t i = 1; i < kAccounts; ++i)
+    service_.add("account-" + std::to_string(i));
+  Client patient = connect(), other = connect();
+  send(patient, request("GET", "/v1/accounts"));
+  ASSERT_TRUE(until([&] { return !service_.asked.empty(); }));
+  send(other, token_);
+  EXPECT_EQ(read(other).status, 200);
+  EXPECT_LT(service_.asked.size(), kAccounts / 2);
+  EXPECT_EQ(Json::parse(read(patient).body).at("accounts").size(), kAccounts);
+  EXPECT_EQ(service_.asked.size(), kAccounts + 1);
+}
+
+TEST_F(ConnectionTest, AnAccountThatGoesBetweenThePartsIsLeftOut) {
+  service_.accounts_at_once = 1;
+  for (const char* name : {"b", "c", "d"})
+    service_.add(name);
+  Client client = connect();
+  send(client, request("GET", "/v1/accounts"));
+  ASSERT_TRUE(until([&] { return service_.asked.size() == 2; }));
+  service_.remove("b");  // where the next part would have begun
+  service_.remove("d");
+  EXPECT_EQ(Json::parse(read(client).body).at("accounts").size(), 3U);
+}
+
 TEST_F(ConnectionTest, NoMoreIsReadWhileAnswersLieUnread) {
   constexpr std::size_t kRequests = 60;
+  service_.accounts_at_once = 1000;
   for (int i = 0; i < 300; ++i)
     service_.add("account-" + std::to_string(i));  // some 140 KB an answer
   Client client = connect();

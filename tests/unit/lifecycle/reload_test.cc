@@ -34,7 +34,8 @@ class ReloadTest : public testing::Test {
   void order(const std::string& who) {
     reload_.order([this, who](const Reload::Outcome& outcome) {
       const auto* done = std::get_if<ipc::ReloadAnswer>(&outcome);
-      answers_.push_back(who + ": " + (done != nullptr ? done->changed.front() : std::get<ipc::Problem>(outcome).detail));
+      answers_.push_back(who + ": " +
+                         (done != nullptr ? done->changed.front() : std::get<ipc::Problem>(outcome).detail));
     });
   }
   using Answers = std::vector<std::string>;
@@ -96,8 +97,7 @@ TEST_F(ReloadTest, AfterAStopNothingTakesForceAndAllAreTold) {
   order("b");
   reload_.stop();
   order("c");
-  EXPECT_EQ(answers_,
-            (Answers{"a: the daemon is stopping", "b: the daemon is stopping", "c: the daemon is stopping"}));
+  EXPECT_EQ(answers_, (Answers{"a: the daemon is stopping", "b: the daemon is stopping", "c: the daemon is stopping"}));
   loop_.run_one();
   EXPECT_EQ(in_force_, "");
   EXPECT_EQ(begun_, 1U);
