@@ -106,6 +106,7 @@ class Refresher {
  private:
   struct Flight;
   struct Plan;
+  struct ClientPause;
 
   std::optional<ExchangeOrder> make_order(const account::Account& account, bool ordered) const;
   void changed(account::Account& account, account::What what);
@@ -123,8 +124,10 @@ class Refresher {
   void complete(Flight& flight, account::TokenSet& tokens) const;
   void failed(Flight& flight, const oauth::Failure& failure, std::optional<store::SlotId> slot);
   void apply(account::Account& account, Flight& flight, const oauth::Failure& failure, const Verdict& verdict);
-  void pause_client(const account::Account& origin, const oauth::Failure& failure);
+  void pause_client(account::Account& origin, const oauth::Failure& failure);
+  void pause_more(const std::string& origin);
   void resume_client(const account::Account& origin);
+  void note_pause(const account::Account& account);
   void set_standing(account::Account& account, account::State state, const oauth::Failure& failure, std::string words);
   void end(std::uint64_t flight_id, Ended ended);
 
@@ -140,7 +143,9 @@ class Refresher {
   std::unordered_map<std::string, std::unique_ptr<Plan>> plans_;  // by account
   std::uint64_t next_id_ = 1;
   bool stopped_ = false;
-  bool any_suspended_ = true;  // some account may be: else nobody is looked for when a client works again
+  std::map<std::string, std::unique_ptr<ClientPause>>
+      pauses_;                                           // that have not come to all accounts yet, by whose try failed
+  std::map<std::string, std::set<std::string>> paused_;  // accounts that wait for their client to work again, by it
   Observer observer_;
   std::function<void()> flights_changed_;
   ParkedUnknown parked_unknown_;

@@ -245,42 +245,4 @@ void Refresher::set_standing(Account& account, State state, const oauth::Failure
   accounts_.set_standing(account, std::move(standing));
 }
 
-namespace {
-
-bool same_client(const Account& a, const Account& b) {
-  const config::Account& x = a.config();
-  const config::Account& y = b.config();
-  return x.client_id == y.client_id && x.client_secret == y.client_secret &&
-         oauth::token_origin(*x.profile, x.vars) == oauth::token_origin(*y.profile, y.vars);
-}
-
-}  // namespace
-
-void Refresher::pause_client(const Account& origin, const oauth::Failure& failure) {
-  for (const auto& [name, account] : accounts_.all()) {
-    const bool candidate =
-        account.get() != &origin && can_refresh(*account) && account->standing().state != State::kSuspended;
-    if (!candidate || !same_client(origin, *account)) continue;
-    account->attempts.not_before = origin.attempts.not_before;
-    set_standing(*account, State::kSuspended, failure, failure.words);
-    plan(*account);
-  }
-}
-
-// The client works again for one of its accounts: the others need not wait out their slow retries.
-void Refresher::resume_client(const Account& origin) {
-  if (!any_suspended_) return;
-  any_suspended_ = false;
-  const std::string client_class(oauth::to_string(oauth::FailureClass::kClient));
-  for (const auto& [name, account] : accounts_.all()) {
-    any_suspended_ = any_suspended_ || account->standing().state == State::kSuspended;
-    const auto& trouble = account->standing().trouble;
-    const bool paused =
-        account->standing().state == State::kSuspended && trouble && trouble->error_class == client_class;
-    if (!paused || account.get() == &origin || !same_client(origin, *account)) continue;
-    account->attempts.not_before.reset();
-    plan(*account);
-  }
-}
-
 }  // namespace credsync::refresh

@@ -42,4 +42,14 @@ struct Refresher::Plan {
   std::map<std::uint64_t, UniqueFunction<void(const Ended&)>> waiting;
 };
 
+// A client was refused: its accounts are told, some in each turn.
+struct Refresher::ClientPause {
+  ClientPause(Agenda& agenda, std::function<void()> go_on) : next(agenda, std::move(go_on)) {}
+  std::shared_ptr<const config::Account> client;  // of whose account it was refused
+  oauth::Failure failure;
+  BootTime not_before;
+  std::string behind;  // the next of them come behind this name
+  Agenda::Entry next;
+};
+
 }  // namespace credsync::refresh

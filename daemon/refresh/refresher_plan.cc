@@ -22,7 +22,7 @@ void Refresher::changed(Account& account, account::What what) {
       on_end(Ended{false, "the account left the configuration"});
     return;
   }
-  any_suspended_ = any_suspended_ || account.standing().state == State::kSuspended;
+  note_pause(account);
   auto& plan_slot = plans_[account.name()];
   if (!plan_slot) {
     plan_slot = std::make_unique<Plan>(agenda_, [this, &account] { on_due(account); });

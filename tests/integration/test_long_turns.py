@@ -13,7 +13,7 @@ import unittest
 import sanitizer
 from bus import PrivateBus
 from bus_client import Client, Refused
-from harness import DaemonTest, wait_for
+from harness import SECRET, DaemonTest, wait_for
 
 ACCOUNTS = 10_000
 A_FILE = 2_000          # accounts in one file, which has a MiB at most
@@ -57,6 +57,18 @@ class LongTurns(DaemonTest):
         lines = api("GET", "/metrics").body.decode().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("credsync_refreshes_installed_total "))
 
+    def refuse_the_client(self, api):
+        """Somebody has changed the secret that all accounts share; then it is right again."""
+        self.daemon.secret("client.secret", "another")
+        self.assertEqual(api.refresh("a1").status, 200)
+        wait_for(lambda: api.status("a9999")["state"] == "suspended", 60, "all to pause")
+        self.turn("a client that is refused")
+        self.daemon.secret("client.secret", SECRET)
+        before = self.installed(api)
+        self.assertEqual(api.refresh("a2").json["state"], "ok")
+        wait_for(lambda: self.installed(api) >= before + ACCOUNTS, SEED_SECONDS, "a token for everybody again")
+        self.turn("a client that works again")
+
     def test_no_turn_takes_long(self):
         self.seen = 0
         began = time.monotonic()
@@ -69,6 +81,7 @@ class LongTurns(DaemonTest):
                           "who am I": lambda: api("GET", "/v1/whoami"), "doctor": lambda: api("GET", "/v1/doctor")}.items():
             self.assertEqual(ask().status, 200, what)
             self.turn(what)
+        self.refuse_the_client(api)
         self.assertEqual(api.reload().status, 200)
         self.turn("a reload of what has not changed")
         for first in range(0, ACCOUNTS, A_FILE):

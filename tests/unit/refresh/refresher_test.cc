@@ -276,6 +276,88 @@ TEST_F(RefresherTest, AnInvalidClientPausesAllItsAccountsAndOneSuccessWakesThem)
   ASSERT_EQ(world.endpoint.refresh_token_sent(), "refresh-two");
 }
 
+// Ten thousand accounts of one client, and a secret that somebody has changed.
+class RefusedClientTest : public RefresherTest {
+ protected:
+  void add_all(unsigned count) {
+    for (unsigned i = 0; i < count; ++i)
+      all.push_back(&add_live("account-" + std::to_string(1000 + i)));
+  }
+  std::size_t count_of(State state) const {
+    return static_cast<std::size_t>(
+        std::count_if(all.begin(), all.end(), [&](const account::Account* a) { return a->standing().state == state; }));
+  }
+  std::vector<account::Account*> all;
+};
+
+TEST_F(RefusedClientTest, IsTriedAgainByOneOfItsAccounts) {
+  add_all(5);
+  world.refresher.start(*all[2], Reason::kNeeded);
+  world.settle();
+  answer(make_failure(FailureClass::kClient));
+  EXPECT_EQ(count_of(State::kSuspended), all.size());
+  for (unsigned tries = 2; tries < 6; ++tries) {
+    for (int minute = 0; minute < 400 && world.endpoint.calls.empty(); ++minute)
+      world.advance(1min);
+    ASSERT_EQ(world.endpoint.calls_made, tries);
+    EXPECT_EQ(world.endpoint.calls.front().call.account->name, all[2]->name());
+    answer(make_failure(FailureClass::kClient));
+    world.advance(10min);
+    EXPECT_EQ(world.endpoint.calls_made, tries) << "the others have heard of it";
+  }
+}
+
+TEST_F(RefusedClientTest, IsToldToAllItsAccountsOverSomeTurnsAndSoIsItsEnd) {
+  add_all(1000);
+  auto stranger = make_account("stranger", profile);
+  stranger->client_id = "another client";
+  const account::Account& other = world.add(stranger, fresh("access", "refresh-other"), 1);
+  world.refresher.start(*all[700], Reason::kNeeded);
+  world.settle();
+  world.endpoint.answer(make_failure(FailureClass::kClient));
+  EXPECT_GT(count_of(State::kOk), all.size() / 2) << "callers need not wait for all of it";
+  world.settle();
+  EXPECT_EQ(count_of(State::kSuspended), all.size());
+  EXPECT_EQ(other.standing().state, State::kOk);
+  world.refresher.start(*all[3], Reason::kOrdered);
+  world.settle();
+  ASSERT_EQ(world.endpoint.calls_made, 2U);
+  answer(fresh("access-2", "refresh-2"));
+  while (!world.endpoint.calls.empty())
+    answer(fresh("access", "refresh"));
+  EXPECT_EQ(count_of(State::kOk), all.size());
+  EXPECT_EQ(world.endpoint.calls_made, all.size() + 1);
+}
+
+TEST_F(RefusedClientTest, WhoIsUnderWayMeanwhileBeginsNothingAnew) {
+  add_all(1000);
+  world.refresher.start(*all[10], Reason::kNeeded);
+  world.refresher.start(*all[990], Reason::kNeeded);
+  world.settle();
+  ASSERT_EQ(world.endpoint.calls.size(), 2U);
+  world.endpoint.answer(make_failure(FailureClass::kClient));
+  world.endpoint.answer(make_failure(FailureClass::kClient));
+  world.settle();
+  EXPECT_EQ(count_of(State::kSuspended), all.size());
+  for (int minute = 0; minute < 60 && world.endpoint.calls.empty(); ++minute)
+    world.advance(30s);
+  EXPECT_EQ(world.endpoint.calls.size(), 1U) << "one tries again";
+}
+
+TEST_F(RefusedClientTest, WorksAgainWhileThatIsStillBeingTold) {
+  add_all(1000);
+  world.refresher.start(*all[10], Reason::kNeeded);
+  world.refresher.start(*all[20], Reason::kNeeded);
+  world.settle();
+  ASSERT_EQ(world.endpoint.calls.size(), 2U);
+  world.endpoint.answer(make_failure(FailureClass::kClient));
+  world.endpoint.answer(fresh("access-2", "refresh-2"));
+  world.settle();
+  while (!world.endpoint.calls.empty())
+    answer(fresh("access", "refresh"));
+  EXPECT_EQ(count_of(State::kOk), all.size());
+}
+
 TEST_F(RefresherTest, ShortTokensAreRefreshedAheadOnlyWhileTheyAreUsed) {
   add_live("short", 5s);
   world.advance(1min);
