@@ -34,8 +34,8 @@ SAMPLE = 5.0            # seconds between two looks at the process
 SHORTEST_JUDGED = 6     # samples in a third: with fewer nothing is said of growth
 SLACK = 0.25            # seconds: a busy machine may hold the answer back between the provider's look at the clock and ours
 KEEP_BOOK = 120         # seconds that the provider remembers what has ended
-GRACE = 10              # seconds before a superseded token is revoked: longer than any promise here, for the daemon keeps promises
-                        # in memory, and after a kill -9 only the grace protects them (docs/reliability.md)
+GRACE = 10              # seconds before a superseded token is revoked: longer than any promise here, for one that is longer than all
+                        # before it is stored some milliseconds after its caller has it (docs/reliability.md)
 PACE = 0.6              # seconds between two requests of a caller, on average
 SLOW, DEAF = 10, 5      # callers who read slowly; who open event streams and read nothing
 WAITS = [0, 2, 10, 10]
