@@ -20,7 +20,6 @@
 #include "daemon/lifecycle/drain.h"
 #include "daemon/lifecycle/network_watch.h"
 #include "daemon/lifecycle/notifier.h"
-#include "daemon/lifecycle/reload.h"
 #include "daemon/lifecycle/sleep.h"
 #include "daemon/lifecycle/status_line.h"
 #include "daemon/lifecycle/store_alarm.h"
@@ -33,6 +32,7 @@
 #include "daemon/oauth/https_authorization_server.h"
 #include "daemon/oauth/https_token_endpoint.h"
 #include "daemon/reconcile.h"
+#include "daemon/reload.h"
 #include "daemon/refresh/forewarner.h"
 #include "daemon/refresh/refresher.h"
 #include "daemon/retire/parking.h"
@@ -148,7 +148,7 @@ struct Daemon::Parts {
   std::unique_ptr<lifecycle::NetworkWatch> network;
   lifecycle::Sleep sleep{clock};
   std::unique_ptr<lifecycle::Drain> drain;
-  std::unique_ptr<lifecycle::Reload> reload;
+  std::unique_ptr<Reload> reload;
   unsigned open_doors = 0;      // that are being closed
   bool reload_refused = false;  // and the files on disk have not been taken since
 
@@ -290,11 +290,11 @@ void Daemon::Parts::assemble() {
                       why);
   });
   drain = std::make_unique<lifecycle::Drain>(steps_to_the_end(), manager, *agenda, clock, kStopPatience);
-  lifecycle::Reload::Steps steps;
+  Reload::Steps steps;
   steps.begins = [this] { manager.reloading(); };
   steps.read = [&from = std::as_const(paths)] { return config::load(from); };
   steps.take_over = [this](config::Loaded loaded) { return take_over(std::move(loaded)); };
-  reload = std::make_unique<lifecycle::Reload>(std::move(steps), *loop);
+  reload = std::make_unique<Reload>(std::move(steps), *loop);
   desk = std::make_unique<handout::Desk>(*accounts, *refresher, *retirer, *store, *agenda, clock);
   doctor = std::make_unique<doctor::Doctor>(
       doctor::Doctor::Patient{paths, config, *accounts, *disk, *refresher, *retirer, clock, bus},

@@ -11,7 +11,7 @@
 #include "daemon/config/config.h"
 #include "ipc/service.h"
 
-namespace credsync::lifecycle {
+namespace credsync {
 
 class Reload {
  public:
@@ -42,4 +42,4 @@ class Reload {
   WorkerPool thread_{1};
 };
 
-}  // namespace credsync::lifecycle
+}  // namespace credsync

@@ -1,8 +1,8 @@
-#include "daemon/lifecycle/reload.h"
+#include "daemon/reload.h"
 
 #include <utility>
 
-namespace credsync::lifecycle {
+namespace credsync {
 namespace {
 
 ipc::Problem stopping() {
@@ -42,4 +42,4 @@ void Reload::was_read(config::Loaded loaded) {
   if (!waiting_.empty() && !reading_) read();
 }
 
-}  // namespace credsync::lifecycle
+}  // namespace credsync

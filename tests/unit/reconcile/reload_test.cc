@@ -1,5 +1,5 @@
 // A reload reads away from the loop, and nobody gets an answer of what was read before he asked.
-#include "daemon/lifecycle/reload.h"
+#include "daemon/reload.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 
 #include "tests/fakes/waiting_executor.h"
 
-namespace credsync::lifecycle {
+namespace credsync {
 namespace {
 
 class ReloadTest : public testing::Test {
@@ -104,4 +104,4 @@ TEST_F(ReloadTest, AfterAStopNothingTakesForceAndAllAreTold) {
 }
 
 }  // namespace
-}  // namespace credsync::lifecycle
+}  // namespace credsync
