@@ -40,6 +40,7 @@ bool Address::is_loopback() const {
 }
 
 std::optional<Address> literal_address(const std::string& host, std::uint16_t port) {
+  if (host.find('\0') != std::string::npos) return std::nullopt;  // inet_pton(3) would read what stands before it
   Address address;
   sockaddr_in v4{};
   if (::inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1) {

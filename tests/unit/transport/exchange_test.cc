@@ -323,5 +323,17 @@ TEST_F(ProxyTest, ComesFromTheEnvironment) {
   EXPECT_FALSE(oauth::Proxy::from_environment().applies_to(*oauth::parse_endpoint_url("https://provider.test/")));
 }
 
+TEST(EndpointUrls, AnAddressIsReadToItsEnd) {
+  const auto with_nul = [](std::string text) {
+    text.at(text.find('*')) = '\0';
+    return text;
+  };
+  EXPECT_TRUE(oauth::literal_address("fe80::1", 443));
+  EXPECT_FALSE(oauth::literal_address(with_nul("fe80::1*%2"), 443));
+  EXPECT_FALSE(oauth::literal_address(with_nul("127.0.0.1*.example"), 443));
+  EXPECT_TRUE(oauth::parse_endpoint_url("https://[fe80::1]/"));
+  EXPECT_FALSE(oauth::parse_endpoint_url(with_nul("https://[fe80::1*%2]/")));
+}
+
 }  // namespace
 }  // namespace credsync::test
