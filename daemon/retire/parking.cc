@@ -1,6 +1,7 @@
 #include "daemon/retire/parking.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/fail_point.h"
@@ -62,9 +63,27 @@ Parking::Kept& Parking::keep(store::ParkedGrant grant, std::optional<account::Un
   kept->unknown = unknown;
   kept->expires_boot = expires_boot;
   Kept& added = *kept;
-  grants_[id] = std::move(kept);
+  leave(id);
+  grants_.emplace(id, std::move(kept));
+  of_accounts_.emplace(added.grant.account, id);
   schedule(added);
   return added;
+}
+
+void Parking::leave(std::int64_t id) {
+  const auto at = grants_.find(id);
+  if (at == grants_.end()) return;
+  of_accounts_.erase({at->second->grant.account, id});
+  grants_.erase(at);
+}
+
+// In the order in which they were parked.
+std::vector<Parking::Kept*> Parking::all_of(std::string_view account) const {
+  std::vector<Kept*> found;
+  auto at = of_accounts_.lower_bound({account, std::numeric_limits<std::int64_t>::min()});
+  for (; at != of_accounts_.end() && at->first == account; ++at)
+    found.push_back(grants_.at(at->second).get());
+  return found;
 }
 
 void Parking::schedule(Kept& kept) {
@@ -130,8 +149,8 @@ void Parking::parked(std::int64_t id, const Result<store::Ids>& done) {
 }
 
 void Parking::store_first(std::string_view account) {
-  for (const auto& [id, kept] : grants_) {
-    if (kept->grant.account == account && !kept->stored && !kept->on_its_way) store_parked(*kept);
+  for (Kept* kept : all_of(account)) {
+    if (!kept->stored && !kept->on_its_way) store_parked(*kept);
   }
 }
 
@@ -184,7 +203,7 @@ bool Parking::restore(account::Account& account) {
   accounts_.set_unknown(account, kept.unknown);
   const auto expires_boot = kept.expires_boot;
   const WallTime promised = account::believable_promise(grant.promised_until, clock_.wall());
-  grants_.erase(id);
+  leave(id);
   accounts_.install(account, generation, std::move(tokens), standing, promised);
   account::Live& live = *accounts_.promises(account);
   live.promised_until = promised;
@@ -236,9 +255,8 @@ void Parking::park_stored(std::shared_ptr<const config::Account> config, account
 
 void Parking::retire_all_of(std::string_view account) {
   std::vector<std::int64_t> ids;
-  for (const auto& [id, kept] : grants_) {
-    if (kept->grant.account == account) ids.push_back(id);
-  }
+  for (const Kept* kept : all_of(account))
+    ids.push_back(kept->grant.id);
   for (const std::int64_t id : ids)
     retire(id);
 }
@@ -282,14 +300,13 @@ void Parking::retire(std::int64_t id) {
   });
   log::notice("a parked grant is retired", {{"ACCOUNT", grant.account}});
   forget(kept);
-  grants_.erase(id);
+  leave(id);
 }
 
 std::optional<Parked> Parking::find(std::string_view account, std::string_view identity) const {
-  for (const auto& [id, kept] : grants_) {
+  for (const Kept* kept : all_of(account)) {
     const store::ParkedGrant& grant = kept->grant;
-    if (grant.account == account && grant.identity == identity)
-      return Parked{id, grant.generation, &grant.tokens, grant.promised_until};
+    if (grant.identity == identity) return Parked{grant.id, grant.generation, &grant.tokens, grant.promised_until};
   }
   return std::nullopt;
 }

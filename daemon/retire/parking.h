@@ -7,7 +7,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/agenda.h"
@@ -74,6 +77,8 @@ class Parking {
 
  private:
   struct Kept;
+  std::vector<Kept*> all_of(std::string_view account) const;
+  void leave(std::int64_t id);
   void schedule(Kept& kept);
   void retire(std::int64_t id);
   Kept& keep(store::ParkedGrant grant, std::optional<account::UnknownOutcome> unknown,
@@ -100,6 +105,8 @@ class Parking {
   Agenda& agenda_;
   const Clock& clock_;
   std::map<std::int64_t, std::unique_ptr<Kept>> grants_;
+  std::set<std::pair<std::string_view, std::int64_t>>
+      of_accounts_;                             // the same by account, whose name lies in the grant
   std::map<std::int64_t, Restored> restoring_;  // in use again, and the store does not know yet
   CanComeBack can_come_back_;
   Agenda::Entry try_again_;

@@ -1,5 +1,6 @@
 """With 10,000 accounts no turn of the loop takes longer than 100 ms of the processor's time: first tokens, a storm of renewals,
-figures, a status of all, a reload, a stop, a restart. Callers wait for a turn, and so does the watchdog.
+figures, a status of all, a reload, a stop, a restart. Callers wait for a turn, and so does the watchdog. One thing takes longer, and is
+held to what it takes (docs/reliability-providers.md, "What they do not see"): a reload in which all accounts leave, or come back.
 
 Turns are measured in the daemon (long_turns.cc, preloaded) by the time that its thread had of a processor, so that a busy machine
 changes nothing.
@@ -18,6 +19,7 @@ from harness import SECRET, DaemonTest, wait_for
 ACCOUNTS = 10_000
 A_FILE = 2_000          # accounts in one file, which has a MiB at most
 LONGEST = 0.100         # seconds; design section 12: none over 100 ms
+LONGEST_MOVE = 1.0      # seconds; three times what was seen on a busy machine
 SEED_SECONDS = 600      # in which all must have their first token, on a busy machine
 
 
@@ -69,6 +71,19 @@ class LongTurns(DaemonTest):
         wait_for(lambda: self.installed(api) >= before + ACCOUNTS, SEED_SECONDS, "a token for everybody again")
         self.turn("a client that works again")
 
+    def move_all(self, api):
+        files = [os.path.join("accounts.d", f"many-{first}.toml") for first in range(0, ACCOUNTS, A_FILE)]
+        for name in files:
+            os.rename(self.daemon.place(name), self.daemon.place(name + ".away"))
+        self.assertEqual(len(api.reload().json["removed"]), ACCOUNTS)
+        self.turn("all accounts leave")
+        for name in files:
+            os.rename(self.daemon.place(name + ".away"), self.daemon.place(name))
+        before = self.installed(api)
+        self.assertEqual(len(api.reload().json["added"]), ACCOUNTS)
+        self.turn("all accounts come back")
+        self.assertLess(self.installed(api) - before, ACCOUNTS // 10, "with their tokens")
+
     def test_no_turn_takes_long(self):
         self.seen = 0
         began = time.monotonic()
@@ -84,6 +99,7 @@ class LongTurns(DaemonTest):
         self.refuse_the_client(api)
         self.assertEqual(api.reload().status, 200)
         self.turn("a reload of what has not changed")
+        self.move_all(api)
         for first in range(0, ACCOUNTS, A_FILE):
             self.write(first, margin="59m")
         self.assertEqual(api.reload().status, 200)
@@ -109,7 +125,7 @@ class LongTurns(DaemonTest):
         print("\n".join(f"{what}: {lasted * 1000:.1f} ms" for what, lasted in self.told.items()), flush=True)
         for what, lasted in self.told.items():
             with self.subTest(what):
-                self.assertLessEqual(lasted, LONGEST)
+                self.assertLessEqual(lasted, LONGEST_MOVE if what.startswith("all accounts") else LONGEST)
         self.assertGreater(max(self.told.values()), 0, "nothing was measured")
 
 
