@@ -260,8 +260,9 @@ void Daemon::Parts::assemble() {
   parking = std::make_unique<retire::Parking>(*accounts, *store, *endpoint, *retirer, *agenda, clock);
   installer->connect(
       [this](std::string_view account, std::string_view identity) { return parking->find(account, identity); },
-      [this](std::int64_t id, account::Generation generation, account::TokenSet tokens) {
-        parking->updated(id, generation, std::move(tokens));
+      [this](std::int64_t id, account::Generation generation, account::TokenSet tokens,
+             std::optional<BootTime> expires_boot) {
+        parking->updated(id, generation, std::move(tokens), expires_boot);
       },
       [this](std::vector<store::Retirement> queued) { retirer->add(std::move(queued)); });
   installer->connect(
@@ -277,7 +278,7 @@ void Daemon::Parts::assemble() {
       std::make_unique<oauth::HttpsAuthorizationServer>(*transport, *discovery, *workers, *loop, clock);
   sign_in = std::make_unique<login::SignIn>(*accounts, *endpoint, *exchanger, *installer, *authorization_server,
                                             *parking, clock);
-  sign_out = std::make_unique<login::SignOut>(*accounts, *store, *endpoint, *retirer, *installer, clock);
+  sign_out = std::make_unique<login::SignOut>(*accounts, *store, *endpoint, *retirer, *parking, *installer, clock);
   assemble_sessions();
   forewarner = std::make_unique<refresh::Forewarner>(*accounts, *refresher, *store, *agenda, clock);
   reconciler = std::make_unique<Reconciler>(*accounts, *refresher, *parking, *retirer, *store, clock);

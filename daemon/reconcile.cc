@@ -56,6 +56,7 @@ void Reconciler::begin(store::Snapshot snapshot, const config::Config& config) {
     stored.emplace(name, std::move(account));
   }
   parking_.load(std::move(snapshot.parked));
+  begin_parked_intents(snapshot.intents, stored);
   for (const auto& [name, account] : config.accounts) {
     if (account->enabled) begin_account(account, stored);
   }
@@ -108,7 +109,7 @@ void Reconciler::begin_account(std::shared_ptr<const config::Account> config, St
 void Reconciler::thaw(account::Account& account) {
   if (!account::rolled_back(account.standing()) || refresh::sends_rotating_token(account)) return;
   account::Standing standing{account::State::kOk, clock_.wall(), std::nullopt};
-  store_.apply(store::SetStanding{account.name(), standing}, [](Result<store::Ids>) {});
+  store_.apply(store::SetStanding{account.name(), standing, account.generation()}, [](Result<store::Ids>) {});
   accounts_.set_standing(account, std::move(standing));
 }
 
@@ -123,19 +124,34 @@ void Reconciler::begin_departed(Stored stored, const config::Config& config) {
   }
 }
 
+// Before they come back: a parked grant's configuration may be here again, and its number become another.
+void Reconciler::begin_parked_intents(const std::vector<store::Intent>& intents, const Stored& stored) {
+  for (const store::Intent& intent : intents) {
+    const auto row = stored.find(intent.account);
+    const bool of_the_row = row != stored.end() && row->second.tokens && row->second.identity == intent.identity &&
+                            row->second.generation == intent.grant_number();
+    const bool of_none = intent.generation == 0 || mutated(Mutation::kForgetIntents);
+    if (of_the_row || of_none) continue;
+    const account::UnknownOutcome unknown{intent.slot, intent.sent_at, intent.resends};
+    if (parking_.remember(intent.account, intent.identity, intent.grant_number(), unknown))
+      of_parked_.insert(intent.slot);
+  }
+}
+
 // Intents without an answer. One of generation 0 belongs to a sign-in that was lost with its answer: no grant in use was
 // sent, whatever was installed since. One of another generation than the account has is over, too.
 void Reconciler::begin_intents(const std::vector<store::Intent>& intents) {
   for (const store::Intent& intent : intents) {
+    if (of_parked_.contains(intent.slot)) continue;
     account::Account* account = accounts_.find(intent.account);
     const bool of_this_grant = !mutated(Mutation::kForgetIntents) && intent.generation != 0 && account != nullptr &&
                                account->live() != nullptr && account->config().identity == intent.identity &&
-                               account->generation() == intent.generation;
+                               account->generation() == intent.grant_number();
     if (of_this_grant) {
       log::warning("a refresh was under way when credsyncd ended, and its answer is not known",
                    {{"ACCOUNT", intent.account}});
       refresher_.resume_unknown(*account, {intent.slot, intent.sent_at, intent.resends});
-    } else if (intent.generation == 0 || !parking_.remember(intent.account, intent.identity, intent.generation,
+    } else if (intent.generation == 0 || !parking_.remember(intent.account, intent.identity, intent.grant_number(),
                                                             {intent.slot, intent.sent_at, intent.resends})) {
       store_.apply(store::DropIntent{intent.account, intent.slot}, [](Result<store::Ids>) {});
     }

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "daemon/account/accounts.h"
@@ -36,6 +37,7 @@ class Reconciler {
   void begin_numbers(const store::Snapshot& snapshot);
   void begin_account(std::shared_ptr<const config::Account> config, Stored& stored);
   void begin_departed(Stored stored, const config::Config& config);
+  void begin_parked_intents(const std::vector<store::Intent>& intents, const Stored& stored);
   void begin_intents(const std::vector<store::Intent>& intents);
   void thaw(account::Account& account);
   void add(std::shared_ptr<const config::Account> config);
@@ -49,6 +51,7 @@ class Reconciler {
   retire::Retirer& retirer_;
   store::TokenStore& store_;
   const Clock& clock_;
+  std::set<store::SlotId> of_parked_;                    // intents of grants that were parked when this run began
   std::map<std::string, account::Generation> departed_;  // the last generation of accounts that are not configured
 };
 

@@ -47,6 +47,13 @@ struct Live {
   Secret memo;  // a front door's prebuilt answer
 };
 
+// The numbers that were given for tokens in this run, and may be on their way to the disk.
+struct Ordered {
+  Generation last = 0;    // the highest
+  std::size_t whose = 0;  // a hash of the identity that it was for
+  Generation before = 0;  // the highest for another identity than that
+};
+
 class Account {
  public:
   const std::string& name() const { return *name_; }
@@ -83,7 +90,8 @@ class Account {
   std::optional<UnknownOutcome> unknown_;
   std::optional<WallTime> last_used_;
   unsigned sign_in_ = 0;
-  Generation reserved_ = 0;  // the highest number on its way through the store
+  Generation reserved_ = 0;  // the highest number on its way through the store, or that somebody may have seen
+  Ordered ordered_;
 };
 
 }  // namespace credsync::account

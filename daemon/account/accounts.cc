@@ -47,6 +47,7 @@ Account& Accounts::add(std::shared_ptr<const config::Account> config, Known know
   if (const auto before = departed_.find(name); before != departed_.end()) {
     account->sign_in_ = before->second.sign_in;
     account->reserved_ = std::max(account->reserved_, before->second.reserved);
+    account->ordered_ = before->second.ordered;
   }
   if (known.tokens) {
     account->live_ = make_live(std::move(*known.tokens), clock_);
@@ -66,7 +67,7 @@ Account& Accounts::add(std::shared_ptr<const config::Account> config, Known know
 
 void Accounts::remove(Account& account) {
   tell(account, What::kRemoved);
-  departed_[account.name()] = {account.sign_in_, account.reserved_};
+  departed_[account.name()] = {account.sign_in_, account.reserved_, account.ordered_};
   all_.erase(all_.find(account.name()));
 }
 
@@ -76,9 +77,38 @@ void Accounts::replace_config(Account& account, std::shared_ptr<const config::Ac
   tell(account, What::kConfig);
 }
 
+namespace {
+
+void note(Ordered& ordered, std::string_view identity, Generation number) {
+  const std::size_t whose = std::hash<std::string_view>()(identity);
+  if (whose != ordered.whose) ordered.before = ordered.last;
+  ordered.whose = whose;
+  ordered.last = number;
+}
+
+}  // namespace
+
 Generation Accounts::next_generation(Account& account) {
   account.reserved_ = std::max(account.reserved_, account.generation_) + 1;
+  note(account.ordered_, account.config_->identity, account.reserved_);
   return account.reserved_;
+}
+
+Generation Accounts::restored_generation(Account& account, Generation own) {
+  const Ordered& ordered = account.ordered_;
+  const bool ours_last = ordered.whose == std::hash<std::string_view>()(account.config_->identity);
+  const Generation ours = ours_last ? ordered.last : ordered.before;
+  const Generation others = ours_last ? ordered.before : ordered.last;
+  const bool came_after = account.generation_ > own || (others > own && ours <= own);
+  return came_after ? next_generation(account) : own;
+}
+
+void Accounts::not_stored(std::string_view name, Generation number) {
+  Account* account = find(name);
+  const auto departed = departed_.find(name);
+  if (account == nullptr && departed == departed_.end()) return;
+  Ordered& ordered = account != nullptr ? account->ordered_ : departed->second.ordered;
+  if (ordered.last == number) ordered = {ordered.before, 0, ordered.before};
 }
 
 void Accounts::reserve(const std::string& name, Generation up_to) {
@@ -87,17 +117,21 @@ void Accounts::reserve(const std::string& name, Generation up_to) {
   reserved = std::max(reserved, up_to);
 }
 
-Generation Accounts::next_generation(std::string_view name, Generation last) {
+Generation Accounts::next_generation(std::string_view name, std::string_view identity, Generation last) {
   Account* account = find(name);
-  Generation& reserved = account != nullptr ? account->reserved_ : departed_[std::string(name)].reserved;
+  Departed* departed = account != nullptr ? nullptr : &departed_[std::string(name)];
+  Generation& reserved = account != nullptr ? account->reserved_ : departed->reserved;
   reserved = std::max({reserved, account != nullptr ? account->generation_ : 0, last}) + 1;
+  note(account != nullptr ? account->ordered_ : departed->ordered, identity, reserved);
   return reserved;
 }
 
-void Accounts::install(Account& account, Generation generation, TokenSet tokens, Standing standing, WallTime promised) {
+void Accounts::install(Account& account, Generation generation, TokenSet tokens, Standing standing, WallTime promised,
+                       std::optional<BootTime> expires_boot) {
   CHECK(generation > account.generation_ || (generation == account.generation_ && !account.live_));  // restored
   account.generation_ = generation;
   Live fresh = make_live(std::move(tokens), clock_);
+  if (fresh.expires_boot && expires_boot) fresh.expires_boot = expires_boot;
   const bool same_again = account.live_ && same_secret(account.live_->tokens.access_token, fresh.tokens.access_token);
   if (same_again) {
     fresh.promised_until = account.live_->promised_until;

@@ -48,14 +48,24 @@ class Accounts {
 
   // The number of the next token set. Taken before it goes to the store, so that two on their way never share one.
   Generation next_generation(Account& account);
-  // The same for an account that may have left the configuration in this run; above `last`.
-  Generation next_generation(std::string_view name, Generation last);
+  // The same for a grant of this identity, whose account may be another grant's or have left the configuration; above `last`.
+  Generation next_generation(std::string_view name, std::string_view identity, Generation last);
+  // What was to be stored under this number was refused: nothing of it is on its way.
+  void not_stored(std::string_view name, Generation number);
+  // The number under which a parked grant of the account's identity comes back; `own`: the one that it has. It keeps that unless
+  // another grant of the account came after it, or is on its way to the disk, so that no number means two tokens. While newer
+  // tokens of the grant itself are on their way it keeps it too: they bring the next.
+  Generation restored_generation(Account& account, Generation own);
   // Numbers up to this are not given again, whether the account is configured or will be.
   void reserve(const std::string& name, Generation up_to);
-  // Makes a durable generation visible. `promised`: what is stored with it of promises for its access token.
-  void install(Account& account, Generation generation, TokenSet tokens, Standing standing, WallTime promised = {});
+  // Makes a durable generation visible. `promised`: what is stored with it of promises for its access token. `expires_boot`:
+  // its end by the boot clock, where that is known better than by the wall clock as it is now, which may have been set since.
+  void install(Account& account, Generation generation, TokenSet tokens, Standing standing, WallTime promised = {},
+               std::optional<BootTime> expires_boot = {});
   // A new sign-in or a sign-out: late answers to what went before find another number.
   void begin_sign_in(Account& account) { ++account.sign_in_; }
+  // The same for one that has left the configuration in this run.
+  void begin_sign_in(const std::string& departed) { ++departed_[departed].sign_in; }
   void set_standing(Account& account, Standing standing);
   void set_password_used(Account& account, Secret kept);
   void set_unknown(Account& account, std::optional<UnknownOutcome> unknown) { account.unknown_ = unknown; }
@@ -85,6 +95,7 @@ class Accounts {
   struct Departed {
     unsigned sign_in = 0;
     Generation reserved = 0;
+    Ordered ordered;
   };
 
   const Clock& clock_;

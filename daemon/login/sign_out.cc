@@ -37,6 +37,7 @@ void SignOut::commit(const std::string& name, unsigned sign_in, Secret order,
   for (store::Retirement& r : plan)
     r.id = store_.new_id();
   CREDSYNC_FAIL_POINT("sign-out.planned");
+  parking_.store_first(name);
   installer_.hold_answers(name);  // they belong to the grant that ends, or goes on if this cannot be stored
   store::SignOut change;
   change.account = name;
@@ -44,26 +45,34 @@ void SignOut::commit(const std::string& name, unsigned sign_in, Secret order,
   change.standing = {account::State::kSignedOut, clock_.wall(), std::nullopt};
   for (const store::Retirement& r : plan)
     change.retire.push_back(r.clone());
-  const account::Standing standing = change.standing;
   auto held = std::make_shared<std::vector<store::Retirement>>(std::move(plan));
   store_.apply(std::move(change),
-               [this, name, standing, held, done = std::move(done)](Result<store::Ids> stored) mutable {
+               [this, config = account->shared_config(), up_to = change.up_to, standing = change.standing, held,
+                done = std::move(done)](Result<store::Ids> stored) mutable {
                  CREDSYNC_FAIL_POINT("sign-out.stored");
-                 if (!stored) return installer_.let_go(name), done(stored.error());
+                 if (!stored) return installer_.let_go(config->name), done(stored.error());
                  const auto pending = static_cast<unsigned>(held->size());
-                 if (Account* signed_out = accounts_.find(name)) {
-                   accounts_.begin_sign_in(*signed_out);
-                   accounts_.take_tokens(*signed_out);
-                   accounts_.forget_password(*signed_out);
-                   if (signed_out->unknown()) installer_.give_back(name, signed_out->unknown()->slot);
-                   accounts_.set_unknown(*signed_out, std::nullopt);
-                   accounts_.set_standing(*signed_out, standing);
-                 }
+                 over(*config, up_to, standing);
                  retirer_.add(std::move(*held));
-                 installer_.let_go(name);
-                 log::notice("signed out", {{"ACCOUNT", name}, {"REVOCATIONS", std::to_string(pending)}});
+                 installer_.let_go(config->name);
+                 log::notice("signed out", {{"ACCOUNT", config->name}, {"REVOCATIONS", std::to_string(pending)}});
                  done(pending);
                });
+}
+
+// The account may have left the configuration, or have become another grant's, while this was on its way to the disk: then
+// what was parked is what is over, and another grant that came back meanwhile is not.
+void SignOut::over(const config::Account& config, account::Generation up_to, const account::Standing& standing) {
+  Account* account = accounts_.find(config.name);
+  parking_.signed_out(config.name, config.identity, up_to);
+  if (account == nullptr) return accounts_.begin_sign_in(config.name);
+  if (account->config().identity != config.identity && account->live() != nullptr) return;
+  accounts_.begin_sign_in(*account);
+  accounts_.take_tokens(*account);
+  accounts_.forget_password(*account);
+  if (account->unknown()) installer_.give_back(config.name, account->unknown()->slot);
+  accounts_.set_unknown(*account, std::nullopt);
+  accounts_.set_standing(*account, standing);
 }
 
 }  // namespace credsync::login

@@ -7,6 +7,7 @@
 #include "daemon/account/accounts.h"
 #include "daemon/oauth/token_endpoint.h"
 #include "daemon/refresh/installer.h"
+#include "daemon/retire/parking.h"
 #include "daemon/retire/retirer.h"
 #include "daemon/store/token_store.h"
 
@@ -15,11 +16,12 @@ namespace credsync::login {
 class SignOut {
  public:
   SignOut(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint,
-          retire::Retirer& retirer, refresh::Installer& installer, const Clock& clock)
+          retire::Retirer& retirer, retire::Parking& parking, refresh::Installer& installer, const Clock& clock)
       : accounts_(accounts),
         store_(store),
         endpoint_(endpoint),
         retirer_(retirer),
+        parking_(parking),
         installer_(installer),
         clock_(clock) {}
 
@@ -30,11 +32,13 @@ class SignOut {
   // A generation that is on its way to the disk is waited for, so that the one the database holds is what is revoked.
   void settle(const std::string& name, unsigned sign_in, Secret order, UniqueFunction<void(Result<unsigned>)> done);
   void commit(const std::string& name, unsigned sign_in, Secret order, UniqueFunction<void(Result<unsigned>)> done);
+  void over(const config::Account& config, account::Generation up_to, const account::Standing& standing);
 
   account::Accounts& accounts_;
   store::TokenStore& store_;
   oauth::TokenEndpoint& endpoint_;
   retire::Retirer& retirer_;
+  retire::Parking& parking_;
   refresh::Installer& installer_;
   const Clock& clock_;
 };

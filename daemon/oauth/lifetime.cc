@@ -34,12 +34,12 @@ std::optional<WallTime> read_moment(const JsonValue* value) {
   return value->kind() == JsonValue::Kind::kString ? parse_rfc3339(value->text()) : std::nullopt;
 }
 
-// A new token that has ended already contradicts itself: a clock is wrong, and the next source may know
-// better.
+// A new token that had ended already when it was made contradicts itself: a clock is wrong, and the next source may know
+// better. One that may have ended on its way is over, and does not live for ever.
 std::optional<WallTime> plausible_end(std::optional<WallTime> theirs, const HttpResponse& response) {
   if (!theirs) return std::nullopt;
-  const WallTime ours = to_our_clock(*theirs, response);
-  return ours > response.received_at ? std::optional(ours) : std::nullopt;
+  const WallTime made = parse_http_date(response.header("Date")).value_or(response.received_at);
+  return *theirs > made ? std::optional(to_our_clock(*theirs, response)) : std::nullopt;
 }
 
 std::optional<WallTime> declared_end(const provider::Answer& rules, const HttpResponse& response,
@@ -102,10 +102,7 @@ WallTime to_our_clock(WallTime theirs, const HttpResponse& response) {
   const auto date = parse_http_date(response.header("Date"));
   if (!date) return theirs;
   // Date was written between sending and receipt, and drops the fraction of its second.
-  const Duration least = response.sent_at - (*date + 1s);
-  const Duration most = response.received_at - *date;
-  if (least <= Duration::zero() && most >= Duration::zero()) return theirs;
-  return saturating_add(theirs, least);
+  return saturating_add(theirs, response.sent_at - (*date + 1s));
 }
 
 std::optional<WallTime> access_token_end(const provider::Profile& profile, const HttpResponse& response,

@@ -21,8 +21,8 @@ std::optional<JsonValue> jwt_payload(std::string_view token);
 std::optional<WallTime> parse_rfc3339(std::string_view text);
 
 // A moment told by the provider's clock, on ours. The Date header tells the difference to within the exchange
-// and a second; when the clocks may agree nothing is changed, else the earliest moment it may mean is taken:
-// never too late.
+// and a second, and the earliest moment it may mean is taken: never too late. A clock that is ahead by less than
+// an answer took looks like a right one. Without Date the clocks are taken to agree.
 WallTime to_our_clock(WallTime theirs, const HttpResponse& response);
 
 // The access token's end by the first source that tells (design section 6): expires_in, a declared field, the

@@ -58,7 +58,7 @@ Exchanger::~Exchanger() {
   running_.clear();  // their places before the gates
 }
 
-void Exchanger::run(ExchangeOrder order, UniqueFunction<void(Exchanged)> done) {
+std::uint64_t Exchanger::run(ExchangeOrder order, UniqueFunction<void(Exchanged)> done) {
   const std::uint64_t id = next_id_++;
   auto running = std::make_unique<Running>(std::move(order), std::move(done));
   Gate& gate = gate_of(*running->order.account);
@@ -66,6 +66,11 @@ void Exchanger::run(ExchangeOrder order, UniqueFunction<void(Exchanged)> done) {
   running->place = gate.gate.wait(running->order.urgency, [this, id] { enter(id); });
   running_.emplace(id, std::move(running));
   gate.wake.set(clock_.boot());  // from the agenda, so that `done` never runs inside run()
+  return id;
+}
+
+void Exchanger::renumber(std::uint64_t exchange, account::Generation generation) {
+  if (const auto at = running_.find(exchange); at != running_.end()) at->second->order.generation = generation;
 }
 
 Exchanger::Gate& Exchanger::gate_of(const config::Account& account) {

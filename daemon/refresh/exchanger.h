@@ -50,8 +50,10 @@ class Exchanger {
             unsigned workers = 32);
   ~Exchanger();
 
-  // `done` is called once, later.
-  void run(ExchangeOrder order, UniqueFunction<void(Exchanged)> done);
+  // `done` is called once, later. The number is for renumber().
+  std::uint64_t run(ExchangeOrder order, UniqueFunction<void(Exchanged)> done);
+  // The grant came back from parking under another number: an intent that is yet to be written is of that one.
+  void renumber(std::uint64_t exchange, account::Generation generation);
 
   // What has not been sent ends now, as not sent; what has been sent is waited for.
   void stop();

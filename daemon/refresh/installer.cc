@@ -222,6 +222,7 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
     log::write(log::Level::kError, message_id::kNotStored.id,
                "a token answer could not be stored; the old token stays in use",
                {{"ACCOUNT", candidate.config->name}, {"REASON", ids.error().message()}});
+    accounts_.not_stored(candidate.config->name, commit->generation);
     if (candidate.new_sign_in) give_back(candidate.config->name, candidate.slot);  // nothing hangs on that intent
     return commit->done(Placed::kNotStored, ids.error().message());
   }
@@ -261,7 +262,9 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
   if (mutated(Mutation::kKeepOldToken) && account->live() != nullptr) return commit->done(Placed::kInstalled, {});
   mind_the_clock(candidate);
   if (mutated(Mutation::kLogToken)) log::info(std::string(candidate.tokens.access_token.expose()));
-  accounts_.install(*account, commit->generation, std::move(candidate.tokens), commit->standing, commit->promised);
+  const auto expires_boot = boot_end(candidate);
+  accounts_.install(*account, commit->generation, std::move(candidate.tokens), commit->standing, commit->promised,
+                    expires_boot);
   commit->done(Placed::kInstalled, {});
 }
 
@@ -276,6 +279,13 @@ void Installer::mind_the_clock(Candidate& candidate) const {
   *candidate.clock_offset -= back;
 }
 
+// By the clock that nobody sets, as it was when the request was sent. The wall clock may be ahead just now: if it is set back,
+// the token has not lost by it what it was ahead.
+std::optional<BootTime> Installer::boot_end(const Candidate& candidate) {
+  if (!candidate.clock_offset || !candidate.tokens.expires_at) return std::nullopt;
+  return BootTime((*candidate.tokens.expires_at - *candidate.clock_offset).time_since_epoch());
+}
+
 void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
   if (mutated(Mutation::kDropLate))
     return give_back(candidate.config->name, candidate.slot), done(Placed::kRetired, {});
@@ -283,7 +293,8 @@ void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std:
   // What is parked may be of a later sign-in than the one that was refreshed; and a sign-in that comes too late is none.
   if (!parked || candidate.new_sign_in || parked->generation != candidate.replaces)
     return give_up(std::move(candidate), std::move(done));
-  const account::Generation next = accounts_.next_generation(candidate.config->name, candidate.replaces);
+  const account::Generation next =
+      accounts_.next_generation(candidate.config->name, candidate.config->identity, candidate.replaces);
   mind_the_clock(candidate);
   update_parked(std::move(candidate), parked->id, next, false, std::move(done));
 }
@@ -296,13 +307,14 @@ void Installer::update_parked(Candidate candidate, std::int64_t id, account::Gen
   change.generation = generation;
   change.tokens = candidate.tokens.clone();
   change.slot = candidate.slot;
-  if (durable) parked_changed_(id, generation, candidate.tokens.clone());
+  const auto expires_boot = boot_end(candidate);
+  if (durable) parked_changed_(id, generation, candidate.tokens.clone(), expires_boot);
   updating_(id, true);
   auto tokens = std::make_shared<account::TokenSet>(std::move(candidate.tokens));
   store_.apply(std::move(change), [this, name = candidate.config->name, slot = candidate.slot, id, generation, durable,
-                                   tokens, done = std::move(done)](Result<store::Ids> ids) mutable {
-    if (ids && !durable) parked_changed_(id, generation, std::move(*tokens));
-    if (!ids) give_back(name, slot);
+                                   tokens, expires_boot, done = std::move(done)](Result<store::Ids> ids) mutable {
+    if (ids && !durable) parked_changed_(id, generation, std::move(*tokens), expires_boot);
+    if (!ids) accounts_.not_stored(name, generation), give_back(name, slot);
     // The account may have got another generation of the same grant meanwhile, by itself.
     when_settled(name, [this, id] { updating_(id, false); });
     ids ? done(Placed::kParked, {}) : done(Placed::kNotStored, ids.error().message());

@@ -42,8 +42,9 @@ class Installer {
   using FindParked = std::function<std::optional<retire::Parked>(std::string_view account, std::string_view identity)>;
   // Retirements that are durable now, for the retirer.
   using Queued = std::function<void(std::vector<store::Retirement>)>;
-  // A parked grant got newer tokens.
-  using ParkedChanged = std::function<void(std::int64_t id, account::Generation, account::TokenSet)>;
+  // A parked grant got newer tokens; their end by the boot clock, where it is known.
+  using ParkedChanged = std::function<void(std::int64_t id, account::Generation, account::TokenSet,
+                                           std::optional<BootTime> expires_boot)>;
 
   Installer(account::Accounts& accounts, store::TokenStore& store, Agenda& agenda, const Clock& clock, Random& random)
       : accounts_(accounts), store_(store), agenda_(agenda), clock_(clock), random_(random) {}
@@ -95,6 +96,7 @@ class Installer {
   void update_parked(Candidate candidate, std::int64_t id, account::Generation generation, bool durable,
                      UniqueFunction<void(Placed, std::string)> done);
   void mind_the_clock(Candidate& candidate) const;
+  static std::optional<BootTime> boot_end(const Candidate& candidate);
   void give_up(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
   void queue(std::vector<store::Retirement> retire, const store::Ids& ids);
   WallTime promised_of(const account::Live& live) const;

@@ -114,7 +114,8 @@ bool Refresher::start(Account& account, Reason reason) {
   flights_of_.emplace(account.name(), id);
   ++counters_.started;
   if (flights_changed_) flights_changed_();
-  exchanger_.run(std::move(*order), [this, id](Exchanged e) { exchanged(id, std::move(e)); });
+  flights_.at(id)->exchange =
+      exchanger_.run(std::move(*order), [this, id](Exchanged e) { exchanged(id, std::move(e)); });
   return true;
 }
 

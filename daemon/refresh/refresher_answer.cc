@@ -146,7 +146,7 @@ void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optio
     if (ours) accounts_.set_unknown(*account, std::nullopt);
     installer_.give_back(flight.config->name, slot);
   } else if (slot && ours) {
-    const unsigned resends = account->unknown() ? account->unknown()->resends + (lost ? 1 : 0) : 0;
+    const unsigned resends = (account->unknown() ? account->unknown()->resends : 0) + (counts ? 1 : 0);
     accounts_.set_unknown(*account, account::UnknownOutcome{*slot, first_sent, resends});
     // No answer will come: the room is others' until it is sent once more. Else a provider that loses answers would in time
     // hold all of it, and no grant that rotates could be renewed anywhere.
@@ -239,7 +239,7 @@ void Refresher::set_standing(Account& account, State state, const oauth::Failure
                 {"STATE", std::string(to_string(state))},
                 {"CLASS", standing.trouble->error_class},
                 {"REASON", words}});
-    store_.apply(store::SetStanding{account.name(), standing}, [](Result<store::Ids>) {});
+    store_.apply(store::SetStanding{account.name(), standing, account.generation()}, [](Result<store::Ids>) {});
     if (observer_) observer_(account, words);
   }
   accounts_.set_standing(account, std::move(standing));

@@ -11,6 +11,7 @@ namespace credsync::refresh {
 
 struct Refresher::Flight {
   std::uint64_t id = 0;
+  std::uint64_t exchange = 0;
   std::shared_ptr<const config::Account> config;
   unsigned sign_in = 0;
   account::Generation generation = 0;  // of the account's tokens when it began; they may come back under another number

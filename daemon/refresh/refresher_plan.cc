@@ -61,6 +61,7 @@ bool Refresher::attach_own_flight(const Account& account) {
     const bool ours = same_grant && flight.config->identity == account.config().identity;
     if (!ours) continue;
     flight.generation = account.generation();
+    exchanger_.renumber(flight.exchange, account.generation());
     flight.sign_in = account.sign_in();
     Plan& plan = *plans_.at(account.name());
     plan.flight = at->second;
@@ -190,7 +191,7 @@ void Refresher::retry_mended(Account& account) {
   if (trouble && trouble->code == kPasswordRefused) {
     account::Standing standing = account.standing();
     standing.trouble.reset();
-    store_.apply(store::SetStanding{account.name(), standing}, [](Result<store::Ids>) {});
+    store_.apply(store::SetStanding{account.name(), standing, account.generation()}, [](Result<store::Ids>) {});
     accounts_.set_standing(account, std::move(standing));
   }
   plan(account);

@@ -27,7 +27,8 @@ struct Parking::Kept {
   std::optional<account::UnknownOutcome> unknown;
   std::optional<BootTime> expires_boot;  // of the access token
   Agenda::Entry wake;
-  bool stored = true;  // parked durably, as far as the store can
+  bool stored = true;    // parked durably, as far as the store can
+  bool refused = false;  // the disk failed when it was to be
   bool on_its_way = false;
   unsigned updates = 0;                     // late answers on their way to the disk
   bool wanted = false, retirement = false;  // what waits for them
@@ -127,7 +128,7 @@ void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_con
 void Parking::store_parked(Kept& kept) {
   const std::int64_t id = kept.grant.id;
   kept.on_its_way = true;
-  store_.apply(store::Park{kept.grant.clone()}, [this, id](Result<store::Ids> done) {
+  store_.apply(store::Park{kept.grant.clone(), kept.refused}, [this, id](Result<store::Ids> done) {
     CREDSYNC_FAIL_POINT("park.stored");
     parked(id, done);
   });
@@ -145,6 +146,7 @@ void Parking::parked(std::int64_t id, const Result<store::Ids>& done) {
   if (at == grants_.end()) return;
   at->second->on_its_way = false;
   at->second->stored = over;
+  at->second->refused = !over;
   if (!over && !try_again_.when()) try_again_.set(clock_.boot() + kStoreAgain);
 }
 
@@ -165,7 +167,7 @@ void Parking::store_again() {
 bool Parking::remember(std::string_view account, std::string_view identity, account::Generation generation,
                        account::UnknownOutcome unknown) {
   const auto parked = find(account, identity);
-  if (!parked || parked->generation != generation) return false;
+  if (!parked || parked->generation > generation) return false;
   grants_.at(parked->id)->unknown = unknown;
   return true;
 }
@@ -190,9 +192,7 @@ bool Parking::restore(account::Account& account) {
   const account::Standing standing = grant.rolled_back
                                          ? account::rolled_back_at(clock_.wall())
                                          : account::Standing{account::State::kOk, clock_.wall(), std::nullopt};
-  // Its own number, unless another grant of this account came after it: then the next one, so that no number means two tokens.
-  const account::Generation generation =
-      account.generation() > grant.generation ? accounts_.next_generation(account) : grant.generation;
+  const account::Generation generation = accounts_.restored_generation(account, grant.generation);
   store_first(grant.account);
   restoring_[id] = {account.name(), account.config().identity, generation, standing,
                     kept.stored ? std::nullopt : std::optional(grant.clone())};
@@ -204,10 +204,8 @@ bool Parking::restore(account::Account& account) {
   const auto expires_boot = kept.expires_boot;
   const WallTime promised = account::believable_promise(grant.promised_until, clock_.wall());
   leave(id);
-  accounts_.install(account, generation, std::move(tokens), standing, promised);
-  account::Live& live = *accounts_.promises(account);
-  live.promised_until = promised;
-  if (expires_boot && live.expires_boot) live.expires_boot = std::min(*live.expires_boot, *expires_boot);
+  accounts_.install(account, generation, std::move(tokens), standing, promised, expires_boot);
+  accounts_.promises(account)->promised_until = promised;
   return true;
 }
 
@@ -219,7 +217,7 @@ void Parking::restore_row(std::int64_t id) {
   const bool ours = account != nullptr && account->live() != nullptr && account->config().identity == r.identity;
   if (ours && account->generation() == r.generation) {
     if (r.unparked)
-      store_.apply(store::Park{r.unparked->clone()}, [this, id](Result<store::Ids> done) { parked(id, done); });
+      store_.apply(store::Park{r.unparked->clone(), true}, [this, id](Result<store::Ids> done) { parked(id, done); });
     order(id, store::Restore{id, r.standing, r.generation});
   } else if (ours) {
     order(id, store::RetireParked{id, {}});
@@ -251,6 +249,14 @@ void Parking::park_stored(std::shared_ptr<const config::Account> config, account
   park({config->name, config->identity, generation, std::move(tokens),
         removed ? kKeptAfterRemoval : kKeptAfterIdentityChange},
        config);
+}
+
+void Parking::signed_out(std::string_view account, std::string_view identity, account::Generation up_to) {
+  for (Kept* kept : all_of(account)) {
+    if (kept->stored || kept->grant.identity != identity || kept->grant.generation > up_to) continue;
+    forget(*kept);
+    leave(kept->grant.id);
+  }
 }
 
 void Parking::retire_all_of(std::string_view account) {
@@ -329,12 +335,13 @@ void Parking::updating(std::int64_t id, bool begins) {
   if (account->standing().state != account::State::kSignedOut) can_come_back_(*account);
 }
 
-void Parking::updated(std::int64_t id, account::Generation generation, account::TokenSet tokens) {
+void Parking::updated(std::int64_t id, account::Generation generation, account::TokenSet tokens,
+                      std::optional<BootTime> expires_boot) {
   const auto at = grants_.find(id);
   if (at == grants_.end()) return;
   at->second->grant.generation = generation;
   at->second->grant.tokens = std::move(tokens);
-  at->second->expires_boot = boot_end(at->second->grant.tokens);
+  at->second->expires_boot = expires_boot ? expires_boot : boot_end(at->second->grant.tokens);
   forget(*at->second);
 }
 

@@ -46,7 +46,8 @@ class Parking {
   };
   void park(Leaver leaver, std::shared_ptr<const config::Account> old_config);
 
-  // A refresh of a parked grant was sent, and nobody knows what became of it: the slot is kept for as long as the grant.
+  // A refresh of a parked grant was sent, and nobody knows what became of it: the slot is kept for as long as the grant. It
+  // may have been sent under a later number than the grant has here: it had come back, and the disk did not know before a crash.
   // False: there is no such grant here.
   bool remember(std::string_view account, std::string_view identity, account::Generation generation,
                 account::UnknownOutcome unknown);
@@ -61,6 +62,10 @@ class Parking {
   // the row may hold nothing but that.
   void store_first(std::string_view account);
 
+  // The account was signed out while it had tokens of this grant, up to this number; these were parked while that was on its
+  // way to the disk. They are queued for their revocation, and nothing of them is in the row that could be parked.
+  void signed_out(std::string_view account, std::string_view identity, account::Generation up_to);
+
   // A new sign-in committed: what was parked for this account is retired now.
   void retire_all_of(std::string_view account);
 
@@ -68,7 +73,8 @@ class Parking {
   // A late answer for the parked grant is ordered to be stored, or the store has spoken.
   void updating(std::int64_t id, bool begins);
   // It is durable.
-  void updated(std::int64_t id, account::Generation generation, account::TokenSet tokens);
+  void updated(std::int64_t id, account::Generation generation, account::TokenSet tokens,
+               std::optional<BootTime> expires_boot);
   std::size_t size() const { return grants_.size(); }
 
   // Tokens that were stored as the account's while its configuration changed to another grant: they leave its row.

@@ -107,7 +107,9 @@ bool Committer::prepare(Request& request) {
   if (const auto* room = std::get_if<FreeRoom>(&change)) slots_.release(room->slot);
   if (const auto* resend = std::get_if<CountResend>(&change); resend != nullptr && !slots_.reserved(resend->slot)) {
     request.account = resend->account;
-    if (!slots_.retake(resend->slot, resend->account, resend->generation)) {
+    // The number that is in the row, which a grant that came back from parking has left: a start opens the answer by it.
+    const auto generation = writer_.generation_of_intent(resend->slot).value_or(resend->generation);
+    if (!slots_.retake(resend->slot, resend->account, generation)) {
       refuse(request, exhausted("the slot for the answer is taken"));
       return false;
     }

@@ -77,7 +77,13 @@ ALTER TABLE accounts ADD COLUMN promised_until INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE parked ADD COLUMN promised_until INTEGER NOT NULL DEFAULT 0;
 )sql";
 
-constexpr Migration kSteps[] = {{kFirst}, {kCounted}, {kPromised}};
+// A parked grant may come back under a new number while its refresh is of unknown outcome. The first number stays: what comes into
+// the slot is sealed to it.
+constexpr char kRenumbered[] = R"sql(
+ALTER TABLE intents ADD COLUMN renumbered INTEGER NOT NULL DEFAULT 0;    -- the number that its grant has now; 0: the first
+)sql";
+
+constexpr Migration kSteps[] = {{kFirst}, {kCounted}, {kPromised}, {kRenumbered}};
 
 }  // namespace
 

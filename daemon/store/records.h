@@ -57,8 +57,11 @@ struct Intent {
   std::string identity;
   Generation generation = 0;  // the generation whose refresh token is sent; 0: a sign-in's, of no grant in use
   SlotId slot = 0;
-  WallTime sent_at;      // first: an overlap counts from then
-  unsigned resends = 0;  // counted before each is made
+  WallTime sent_at;           // first: an overlap counts from then
+  unsigned resends = 0;       // counted before each is made
+  Generation renumbered = 0;  // its grant was parked and came back under this number; 0: it has the first
+
+  Generation grant_number() const { return renumbered > generation ? renumbered : generation; }
 };
 
 enum class RetiredKind { kAccess, kRefresh };

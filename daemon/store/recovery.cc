@@ -107,6 +107,8 @@ class Recovery {
   Result<void> install() {
     for (Answer& answer : answers_) {
       CREDSYNC_TRY(database_.execute("SAVEPOINT answer"));
+      auto aside = put_aside(answer.change);
+      if (!aside) return aside.error();
       auto applied = apply(answer.change);
       CREDSYNC_TRY(database_.execute(applied ? "RELEASE answer" : "ROLLBACK TO answer; RELEASE answer"));
       if (!applied) {
@@ -118,9 +120,35 @@ class Recovery {
       }
       released_.insert(released_.end(), applied->released.begin(), applied->released.end());
       recovered_.counts += StateWriter::counted(answer.change);
+      if (*aside) recovered_.uncommitted.push_back(std::move(**aside));
       recovered_.uncommitted.push_back(std::move(answer.change));
     }
     return {};
+  }
+
+  // The row may hold another grant's tokens still: its grant was replaced by an edit while the database failed, and the file of
+  // slots did not. Nothing else has them.
+  Result<std::optional<Change>> put_aside(const Change& answer) {
+    const auto* install = std::get_if<Install>(&answer);
+    if (install == nullptr) return std::optional<Change>();
+    const auto last = writer_.generation_of(install->account);
+    if (!last) return last.error();
+    if (install->generation <= *last) return std::optional<Change>();  // it is not stored
+    auto grant = writer_.tokens_of_another(install->account, install->identity);
+    if (!grant) return grant.error();
+    if (!*grant) return std::optional<Change>();
+    const auto mark = database_.integer("SELECT value FROM numbers WHERE name = 'next id'");
+    if (!mark) return mark.error();
+    const auto highest = writer_.highest_id();
+    if (!highest) return highest.error();
+    (*grant)->id = std::max(*mark, *highest + 1);
+    (*grant)->retire_at = saturating_add(install->tokens.obtained_at, kPutAsideFor);
+    std::optional<Change> park = Change(Park{std::move(**grant)});
+    const auto parked = writer_.apply(*park);
+    if (!parked) return parked.error();
+    log::notice("tokens that an edit had replaced while the disk failed are put aside",
+                {{"ACCOUNT", install->account}});
+    return park;
   }
 
   // Answers in their slots are not counted yet: what was seen of them is no more than the intent's own count.

@@ -156,8 +156,8 @@ Result<Snapshot> read_state(Database& database, const Sealer& sealer) {
 }
 
 Result<std::vector<Intent>> read_intents(Database& database) {
-  auto rows =
-      database.prepare("SELECT slot, account, identity, generation, sent_at, resends FROM intents ORDER BY sent_at");
+  auto rows = database.prepare(
+      "SELECT slot, account, identity, generation, sent_at, resends, renumbered FROM intents ORDER BY sent_at");
   if (!rows) return rows.error();
   std::vector<Intent> found;
   while (true) {
@@ -171,6 +171,7 @@ Result<std::vector<Intent>> read_intents(Database& database) {
     intent.generation = static_cast<Generation>(rows->integer(3));
     intent.sent_at = rows->time(4);
     intent.resends = static_cast<unsigned>(rows->integer(5));
+    intent.renumbered = static_cast<Generation>(rows->integer(6));
   }
 }
 

@@ -76,7 +76,7 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
       {&w.delete_parked_, "DELETE FROM parked WHERE id = ?1"},
       {&w.update_parked_, "UPDATE parked SET generation = ?2, tokens = ?3, revocation = ?4 WHERE id = ?1"},
       {&w.parked_order_, "UPDATE parked SET revocation = ?2 WHERE id = ?1"},
-      {&w.select_account_, "SELECT generation, tokens NOTNULL, promised_until FROM accounts WHERE name = ?1"},
+      {&w.select_account_, "SELECT generation, tokens NOTNULL, promised_until, state FROM accounts WHERE name = ?1"},
       {&w.select_holder_, "SELECT identity FROM accounts WHERE name = ?1 AND tokens NOTNULL"},
       {&w.select_tokens_,
        "SELECT generation, tokens, identity FROM accounts WHERE name = ?1 AND generation > ?2 AND tokens NOTNULL"},
@@ -89,6 +89,10 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
       {&w.retirement_over_, "DELETE FROM retirements WHERE id = ?1"},
       {&w.insert_intent_,
        "INSERT INTO intents (slot, account, identity, generation, sent_at, resends) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
+      {&w.renumber_intents_,
+       "UPDATE intents SET renumbered = ?4"
+       " WHERE account = ?1 AND identity = ?2 AND generation > 0 AND MAX(generation, renumbered) >= ?3"},
+      {&w.select_intent_, "SELECT generation FROM intents WHERE slot = ?1"},
       {&w.drop_slot_, "DELETE FROM intents WHERE slot = ?1 RETURNING slot"},
       {&w.drop_intents_, "DELETE FROM intents WHERE account = ?1 RETURNING slot"},
       {&w.count_resend_, "UPDATE intents SET resends = resends + 1 WHERE slot = ?1 AND account = ?2"},
@@ -148,6 +152,35 @@ Result<std::string> StateWriter::account_of_parked(std::int64_t id) {
   return account;
 }
 
+std::optional<Generation> StateWriter::generation_of_intent(SlotId slot) {
+  const Result<bool> row = select_intent_.with(slot).next();
+  if (!row || !*row) return std::nullopt;
+  const auto generation = static_cast<Generation>(select_intent_.integer(0));
+  select_intent_.reset();
+  return generation;
+}
+
+Result<std::optional<ParkedGrant>> StateWriter::tokens_of_another(const std::string& account,
+                                                                  const std::string& identity) {
+  const auto holds = holds_tokens_of(account);
+  if (!holds) return holds.error();
+  if (!*holds || **holds == identity) return std::optional<ParkedGrant>();
+  const auto found = newer_tokens(account, 0);
+  if (!found) return found.error();
+  if (found->tokens.text().empty()) return std::optional<ParkedGrant>();  // damaged
+  auto tokens = decode_tokens(found->tokens.text());
+  const auto promised = promised_until_of(account);
+  if (!promised) return promised.error();
+  if (!tokens) return std::optional<ParkedGrant>();
+  ParkedGrant grant;
+  grant.account = account;
+  grant.identity = **holds;
+  grant.generation = found->generation;
+  grant.tokens = std::move(*tokens);
+  grant.promised_until = *promised;
+  return std::optional(std::move(grant));
+}
+
 Result<std::int64_t> StateWriter::highest_id() {
   return database_->integer(
       "SELECT MAX(COALESCE((SELECT MAX(id) FROM retirements), 0), COALESCE((SELECT MAX(id) FROM parked), 0))");
@@ -194,6 +227,15 @@ Result<void> StateWriter::set_standing(const std::string& account, const Standin
 }
 
 Result<void> StateWriter::change(const SetStanding& set, Applied&) {
+  if (set.about) {
+    const Result<bool> row = select_account_.with(set.account).next();
+    if (!row) return row.error();
+    const bool has_tokens = *row && select_account_.integer(1) != 0;
+    const bool replaced = has_tokens && static_cast<Generation>(select_account_.integer(0)) > *set.about;
+    const bool over = *row && !has_tokens && select_account_.integer(3) == static_cast<std::int64_t>(State::kSignedOut);
+    select_account_.reset();
+    if (replaced || over) return {};
+  }
   return set_standing(set.account, set.standing);
 }
 
@@ -218,9 +260,9 @@ Result<void> StateWriter::change(const Park& park, Applied& applied) {
   if (!fits_an_integer(grant.generation)) return invalid("generation out of range");
   const auto holds = holds_tokens_of(grant.account);
   if (!holds) return holds.error();
-  if (!*holds) return not_found("no such tokens to park");
+  if (!*holds && !park.again) return not_found("no such tokens to park");
   applied.ids = {grant.id};
-  if (**holds != grant.identity) {  // another grant's came meanwhile: they stay
+  if (!*holds || **holds != grant.identity) {  // another grant's came meanwhile: they stay, if they are there still
     const Place place{kParkedTokensColumn, grant.account, grant.generation, grant.id};
     return insert(grant, grant.generation, seal(*sealer_, encode_tokens(grant.tokens), place), grant.promised_until);
   }
@@ -334,6 +376,7 @@ Result<void> StateWriter::change(const Restore& restore, Applied& applied) {
       seal(*sealer_, found->tokens, place_of_tokens(found->account, generation, found->identity));
   CREDSYNC_TRY(restore_.with(found->account, found->identity, generation, Blob{tokens}, found->promised_until).run());
   CREDSYNC_TRY(set_standing(found->account, restore.standing));
+  CREDSYNC_TRY(renumber_intents_.with(found->account, found->identity, found->generation, generation).run());
   applied.ids = {static_cast<std::int64_t>(generation)};
   return delete_parked(restore.parked_id);
 }

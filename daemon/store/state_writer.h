@@ -50,6 +50,10 @@ class StateWriter {
   Result<Generation> generation_of(const std::string& account);
   // The account a parked grant belongs to; kNotFound.
   Result<std::string> account_of_parked(std::int64_t id);
+  // The number under which the intent of a slot was written; nothing: there is none.
+  std::optional<Generation> generation_of_intent(SlotId slot);
+  // The tokens that are in the account's row, if they are another grant's than `identity` names and open: as they would be parked.
+  Result<std::optional<ParkedGrant>> tokens_of_another(const std::string& account, const std::string& identity);
   // The highest id in use.
   Result<std::int64_t> highest_id();
 
@@ -107,7 +111,8 @@ class StateWriter {
   Statement park_, insert_parked_, select_parked_, delete_parked_, update_parked_, parked_order_;
   Statement select_account_, select_tokens_, select_holder_, restore_;
   Statement insert_retirement_, retirement_tried_, retirement_over_;
-  Statement insert_intent_, drop_slot_, drop_intents_, count_resend_, last_used_, forewarned_, set_number_;
+  Statement insert_intent_, renumber_intents_, select_intent_, drop_slot_, drop_intents_, count_resend_, last_used_,
+      forewarned_, set_number_;
   Statement promised_, parked_promised_, retired_promised_;
 };
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -33,6 +34,9 @@ struct Install {
 struct SetStanding {
   std::string account;
   Standing standing;
+  // The number of the grant that it speaks of; unset: of the account, whatever it has. Behind a sign-in that has replaced that
+  // grant, or a sign-out that has ended it, it says nothing: it would stand after a restart.
+  std::optional<Generation> about = {};
 };
 struct Forget {
   std::string account;
@@ -47,8 +51,11 @@ struct SignOut {
 };
 // The current tokens leave the account and are kept aside; the account has none after. Newer ones than `grant` knows of
 // are kept in its place: an answer came to the disk meanwhile.
+// kNotFound if it has none: they were signed out.
 struct Park {
   ParkedGrant grant;
+  bool again =
+      false;  // the disk failed before: if the account has no tokens now, others took their place, and `grant` is kept
 };
 // What revoking a parked grant will need has become known: its sealed `order` column is set.
 struct SetParkedOrder {
@@ -56,7 +63,8 @@ struct SetParkedOrder {
   Secret order;
 };
 // The parked grant becomes current again, with its promises; its id row goes. Standing as given. kInvalid while the account has other tokens.
-// Its generation is from now on the highest of its own, the account's last and `generation`; Ids holds that number.
+// Its generation is from now on the highest of its own, the account's last and `generation`; Ids holds that number. Intents of
+// its own number, or of a later one of its identity, are of that one from now on.
 struct Restore {
   std::int64_t parked_id = 0;
   Standing standing;
@@ -129,11 +137,16 @@ using Change = std::variant<Install, SetStanding, Forget, SignOut, Park, SetPark
 // What the store gives rows that it makes: ids of retirements in the order of Change's `retire`, or of the parked grant.
 using Ids = std::vector<std::int64_t>;
 
+// What a start finds in an account's row when an answer for another grant is in its slot: it could not be parked, because the
+// database failed. It is put aside for as long as what an edit parks (retire::kKeptAfterIdentityChange).
+constexpr Duration kPutAsideFor = days(7);
+
 class TokenStore {
  public:
   virtual ~TokenStore() = default;
 
-  // Everything, with answered slots installed first. Blocking; once, before the loop runs.
+  // Everything, with answered slots installed first; what these would be stored over, of other grants, is parked before.
+  // Blocking; once, before the loop runs.
   virtual Result<Snapshot> load() = 0;
 
   virtual void apply(Change change, UniqueFunction<void(Result<Ids>)> done) = 0;

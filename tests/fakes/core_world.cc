@@ -51,8 +51,9 @@ oauth::Failure make_failure(oauth::FailureClass failure_class, const std::string
 CoreWorld::CoreWorld() {
   installer.connect(
       [this](std::string_view account, std::string_view identity) { return parking.find(account, identity); },
-      [this](std::int64_t id, account::Generation generation, account::TokenSet tokens) {
-        parking.updated(id, generation, std::move(tokens));
+      [this](std::int64_t id, account::Generation generation, account::TokenSet tokens,
+             std::optional<BootTime> expires_boot) {
+        parking.updated(id, generation, std::move(tokens), expires_boot);
       },
       [this](std::vector<store::Retirement> queued) { retirer.add(std::move(queued)); });
   installer.connect(

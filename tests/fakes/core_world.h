@@ -70,7 +70,7 @@ struct CoreWorld {
   retire::Parking parking{accounts, store, endpoint, retirer, agenda, clock};
   refresh::Forewarner forewarner{accounts, refresher, store, agenda, clock};
   login::SignIn sign_in{accounts, endpoint, exchanger, installer, server, parking, clock};
-  login::SignOut sign_out{accounts, store, endpoint, retirer, installer, clock};
+  login::SignOut sign_out{accounts, store, endpoint, retirer, parking, installer, clock};
   handout::Desk desk{accounts, refresher, retirer, store, agenda, clock};
 };
 

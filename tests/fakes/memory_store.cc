@@ -72,7 +72,10 @@ class Rows {
     return queue(c.retire);
   }
   Result<Ids> operator()(const SetStanding& c) {
-    account(c.account).standing = c.standing;
+    StoredAccount& a = account(c.account);
+    const bool replaced = c.about && a.tokens && a.generation > *c.about;
+    const bool over = c.about && !a.tokens && a.standing.state == State::kSignedOut;
+    if (!replaced && !over) a.standing = c.standing;
     return Ids{};
   }
   Result<Ids> operator()(const Forget& c) {
@@ -97,9 +100,10 @@ class Rows {
   }
   Result<Ids> operator()(const Park& c) {
     const auto it = disk_.accounts.find(c.grant.account);
-    if (it == disk_.accounts.end() || !it->second.tokens) return not_found("no such tokens to park");
+    const bool none = it == disk_.accounts.end() || !it->second.tokens;
+    if (none && !c.again) return not_found("no such tokens to park");
     ParkedGrant grant = c.grant.clone();
-    if (it->second.identity != grant.identity) {
+    if (none || it->second.identity != grant.identity) {
       disk_.parked[grant.id] = std::move(grant);
       return Ids{c.grant.id};
     }
@@ -123,9 +127,14 @@ class Rows {
     const auto it = disk_.parked.find(c.parked_id);
     if (it == disk_.parked.end()) return not_found("no parked grant");
     ParkedGrant& grant = it->second;
+    if (!disk_.accounts.contains(grant.account)) return not_found("no account");
     StoredAccount& a = account(grant.account);
     if (a.tokens) return invalid("the account still has tokens");
     a.generation = std::max({a.generation, grant.generation, c.generation});
+    for (auto& [slot, intent] : disk_.intents) {
+      const bool of_it = intent.account == grant.account && intent.identity == grant.identity && intent.generation > 0;
+      if (of_it && intent.grant_number() >= grant.generation) intent.renumbered = a.generation;
+    }
     a.identity = grant.identity;
     a.tokens = std::move(grant.tokens);
     a.promised_until = grant.promised_until;
@@ -283,8 +292,24 @@ MemoryStore::~MemoryStore() {
   if (!crashed_) drain();
 }
 
+// What the row holds of another grant could not be parked before the crash.
+void MemoryStore::put_aside(const Install& install) {
+  const auto it = disk_.accounts.find(install.account);
+  if (it == disk_.accounts.end() || !it->second.tokens || it->second.identity == install.identity) return;
+  ParkedGrant grant;
+  grant.id = new_id();
+  grant.account = install.account;
+  grant.identity = it->second.identity;
+  grant.generation = it->second.generation;
+  grant.tokens = it->second.tokens->clone();
+  grant.retire_at = saturating_add(install.tokens.obtained_at, kPutAsideFor);
+  const Change park = Park{std::move(grant)};
+  if (apply_to(disk_, park) && watch_.applied) watch_.applied(park);
+}
+
 Result<Snapshot> MemoryStore::load() {
   for (const Change& answer : disk_.answers) {
+    if (const auto* install = std::get_if<Install>(&answer)) put_aside(*install);
     if (apply_to(disk_, answer)) {
       if (watch_.applied) watch_.applied(answer);
       continue;

@@ -90,6 +90,7 @@ class MemoryStore final : public store::TokenStore {
     std::vector<std::int64_t> rows;
     bool durable = false;
   };
+  void put_aside(const store::Install& install);
   void process(std::size_t most);
   // True: it is over, with or without success.
   bool attempt(Request& request);

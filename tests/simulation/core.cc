@@ -23,7 +23,7 @@ Core::Core(store::TokenStore& token_store, Network& network, const Timeline& tim
       retirer(accounts, store, network, agenda, time, random),
       parking(accounts, store, network, retirer, agenda, time),
       sign_in(accounts, network, exchanger, installer, network, parking, time),
-      sign_out(accounts, store, network, retirer, installer, time),
+      sign_out(accounts, store, network, retirer, parking, installer, time),
       completion({accounts, network, network, exchanger, installer, store, parking, retirer, time}),
       polls(exchanger, store, completion, agenda, time),
       sessions({accounts, network, completion, polls, doors, agenda, time, random}),
@@ -35,8 +35,9 @@ Core::Core(store::TokenStore& token_store, Network& network, const Timeline& tim
               handout::Owner{kOwner, true, {}}, time) {
   installer.connect(
       [this](std::string_view account, std::string_view identity) { return parking.find(account, identity); },
-      [this](std::int64_t id, account::Generation generation, account::TokenSet tokens) {
-        parking.updated(id, generation, std::move(tokens));
+      [this](std::int64_t id, account::Generation generation, account::TokenSet tokens,
+             std::optional<BootTime> expires_boot) {
+        parking.updated(id, generation, std::move(tokens), expires_boot);
       },
       [this](std::vector<store::Retirement> queued) { retirer.add(std::move(queued)); });
   installer.connect(

@@ -114,13 +114,14 @@ void Judge::excuse_what_was_sent_again() {
     if (intent.resends == 0) continue;
     const store::StoredAccount* stored = row(intent.account);
     const auto& config = known(intent.account).config;
-    const auto overlap = config != nullptr ? config->profile->refresh.overlap : std::nullopt;
+    const Duration overlap =
+        config != nullptr ? config->profile->refresh.overlap.value_or(Duration::zero()) : Duration::zero();
     const Duration since = time_.wall() - intent.sent_at;
-    const bool lasts = overlap && since >= Duration::zero() && since < *overlap;
+    const bool lasts = since >= Duration::zero() && since < overlap;
     if (stored != nullptr && stored->tokens && !lasts)
       sends_[std::string(stored->tokens->refresh_token.expose())].given_up_rightly = true;
     for (const auto& [id, grant] : disk_.parked) {
-      if (grant.account == intent.account && grant.generation == intent.generation)
+      if (grant.account == intent.account && grant.generation == intent.grant_number())
         sends_[std::string(grant.tokens.refresh_token.expose())].given_up_rightly = true;
     }
   }
@@ -150,7 +151,7 @@ void Judge::ended(bool crashed) {
           },
           change);
     });
-    if (answered || stored == nullptr || !stored->tokens || intent.generation != stored->generation) continue;
+    if (answered || stored == nullptr || !stored->tokens || intent.grant_number() != stored->generation) continue;
     Sends& sends = sends_[std::string(stored->tokens->refresh_token.expose())];
     if (sends.unknown == 0) sends.first = time_.now();
     sends.unknown = std::max(sends.unknown, 1U);
@@ -326,14 +327,7 @@ void Judge::check_end(const store::Install& install) const {
   if (d == delivered_.end() || !install.tokens.expires_at || !steady_since(d->second.sent)) return;
   const Token* token = servers_.find(d->first);
   if (token == nullptr || token->ends == kNever) return;
-  // Of an absolute end, Date tells how far the server's clock is from ours. It was written while the answer was on its way,
-  // and has whole seconds: a clock that is ahead by no more than that cannot be told from a right one, and the end is late by
-  // as much as it is ahead. One that is ahead by more, right or behind excuses nothing.
-  const ProviderPlan& rules = servers_.provider(servers_.grant_of(*token).provider);
-  const Duration ahead = rules.skew - time_.offset();
-  const bool hidden = ahead > Duration::zero() && ahead <= d->second.at - d->second.sent + Duration(1s);
-  const Duration blurred = Duration(1ms) + (rules.end_told == EndTold::kAbsolute && hidden ? ahead : Duration::zero());
-  demand(*install.tokens.expires_at <= time_.wall_at(token->ends) + blurred, kExpired, install.account,
+  demand(*install.tokens.expires_at <= time_.wall_at(token->ends) + Duration(1ms), kExpired, install.account,
          d->first + " is stored with an end that is too late");
 }
 

@@ -116,7 +116,7 @@ TEST(Lifetime, DeclaredFieldMayLieOutsideTheEnvelope) {
 TEST(Lifetime, JwtEndIsCorrectedByTheAnswersDate) {
   const std::string token = jwt(R"({"exp":1800001000})");
   const auto end_at = [&](const char* date) { return end_of(plain_profile(), "", {{"Date", date}}, token); };
-  EXPECT_EQ(end_at("Fri, 15 Jan 2027 08:00:00 GMT"), kSent + 1000s) << "the clocks may agree: nothing is changed";
+  EXPECT_EQ(end_at("Fri, 15 Jan 2027 08:00:00 GMT"), kSent + 999s) << "theirs may be ahead by as much as Date drops";
   // Their clock is 100 s behind ours: the token lives until 1100 s on ours. Never later than that, at most a
   // second earlier.
   const WallTime behind = *end_at("Fri, 15 Jan 2027 07:58:20 GMT");
@@ -126,6 +126,21 @@ TEST(Lifetime, JwtEndIsCorrectedByTheAnswersDate) {
   EXPECT_LE(ahead, kSent + 900s);
   EXPECT_GE(ahead, kSent + 899s);
   EXPECT_EQ(end_at("nonsense"), kSent + 1000s);
+}
+
+// Twelve seconds on its way, from a clock that is ahead by ten: Date lies between sending and receipt, as a right one would.
+TEST(Lifetime, AClockAheadByLessThanAnAnswerTookMakesNoTokenLiveLonger) {
+  HttpResponse slow = answer(200, R"({"access_token":")" + jwt(R"({"exp":1800000310})") + "\"}");
+  slow.headers.push_back({"Date", "Fri, 15 Jan 2027 08:00:10 GMT"});
+  slow.received_at = kSent + 12s;
+  EXPECT_EQ(tokens_of(read(plain_profile(), slow)).expires_at, kSent + 299s) << "it was made when it was asked for";
+}
+
+TEST(Lifetime, ATokenThatEndedOnItsWayIsOver) {
+  HttpResponse slow = answer(200, R"({"access_token":")" + jwt(R"({"exp":1800000010})") + "\"}");
+  slow.headers.push_back({"Date", "Fri, 15 Jan 2027 08:00:00 GMT"});
+  slow.received_at = kSent + 12s;
+  EXPECT_EQ(tokens_of(read(plain_profile(), slow)).expires_at, kSent + 9s) << "without an end it would live for ever";
 }
 
 TEST(Lifetime, AJwtThatEndedBeforeItCameTellsNothing) {

@@ -113,14 +113,31 @@ TEST_F(ParkedTest, WhatIsNotParkedYetIsSoBeforeAnotherGrantComesIntoItsRow) {
   EXPECT_EQ(row(), "access-two");
 }
 
+// Only the memory has it: another grant's tokens were stored over it, and leave the row before it can be parked.
 TEST_F(ParkedTest, WhatComesBackBeforeItCouldBeParkedIsInItsRowInTheEnd) {
-  world.store.fail_next(kDiskFails, 3);
-  change(here, other);
-  change(other, here);
+  const config::Config two = itself("identity two");
+  world.store.fail_next(kDiskFails, 2);
+  change(here, two);
+  world.store.fail_next(kDiskFails, 1);
+  answer("access-two", "");
+  ASSERT_EQ(row(), "access-two");
+  ASSERT_TRUE(world.disk.parked.empty());
+  world.store.fail_next(kDiskFails, 4);
+  change(two, here);
   EXPECT_EQ(world.ask("flat")->token, "access-7");
+  world.store.fail_next(kDiskFails, 0);
   world.advance(11s);
   EXPECT_EQ(row(), "access-7");
-  EXPECT_TRUE(world.disk.parked.empty());
+  EXPECT_FALSE(is_parked("access-7"));
+  EXPECT_TRUE(is_parked("access-two"));
+}
+
+TEST_F(ParkedTest, WhatCouldNotBeParkedIsSoThoughAnotherGrantIsSignedOut) {
+  world.store.fail_next(kDiskFails, 2);
+  change(here, other);
+  world.sign_out.run(flat(), [](Result<unsigned> done) { EXPECT_TRUE(done); });
+  world.settle();
+  EXPECT_TRUE(is_parked("access-7")) << "nobody signed out of it";
 }
 
 // Its refresh waits for its turn, and is sent when that comes.
@@ -258,6 +275,232 @@ TEST_F(ParkedTest, APromiseMadeWhileTheNextTokenIsOnItsWayIsKeptThoughTheGrantIs
   EXPECT_FALSE(asked_for("access-7")) << "a caller was told that it is good";
   world.advance(2min);
   EXPECT_TRUE(asked_for("access-7"));
+}
+
+// Of what was signed out nothing is in the row that could be parked: only the memory had it, and would show it again.
+class SignedOutWhileItLeaves : public ParkedTest, public testing::WithParamInterface<bool> {};
+INSTANTIATE_TEST_SUITE_P(, SignedOutWhileItLeaves, testing::Bool(),
+                         [](const auto& of) { return of.param ? "RemovedByAnEdit" : "AnothersByAnEdit"; });
+
+TEST_P(SignedOutWhileItLeaves, DoesNotComeBack) {
+  const config::Config& meanwhile = GetParam() ? gone : other;
+  world.store.hold();
+  world.sign_out.run(flat(), [](Result<unsigned> done) { EXPECT_TRUE(done); });
+  world.settle();
+  change(here, meanwhile);
+  ASSERT_EQ(world.parking.size(), 1U);
+  world.store.let_go();
+  world.settle();
+  EXPECT_EQ(world.parking.size(), 0U);
+  change(meanwhile, here);
+  EXPECT_NE(world.ask("flat", 0s, 0s)->token, "access-7") << "it is on no disk, and revoked";
+}
+
+TEST_F(ParkedTest, ALateAnswerOfWhatIsSignedOutWhileItLeavesIsNobodysWhenTheAccountIsBack) {
+  refresh();
+  world.store.hold();
+  world.sign_out.run(flat(), [](Result<unsigned>) {});
+  world.settle();
+  change(here, gone);
+  world.store.let_go();
+  world.settle();
+  change(gone, here);
+  answer("access-8", "refresh-8");
+  EXPECT_NE(world.ask("flat", 0s, 0s)->token, "access-8");
+  EXPECT_EQ(row(), "");
+}
+
+TEST_F(ParkedTest, AnotherGrantThatComesBackDuringASignOutStays) {
+  const config::Config two = itself("identity two");
+  change(here, two);
+  answer("access-two", "");
+  change(two, here);
+  ASSERT_TRUE(is_parked("access-two"));
+  world.store.hold();
+  world.sign_out.run(flat(), [](Result<unsigned>) {});
+  world.settle();
+  change(here, two);
+  world.store.let_go();
+  world.settle();
+  EXPECT_EQ(world.ask("flat", 0s, 0s)->token, "access-two");
+  EXPECT_EQ(row(), "access-two");
+  change(two, here);
+  EXPECT_NE(world.ask("flat", 0s, 0s)->token, "access-7");
+}
+
+// The wall clock is ahead just when a token comes, and is set back then.
+TEST_F(ParkedTest, AClockThatWasAheadForAMomentTakesNothingFromAToken) {
+  const auto answer_ahead = [&](const std::string& access, const std::string& refresh) {
+    account::TokenSet tokens = make_tokens(world.clock, access, refresh, 1h);
+    world.clock.set_wall(world.clock.wall() + 50min);
+    world.endpoint.answer(std::move(tokens), Secret("order"));
+    world.settle();
+  };
+  refresh();
+  answer_ahead("access-8", "refresh-8");
+  world.clock.set_wall(world.clock.wall() - 50min);
+  EXPECT_EQ(flat().remaining(world.clock.wall(), world.clock.boot()), 1h);
+  refresh();
+  change(here, gone);
+  answer_ahead("access-9", "refresh-9");
+  change(gone, here);
+  world.clock.set_wall(world.clock.wall() - 50min);
+  ASSERT_EQ(world.ask("flat", 0s, 0s)->token, "access-9");
+  EXPECT_EQ(flat().remaining(world.clock.wall(), world.clock.boot()), 1h);
+}
+
+// Within the overlap they were no risk; after it there is one more, at the floor.
+TEST_F(ParkedTest, ResendsThatWereLostWithinTheOverlapGiveNothingUpAfterIt) {
+  profile->refresh.overlap = 10min;
+  refresh();
+  for (unsigned i = 1; i <= 2; ++i) {
+    ASSERT_EQ(world.endpoint.calls_made, i);
+    world.endpoint.answer(fakes::make_failure(oauth::FailureClass::kAmbiguous));
+    world.settle();
+  }
+  change(here, gone);
+  world.endpoint.calls.clear();
+  world.advance(20min);
+  change(gone, here);
+  EXPECT_EQ(flat().standing().state, account::State::kOk);
+  world.advance(20min);
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "not before the floor";
+  world.advance(20min);
+  (void)world.ask("flat");
+  ASSERT_FALSE(world.endpoint.calls.empty());
+  EXPECT_EQ(world.endpoint.refresh_token_sent(), "refresh-7");
+}
+
+// As a crash leaves the disk, and what the next start makes of it.
+class AfterACrash : public ParkedTest {
+ protected:
+  void crash() {
+    world.store.crash();
+    next.disk = std::move(world.disk);
+    next.clock.advance(10min);
+    at_start.begin(*next.store.load(), here);
+    next.settle();
+  }
+  // The program's own grant gets tokens while the refresh of the first one is on its way, and the edit is taken back.
+  void another_grant_meanwhile() {
+    refresh();
+    change(here, two);
+    auto asked = std::move(world.endpoint.calls.at(1));
+    world.endpoint.calls.pop_back();
+    asked.done({make_tokens(world.clock, "access-two", "", 1h), Secret("order")});
+    world.settle();
+    ASSERT_EQ(row(), "access-two");
+  }
+
+  const config::Config two = itself("identity two");
+  CoreWorld next;
+  Reconciler at_start{next.accounts, next.refresher, next.parking, next.retirer, next.store, next.clock};
+};
+
+TEST_F(AfterACrash, AnIntentIsOfItsGrantWhateverNumberThatHasNow) {
+  another_grant_meanwhile();
+  change(two, here);
+  ASSERT_EQ(world.ask("flat", 0s, 0s)->token, "access-7");
+  ASSERT_GT(flat().generation(), 8U);
+  crash();
+  const account::Account& account = *next.accounts.find("flat");
+  ASSERT_EQ(next.ask("flat", 0s, 0s)->token, "access-7");
+  EXPECT_TRUE(account.unknown()) << "its refresh token would be sent once more, uncounted";
+  EXPECT_EQ(next.endpoint.calls_made, 0U);
+}
+
+TEST_F(AfterACrash, AnIntentIsOfAGrantThatComesBackWithTheStart) {
+  another_grant_meanwhile();
+  crash();
+  ASSERT_EQ(next.ask("flat", 0s, 0s)->token, "access-7");
+  EXPECT_TRUE(next.accounts.find("flat")->unknown());
+  EXPECT_EQ(next.endpoint.calls_made, 0U);
+}
+
+// The disk fails when it comes back, and not when its refresh is begun: the intent is of a number that nothing else has.
+TEST_F(AfterACrash, AnIntentOfANumberThatTheDiskDoesNotKnowIsOfItsGrant) {
+  another_grant_meanwhile();
+  answer("access-8", "refresh-8");
+  ASSERT_TRUE(is_parked("access-8"));
+  world.store.fail_next(kDiskFails, 4);
+  change(two, here);
+  ASSERT_EQ(world.ask("flat", 0s, 0s)->token, "access-8");
+  world.store.fail_next(kDiskFails, 0);
+  refresh();
+  ASSERT_EQ(world.disk.intents.size(), 1U);
+  ASSERT_TRUE(is_parked("access-8"));
+  crash();
+  ASSERT_EQ(next.ask("flat", 0s, 0s)->token, "access-8");
+  EXPECT_TRUE(next.accounts.find("flat")->unknown());
+}
+
+// The row holds what could not be parked, and the other grant's answer is in its slot: another file, which works.
+TEST_F(AfterACrash, WhatCouldNotBeParkedIsNotLostToAnAnswerInItsSlot) {
+  world.store.fail_next(kDiskFails, 2);
+  change(here, other);
+  ASSERT_TRUE(world.disk.parked.empty());
+  world.sign_in.with_refresh_token(flat(), Secret("imported"), false, [](login::Outcome) {});
+  world.settle();
+  world.store.hold();
+  answer("access-two", "refresh-two");
+  world.store.put_answers();
+  ASSERT_EQ(world.disk.answers.size(), 1U);
+  here = other;
+  crash();
+  EXPECT_EQ(next.ask("flat", 0s, 0s)->token, "access-two");
+  ASSERT_EQ(next.disk.parked.size(), 1U);
+  EXPECT_EQ(next.disk.parked.begin()->second.tokens.refresh_token.expose(), "refresh-7");
+}
+
+// What was given is on its way to the disk; the store would raise the number of what is restored behind it.
+TEST_F(ParkedTest, NoNumberThatIsOnItsWayToTheDiskIsThatOfAGrantThatComesBack) {
+  const config::Config two = itself("identity two");
+  change(here, two);
+  world.store.hold();
+  answer("access-two", "");
+  change(two, here);
+  ASSERT_EQ(world.ask("flat", 0s, 0s)->token, "access-7");
+  world.store.let_go();
+  world.settle();
+  world.advance(6s);
+  ASSERT_EQ(row(), "access-7");
+  EXPECT_EQ(world.disk.accounts.at("flat").generation, flat().generation());
+  ASSERT_EQ(world.disk.parked.size(), 1U);
+  EXPECT_NE(world.disk.parked.begin()->second.generation, flat().generation());
+}
+
+class StandingBehind : public ParkedTest {
+ protected:
+  // Three in a row: the account is `retrying`.
+  void reject_the_third() {
+    flat().attempts.rejected = 2;
+    flat().attempts.rejected_generation = flat().generation() - 1;
+    world.refresher.note_rejected(flat());
+    ASSERT_EQ(flat().standing().state, account::State::kRetrying);
+  }
+  account::State stored() { return world.disk.accounts.at("flat").standing.state; }
+};
+
+TEST_F(StandingBehind, ASignInSaysNothingOfTheNewGrant) {
+  world.sign_in.with_refresh_token(flat(), Secret("imported"), false, [](login::Outcome) {});
+  world.settle();
+  world.store.hold();
+  answer("access-8", "refresh-8");
+  reject_the_third();
+  world.store.let_go();
+  world.settle();
+  EXPECT_EQ(flat().standing().state, account::State::kOk);
+  EXPECT_EQ(stored(), account::State::kOk);
+}
+
+TEST_F(StandingBehind, ASignOutDoesNotBringTheAccountBack) {
+  world.store.hold();
+  world.sign_out.run(flat(), [](Result<unsigned>) {});
+  world.settle();
+  reject_the_third();
+  world.store.let_go();
+  world.settle();
+  EXPECT_EQ(stored(), account::State::kSignedOut) << "a program's own grant would sign in again by itself";
 }
 
 }  // namespace

@@ -249,6 +249,16 @@ TEST_P(Contract, ParkingTakesNoTokensOfAnotherGrant) {
   EXPECT_EQ(find(snapshot, "flat-me")->generation, 4u);
 }
 
+TEST_P(Contract, WhatOthersTookThePlaceOfIsParkedWhenTheDiskWorksAgain) {
+  ASSERT_TRUE(apply(install("flat-me", 4)));
+  ASSERT_TRUE(apply(Park{parked("flat-me", 4)}));
+  EXPECT_EQ(apply(Park{parked("flat-me", 3)}).error().code(), ErrorCode::kNotFound) << "signed out, for all it knows";
+  ASSERT_TRUE(apply(Park{parked("flat-me", 3), true}));
+  const Snapshot snapshot = reopened();
+  ASSERT_EQ(snapshot.parked.size(), 2u);
+  EXPECT_EQ(describe(snapshot.parked[1].tokens), describe(tokens("flat-me-3")));
+}
+
 TEST_P(Contract, ParkedTokensComeBackWithTheirGeneration) {
   ASSERT_TRUE(apply(install("flat-me", 3)));
   const auto ids = apply(Park{parked("flat-me", 3)});
@@ -268,6 +278,39 @@ TEST_P(Contract, ParkedTokensComeBackWithTheirGeneration) {
   EXPECT_EQ(find(snapshot, "flat-me")->generation, 3u);
   ASSERT_TRUE(find(snapshot, "flat-me")->tokens);
   EXPECT_EQ(describe(*find(snapshot, "flat-me")->tokens), describe(tokens("flat-me-3")));
+}
+
+TEST_P(Contract, AnIntentIsOfTheNumberUnderWhichItsGrantCameBack) {
+  ASSERT_TRUE(apply(install("flat-me", 3)));
+  ASSERT_TRUE(begin(intent("flat-me", 3)));
+  ASSERT_TRUE(begin(intent("flat-me", 0)));
+  ASSERT_TRUE(begin(intent("flat-me", 2)));
+  Intent another = intent("flat-me", 3);
+  another.identity = "another";
+  ASSERT_TRUE(begin(another));
+  const auto id = apply(Park{parked("flat-me", 3)});
+  ASSERT_EQ(*apply(Restore{id->at(0), standing(), 6}), Ids{6});
+  ASSERT_EQ(*apply(Park{parked("flat-me", 6)}), Ids{id->at(0) + 1});
+  ASSERT_EQ(*apply(Restore{id->at(0) + 1, standing(), 8}), Ids{8});
+  std::multiset<Generation> numbers;
+  for (const Intent& found : reopened().intents)
+    numbers.insert(found.grant_number());
+  EXPECT_EQ(numbers, (std::multiset<Generation>{0, 2, 3, 8}))
+      << "a sign-in's, an earlier one's and another grant's are not";
+}
+
+// It was ordered while a sign-in, or a sign-out, was on its way.
+TEST_P(Contract, AStandingOfAGrantSaysNothingOfTheNext) {
+  ASSERT_TRUE(apply(install("flat-me", 3)));
+  ASSERT_TRUE(apply(SetStanding{"flat-me", troubled(), 2}));
+  EXPECT_EQ(find(reopened(), "flat-me")->standing.state, install("flat-me", 3).standing.state);
+  ASSERT_TRUE(apply(SetStanding{"flat-me", troubled(), 3}));
+  EXPECT_EQ(find(reopened(), "flat-me")->standing.state, troubled().state);
+  ASSERT_TRUE(apply(SignOut{"flat-me", {}, standing(State::kSignedOut), 3}));
+  ASSERT_TRUE(apply(SetStanding{"flat-me", troubled(), 3}));
+  EXPECT_EQ(find(reopened(), "flat-me")->standing.state, State::kSignedOut);
+  ASSERT_TRUE(apply(SetStanding{"flat-me", troubled()}));
+  EXPECT_EQ(find(reopened(), "flat-me")->standing.state, troubled().state) << "whatever it has";
 }
 
 TEST_P(Contract, RestoredAfterAnotherGrantItsGenerationDoesNotGoBack) {

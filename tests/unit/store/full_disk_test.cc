@@ -180,6 +180,72 @@ TEST_P(FullDisk, ItIsTriedAgainWithoutBeingAsked) {
   EXPECT_TRUE(*behind);
 }
 
+// Its grant came back from parking under another number before it was sent again. What comes is sealed to the first.
+TEST_P(FullDisk, AnAnswerToAResendIsFoundWhateverNumberItsGrantHas) {
+  const auto id = apply(*store_, loop_, Park{parked("a", 1)});
+  ASSERT_TRUE(id);
+  ASSERT_TRUE(apply(*store_, loop_, Restore{id->at(0), standing(), 5}));
+  ASSERT_TRUE(open());
+  ASSERT_TRUE(apply(*store_, loop_, FreeRoom{"a", slot_}));
+  ASSERT_TRUE(apply(*store_, loop_, CountResend{"a", slot_, 5}));
+  fill();
+  ASSERT_TRUE(apply(*store_, loop_, install("a", 6, slot_)));
+  const std::string copy = folder_.path() + "/copy";
+  fs::copy(state_, copy, fs::copy_options::recursive);
+  fs::permissions(copy, fs::perms::owner_all);
+  disk_->make_room();
+  const auto snapshot = open(copy);
+  ASSERT_TRUE(snapshot) << snapshot.error().message();
+  EXPECT_EQ(find(*snapshot, "a")->generation, 6u);
+  EXPECT_TRUE(snapshot->intents.empty());
+}
+
+// What could not be parked is in the row, and nowhere else, when another grant's answer is in its slot.
+TEST_P(FullDisk, AnAnswerInItsSlotIsStoredOverNoOtherGrantsTokens) {
+  fill();
+  EXPECT_EQ(apply(*store_, loop_, Park{parked("a", 1)}).error().code(), disk_->code());
+  Install another = install("a", 2, slot_);
+  another.identity = "another";
+  ASSERT_TRUE(apply(*store_, loop_, std::move(another)));
+  const std::string copy = folder_.path() + "/copy";
+  fs::copy(state_, copy, fs::copy_options::recursive);
+  fs::permissions(copy, fs::perms::owner_all);
+  disk_->make_room();
+  for (const char* start : {"the first", "one more"}) {
+    SCOPED_TRACE(start);
+    const auto snapshot = open(copy);
+    ASSERT_TRUE(snapshot) << snapshot.error().message();
+    EXPECT_EQ(find(*snapshot, "a")->identity, "another");
+    EXPECT_EQ(find(*snapshot, "a")->generation, 2u);
+    ASSERT_EQ(snapshot->parked.size(), 1u);
+    EXPECT_EQ(snapshot->parked[0].identity, install("a", 1).identity);
+    EXPECT_EQ(snapshot->parked[0].generation, 1u);
+    EXPECT_EQ(describe(snapshot->parked[0].tokens), describe(tokens("a-1")));
+    EXPECT_EQ(snapshot->parked[0].retire_at, tokens("a-2").obtained_at + kPutAsideFor);
+  }
+}
+
+// The start cannot be committed either: the row must not be stored over when it can.
+TEST_P(FullDisk, WhatIsPutAsideIsSoWhenTheDiskHasRoomAgain) {
+  fill();
+  Install another = install("a", 2, slot_);
+  another.identity = "another";
+  ASSERT_TRUE(apply(*store_, loop_, std::move(another)));
+  store_.reset();
+  disk_->fill_again();
+  const auto full = open();
+  ASSERT_TRUE(full) << full.error().message();
+  EXPECT_EQ(full->parked.size(), 1u);
+  disk_->make_room();
+  ASSERT_TRUE(apply(*store_, loop_, SetStanding{"b", troubled()}));
+  store_->drain();
+  const auto snapshot = open();
+  ASSERT_TRUE(snapshot);
+  EXPECT_EQ(find(*snapshot, "a")->identity, "another");
+  ASSERT_EQ(snapshot->parked.size(), 1u);
+  EXPECT_EQ(describe(snapshot->parked[0].tokens), describe(tokens("a-1")));
+}
+
 // An intent whose outcome is unknown has freed its slot, and another answer lies in it when the process ends.
 TEST_P(FullDisk, AnAnswerInASlotThatAnotherIntentFreedIsFoundAfterACrash) {
   ASSERT_TRUE(apply(*store_, loop_, FreeRoom{"a", slot_}));

@@ -217,6 +217,7 @@ TEST_F(Opening, ADatabaseOfAnEarlierSchemaIsBroughtUpToDate) {
   make();
   edit_database(in_state("state.db"),
                 "ALTER TABLE accounts DROP COLUMN promised_until; ALTER TABLE parked DROP COLUMN promised_until;"
+                "ALTER TABLE intents DROP COLUMN renumbered;"
                 "PRAGMA user_version = 2");
   TestLoop loop;
   TestClock clock;

@@ -212,7 +212,8 @@ std::string describe(const Snapshot& snapshot) {
   std::vector<std::string> intents;
   for (const Intent& i : snapshot.intents) {
     intents.push_back("intent " + i.account + ' ' + i.identity + ' ' + std::to_string(i.generation) + " sent " +
-                      text(i.sent_at) + " resends " + std::to_string(i.resends) + '\n');
+                      text(i.sent_at) + " resends " + std::to_string(i.resends) + " now " +
+                      std::to_string(i.grant_number()) + '\n');
   }
   std::sort(intents.begin(), intents.end());
   for (const std::string& line : intents)

@@ -23,13 +23,18 @@ class Twins {
       case 0:
       case 1:
       case 2: return both([&] { return Change{next_install()}; });
-      case 3: return both([&] { return Change{SetStanding{name_, turn_ % 2 != 0 ? standing() : troubled()}}; });
+      case 3:
+        return both([&] {
+          const auto about =
+              turn_ % 3 == 0 ? std::nullopt : std::optional<Generation>(turn_ % 3 == 1 ? 1 : generation_);
+          return Change{SetStanding{name_, turn_ % 2 != 0 ? standing() : troubled(), about}};
+        });
       case 4:
         both([&] { return Change{Forget{name_}}; });
         return void(std::erase_if(slots_, [&](const Pair& p) { return p.account == name_; }));  // intents go with it
       case 5: return both([&] { return Change{sign_out()}; });
-      case 6: return both([&] { return Change{Park{park()}}; });
-      case 7: return both([&] { return Change{Restore{any(parked_), standing()}}; });
+      case 6: return both([&] { return Change{Park{park(), turn_ % 4 == 0}}; });
+      case 7: return both([&] { return Change{Restore{any(parked_), standing(), turn_ % 2 != 0 ? generation_ : 0}}; });
       case 8: return both([&] { return Change{RetireParked{any(parked_), {}}}; });
       case 9: return both([&] { return Change{RetirementTried{any(retired_), turn_ % 9, wall_from_seconds(99)}}; });
       case 10: return both([&] { return Change{RetirementOver{any(retired_)}}; });
