@@ -422,6 +422,9 @@ TEST_F(AfterACrash, AnIntentOfANumberThatTheDiskDoesNotKnowIsOfItsGrant) {
   another_grant_meanwhile();
   answer("access-8", "refresh-8");
   ASSERT_TRUE(is_parked("access-8"));
+  refresh();
+  answer("access-two-2", "");
+  ASSERT_EQ(row(), "access-two-2");
   world.store.fail_next(kDiskFails, 4);
   change(two, here);
   ASSERT_EQ(world.ask("flat", 0s, 0s)->token, "access-8");
