@@ -94,12 +94,12 @@ Generation Accounts::next_generation(Account& account) {
   return account.reserved_;
 }
 
-Generation Accounts::restored_generation(Account& account, Generation own) {
+Generation Accounts::restored_generation(Account& account, Generation own, bool stored) {
   const Ordered& ordered = account.ordered_;
   const bool ours_last = ordered.whose == std::hash<std::string_view>()(account.config_->identity);
   const Generation ours = ours_last ? ordered.last : ordered.before;
   const Generation others = ours_last ? ordered.before : ordered.last;
-  const bool came_after = account.generation_ > own || (others > own && ours <= own);
+  const bool came_after = account.generation_ > own || (stored && others > own && ours <= own);
   return came_after ? next_generation(account) : own;
 }
 

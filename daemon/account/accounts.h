@@ -54,8 +54,9 @@ class Accounts {
   void not_stored(std::string_view name, Generation number);
   // The number under which a parked grant of the account's identity comes back; `own`: the one that it has. It keeps that unless
   // another grant of the account came after it, or is on its way to the disk, so that no number means two tokens. While newer
-  // tokens of the grant itself are on their way it keeps it too: they bring the next.
-  Generation restored_generation(Account& account, Generation own);
+  // tokens of the grant itself are on their way it keeps it too: they bring the next. `stored`: the disk has not refused it; on
+  // one that fails what is on its way will hardly come there, and after a crash nothing would tell that a new number was seen.
+  Generation restored_generation(Account& account, Generation own, bool stored);
   // Numbers up to this are not given again, whether the account is configured or will be.
   void reserve(const std::string& name, Generation up_to);
   // Makes a durable generation visible. `promised`: what is stored with it of promises for its access token. `expires_boot`:

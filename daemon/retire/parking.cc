@@ -192,7 +192,7 @@ bool Parking::restore(account::Account& account) {
   const account::Standing standing = grant.rolled_back
                                          ? account::rolled_back_at(clock_.wall())
                                          : account::Standing{account::State::kOk, clock_.wall(), std::nullopt};
-  const account::Generation generation = accounts_.restored_generation(account, grant.generation);
+  const account::Generation generation = accounts_.restored_generation(account, grant.generation, !kept.refused);
   store_first(grant.account);
   restoring_[id] = {account.name(), account.config().identity, generation, standing,
                     kept.stored ? std::nullopt : std::optional(grant.clone())};

@@ -472,6 +472,19 @@ TEST_F(ParkedTest, NoNumberThatIsOnItsWayToTheDiskIsThatOfAGrantThatComesBack) {
   EXPECT_NE(world.disk.parked.begin()->second.generation, flat().generation());
 }
 
+// Nothing would tell the next start that callers saw another, and it would give that to other tokens.
+TEST_F(ParkedTest, WhatTheDiskRefusedToParkKeepsItsNumber) {
+  const config::Config two = itself("identity two");
+  world.store.fail_next(kDiskFails, 2);
+  change(here, two);
+  ASSERT_TRUE(world.disk.parked.empty());
+  world.store.hold();
+  answer("access-two", "");
+  change(two, here);
+  ASSERT_EQ(world.ask("flat", 0s, 0s)->token, "access-7");
+  EXPECT_EQ(flat().generation(), 7U);
+}
+
 class StandingBehind : public ParkedTest {
  protected:
   // Three in a row: the account is `retrying`.
