@@ -116,7 +116,9 @@ class ShellsTest(CliTest):
         terminal.expect("credsync exec flume -- setpriv --reuid")
 
     def test_zsh(self):
-        """zsh completes in its line editor only: in a terminal of its own, whose every offer is caught on its way there."""
+        """zsh completes in its line editor only: in a terminal of its own, whose every offer is caught on its way there. What is
+        typed before the editor has the terminal would be edited by the terminal's driver, which takes the end of the line, and
+        with it the Tab, away: the editor says when it is there."""
         self.need("zsh")
         with open(os.path.join(self.directory, ".zshrc"), "w", encoding="utf-8") as settings:
             settings.write("PS1='zsh> '\n"
@@ -132,7 +134,8 @@ class ShellsTest(CliTest):
                 builtin compadd -A filtered "$@"
                 for name in $filtered; do print -r -- "offer:$name:" >> $OFFERS; done
                 builtin compadd "$@"
-              }; print re""ady'
+              }
+              zle-line-init() { print -n re""ady }; zle -N zle-line-init'
             zpty -r -m shell output '*ready*'
             zpty -w -n shell "$1"$'\t'
             zpty -w -n shell $'\x15print do""ne\n'
