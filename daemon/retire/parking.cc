@@ -17,6 +17,7 @@ namespace credsync::retire {
 namespace {
 
 constexpr Duration kStoreAgain = 5s;  // what the store refused just now
+static_assert(store::kPutAsideFor == kKeptAfterIdentityChange, "what a start puts aside was replaced by an edit, too");
 
 }  // namespace
 

@@ -108,8 +108,12 @@ bool Committer::prepare(Request& request) {
   if (const auto* resend = std::get_if<CountResend>(&change); resend != nullptr && !slots_.reserved(resend->slot)) {
     request.account = resend->account;
     // The number that is in the row, which a grant that came back from parking has left: a start opens the answer by it.
-    const auto generation = writer_.generation_of_intent(resend->slot).value_or(resend->generation);
-    if (!slots_.retake(resend->slot, resend->account, generation)) {
+    const auto generation = writer_.generation_of_intent(resend->slot);
+    if (!generation) {
+      refuse(request, generation.error());
+      return false;
+    }
+    if (!slots_.retake(resend->slot, resend->account, *generation)) {
       refuse(request, exhausted("the slot for the answer is taken"));
       return false;
     }

@@ -152,9 +152,10 @@ Result<std::string> StateWriter::account_of_parked(std::int64_t id) {
   return account;
 }
 
-std::optional<Generation> StateWriter::generation_of_intent(SlotId slot) {
+Result<Generation> StateWriter::generation_of_intent(SlotId slot) {
   const Result<bool> row = select_intent_.with(slot).next();
-  if (!row || !*row) return std::nullopt;
+  if (!row) return row.error();
+  if (!*row) return not_found("no such intent");
   const auto generation = static_cast<Generation>(select_intent_.integer(0));
   select_intent_.reset();
   return generation;

@@ -50,8 +50,8 @@ class StateWriter {
   Result<Generation> generation_of(const std::string& account);
   // The account a parked grant belongs to; kNotFound.
   Result<std::string> account_of_parked(std::int64_t id);
-  // The number under which the intent of a slot was written; nothing: there is none.
-  std::optional<Generation> generation_of_intent(SlotId slot);
+  // The number under which the intent of a slot was written; kNotFound.
+  Result<Generation> generation_of_intent(SlotId slot);
   // The tokens that are in the account's row, if they are another grant's than `identity` names and open: as they would be parked.
   Result<std::optional<ParkedGrant>> tokens_of_another(const std::string& account, const std::string& identity);
   // The highest id in use.

@@ -54,8 +54,8 @@ struct SignOut {
 // kNotFound if it has none: they were signed out.
 struct Park {
   ParkedGrant grant;
-  bool again =
-      false;  // the disk failed before: if the account has no tokens now, others took their place, and `grant` is kept
+  // The disk failed before: if the account has no tokens now, others took their place, and `grant` is kept.
+  bool again = false;
 };
 // What revoking a parked grant will need has become known: its sealed `order` column is set.
 struct SetParkedOrder {

@@ -283,6 +283,12 @@ class RefusedClientTest : public RefresherTest {
     for (unsigned i = 0; i < count; ++i)
       all.push_back(&add_live("account-" + std::to_string(1000 + i)));
   }
+  void begin_two(std::size_t one, std::size_t other) {
+    world.refresher.start(*all[one], Reason::kNeeded);
+    world.refresher.start(*all[other], Reason::kNeeded);
+    world.settle();
+    ASSERT_EQ(world.endpoint.calls.size(), 2U);
+  }
   std::size_t count_of(State state) const {
     return static_cast<std::size_t>(
         std::count_if(all.begin(), all.end(), [&](const account::Account* a) { return a->standing().state == state; }));
@@ -331,10 +337,7 @@ TEST_F(RefusedClientTest, IsToldToAllItsAccountsOverSomeTurnsAndSoIsItsEnd) {
 
 TEST_F(RefusedClientTest, WhoIsUnderWayMeanwhileBeginsNothingAnew) {
   add_all(1000);
-  world.refresher.start(*all[10], Reason::kNeeded);
-  world.refresher.start(*all[990], Reason::kNeeded);
-  world.settle();
-  ASSERT_EQ(world.endpoint.calls.size(), 2U);
+  ASSERT_NO_FATAL_FAILURE(begin_two(10, 990));
   world.endpoint.answer(make_failure(FailureClass::kClient));
   world.endpoint.answer(make_failure(FailureClass::kClient));
   world.settle();
@@ -346,10 +349,7 @@ TEST_F(RefusedClientTest, WhoIsUnderWayMeanwhileBeginsNothingAnew) {
 
 TEST_F(RefusedClientTest, WorksAgainWhileThatIsStillBeingTold) {
   add_all(1000);
-  world.refresher.start(*all[10], Reason::kNeeded);
-  world.refresher.start(*all[20], Reason::kNeeded);
-  world.settle();
-  ASSERT_EQ(world.endpoint.calls.size(), 2U);
+  ASSERT_NO_FATAL_FAILURE(begin_two(10, 20));
   world.endpoint.answer(make_failure(FailureClass::kClient));
   world.endpoint.answer(fresh("access-2", "refresh-2"));
   world.settle();

@@ -469,6 +469,7 @@ TEST_P(Contract, AnIntentWithoutRoomIsKeptAndGetsRoomBeforeItsResend) {
   EXPECT_TRUE(begin(intent("two-more", 1)));
   ASSERT_TRUE(apply(FreeRoom{"account-1", slots[1]}));
   ASSERT_TRUE(apply(DropIntent{"account-1", slots[1]}));
+  EXPECT_EQ(apply(CountResend{"account-1", slots[1], 1}).error().code(), ErrorCode::kNotFound) << "and takes no room";
   EXPECT_TRUE(begin(intent("three-more", 1)));
   EXPECT_EQ(begin(intent("four-more", 1)).error().code(), ErrorCode::kExhausted) << "it was freed once, not twice";
 }
