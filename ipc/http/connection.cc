@@ -112,6 +112,7 @@ void Connection::receive() {
     return;
   }
   last_active_ = hub_.now();
+  spoken_ = true;
   const std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
   if (!is_from_caller(message)) {
     refuse_bytes(handed_on());
@@ -207,6 +208,7 @@ void Connection::throw_away_input() {
 void Connection::on_deadline() {
   const Timer timer = std::exchange(timer_, Timer::kNone);
   if (timer == Timer::kPause) return hub_.postpone(*this);
+  if (timer == Timer::kFirstRequest) return leave();
   if (timer != Timer::kRequest) return hub_.close(*this);
   refuse_bytes(late_request());
   input_.release();
@@ -259,6 +261,14 @@ void Connection::leave() {
   receive();
 }
 
+// The daemon stops. Who connected only now is about to ask; see kFirstRequestPatience.
+void Connection::end_between_requests() {
+  const BootTime awaited = last_active_ + hub_.timing().first_request;
+  if (spoken_ || awaited <= hub_.now()) return leave();
+  if (timer_ != Timer::kFirstRequest) set_timer(Timer::kFirstRequest, awaited - hub_.now());
+  watch(EPOLLIN);
+}
+
 void Connection::last_word() {
   const bool owes = phase_ == Phase::kReading || phase_ == Phase::kPostponed;
   if (!owes || idle() || closing_ || !unsent_.empty()) return;
@@ -271,7 +281,7 @@ void Connection::last_word() {
 void Connection::retire() {
   switch (phase_) {
     case Phase::kReading:
-      if (idle()) leave();
+      if (idle()) end_between_requests();
       return;
     case Phase::kPostponed: framing_.keep_alive = false; return;
     case Phase::kWaiting: return end_waiting_call();
@@ -323,7 +333,7 @@ void Connection::arrange() {
   }
   if (unsent_.capacity() != 0) unsent_.release();
   if (closing_) return finish();
-  if (hub_.stopping() && idle()) return leave();
+  if (hub_.stopping() && idle()) return end_between_requests();
   const bool partly_there = phase_ == Phase::kReading && (reader_ || !input_.empty());
   if (!partly_there && timer_ != Timer::kPause) clear_timer();
   if (partly_there && timer_ != Timer::kRequest) set_timer(Timer::kRequest, hub_.timing().request);

@@ -81,7 +81,7 @@ class Connection final : public Source, public Timed {
 
  private:
   enum class Phase { kReading, kPostponed, kWaiting, kStreaming, kLingering, kClosed };
-  enum class Timer { kNone, kRequest, kAnswer, kLinger, kPause };
+  enum class Timer { kNone, kRequest, kAnswer, kLinger, kPause, kFirstRequest };
 
   // Bytes in.
   bool may_read() const { return phase_ == Phase::kReading && unsent_.empty() && !closing_; }
@@ -113,6 +113,7 @@ class Connection final : public Source, public Timed {
   void replied();
   void on_event(const Event& event);
   void end_waiting();
+  void end_between_requests();
 
   // Bytes out.
   WipedBuffer& reply_buffer() { return asking_ ? hub_.out() : unsent_; }
@@ -136,6 +137,7 @@ class Connection final : public Source, public Timed {
   bool asking_ = false;    // a call of the service is on the stack
   bool answered_ = false;  // and it has answered already
   bool closing_ = false;   // after what is unsent
+  bool spoken_ = false;    // something came from the client
   bool shut_for_reading_ = false;
   bool unread_input_ = false;  // the client may still be sending: linger before closing
   bool overflowed_ = false;

@@ -30,10 +30,16 @@ inline constexpr Duration kAnswerDeadline = 60s;
 // How long a refused client is listened to, so that it reads the refusal instead of a broken pipe.
 inline constexpr Duration kLingerDeadline = 1s;
 
+// From a connection to its first request, where the daemon stops meanwhile. Whoever connects means to ask at once, and takes an end
+// before that for a failure: that a kept connection may end between two requests is known to every client (RFC 9112, 9.3.1), but
+// nobody asks again where a new one does.
+inline constexpr Duration kFirstRequestPatience = 1s;
+
 struct Timing {
   Duration request = kRequestDeadline;
   Duration answer = kAnswerDeadline;
   Duration linger = kLingerDeadline;
+  Duration first_request = kFirstRequestPatience;
 };
 
 // What is held at the moment.
@@ -69,8 +75,8 @@ class Server {
   void end_waiting();
   // Drains: no more connections; waiting callers are told `unavailable`, streams end with a comment, idle
   // connections are closed, the others get what they were promised. No request is lost: what has reached us when its
-  // connection is closed is answered, what comes later is refused by the kernel (EPIPE). Who has connected to an adopted
-  // socket and was not accepted yet is left to the next process. `done` runs on the loop when all is sent, or `at_most`
+  // connection is closed is answered, what comes later is refused by the kernel (EPIPE); who connected only now is awaited
+  // (kFirstRequestPatience). Who has connected to an adopted socket and was not accepted yet is left to the next process. `done` runs on the loop when all is sent, or `at_most`
   // later.
   void stop(Duration at_most, UniqueFunction<void()> done);
 

@@ -104,6 +104,51 @@ TEST_F(StopTest, AnswersWhoHasConnectedAlready) {
   EXPECT_TRUE(until([&] { return stopped_; }));
 }
 
+// A machine under load has many who connected and did not come to their first request yet.
+TEST_F(StopTest, WhoConnectedOnlyNowIsAnsweredAndThenClosed) {
+  start();
+  Client client = connect();
+  settle();
+  ASSERT_EQ(server_->counts().connections, 1U);
+  stop();
+  settle();
+  EXPECT_FALSE(stopped_);
+  send(client, token_.substr(0, 20));
+  settle();
+  send(client, token_.substr(20));
+  const Response response = read(client);
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.headers.at("connection"), "close");
+  EXPECT_TRUE(ends(client));
+  EXPECT_TRUE(until([&] { return stopped_; }));
+}
+
+TEST_F(StopTest, WhoConnectedAndStaysSilentIsNotAwaitedForLong) {
+  Timing timing;
+  timing.first_request = 50ms;
+  start(generous(), timing);
+  Client client = connect();
+  settle();
+  stop();
+  EXPECT_TRUE(ends(client));
+  ASSERT_TRUE(until([&] { return stopped_; }, std::chrono::milliseconds(5000)))
+      << "long before the whole end is forced";
+  EXPECT_EQ(client.send_some(token_), 0U) << "what would not be answered is refused";
+}
+
+TEST_F(StopTest, ASilentConnectionThatIsNotNewIsClosedAtOnce) {
+  Timing timing;
+  timing.first_request = 1ms;
+  start(generous(), timing);
+  Client client = connect();
+  settle();
+  const auto connected = clock_.boot();
+  until([&] { return clock_.boot() > connected + timing.first_request; });
+  stop();
+  EXPECT_TRUE(ends(client));
+  EXPECT_TRUE(until([&] { return stopped_; }));
+}
+
 TEST_F(StopTest, ARequestThatIsPartlyThereMayBeFinished) {
   Client client = connect();
   send(client, token_.substr(0, 20));
