@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/agenda.h"
 #include "base/log.h"
@@ -32,9 +33,9 @@
 #include "daemon/oauth/https_authorization_server.h"
 #include "daemon/oauth/https_token_endpoint.h"
 #include "daemon/reconcile.h"
-#include "daemon/reload.h"
 #include "daemon/refresh/forewarner.h"
 #include "daemon/refresh/refresher.h"
+#include "daemon/reload.h"
 #include "daemon/retire/parking.h"
 #include "daemon/retire/retirer.h"
 #include "daemon/store/sqlite_store.h"
@@ -149,8 +150,7 @@ struct Daemon::Parts {
   lifecycle::Sleep sleep{clock};
   std::unique_ptr<lifecycle::Drain> drain;
   std::unique_ptr<Reload> reload;
-  unsigned open_doors = 0;      // that are being closed
-  bool reload_refused = false;  // and the files on disk have not been taken since
+  unsigned open_doors = 0;  // that are being closed
 
   Result<void> make_loop();
   void assemble();
@@ -159,7 +159,7 @@ struct Daemon::Parts {
   void go_on_the_bus();
   Result<void> catch_signals();
   handout::Administration administration();
-  ipc::Answer<ipc::ReloadAnswer> take_over(config::Loaded loaded);
+  ipc::ReloadAnswer take_over(config::Loaded loaded);
   std::string metrics();
   void watch_over();
   void clock_stepped();
@@ -171,6 +171,7 @@ struct Daemon::Parts {
   void stop_the_back();
   void close_the_doors();
   void write_down_the_last();
+  [[noreturn]] void leave_at_once();
 };
 
 Daemon::Daemon(config::Paths paths, lifecycle::Handover handover, std::string cache_dir)
@@ -295,6 +296,7 @@ void Daemon::Parts::assemble() {
   steps.begins = [this] { manager.reloading(); };
   steps.read = [&from = std::as_const(paths)] { return config::load(from); };
   steps.take_over = [this](config::Loaded loaded) { return take_over(std::move(loaded)); };
+  steps.ends = [this] { manager.ready(status->take()); };
   reload = std::make_unique<Reload>(std::move(steps), *loop);
   desk = std::make_unique<handout::Desk>(*accounts, *refresher, *retirer, *store, *agenda, clock);
   doctor = std::make_unique<doctor::Doctor>(
@@ -382,24 +384,7 @@ void Daemon::Parts::woken_up() {
   refresher->hurry(kWakeUpSpread);
 }
 
-ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::take_over(config::Loaded loaded) {
-  if (!loaded.usable()) {
-    ipc::Problem problem{ipc::ProblemKind::kBadRequest,
-                         "the new configuration is wrong; the one in force stays",
-                         "credsyncd --check-config",
-                         std::nullopt,
-                         {}};
-    for (const config::Problem& p : loaded.problems)
-      problem.problems.push_back(config::to_string(p));
-    for (const std::string& line : problem.problems)
-      log::write(log::Level::kError, message_id::kReloadRefused.id, line, {});
-    log::write(log::Level::kError, message_id::kReloadRefused.id, "reload refused: the configuration in force stays",
-               {});
-    reload_refused = true;
-    manager.ready(status->take());
-    return problem;
-  }
-  reload_refused = false;
+ipc::ReloadAnswer Daemon::Parts::take_over(config::Loaded loaded) {
   const config::Difference difference = config::difference(config, loaded.config);
   ipc::ReloadAnswer answer{difference.changed, difference.added, difference.removed, {}};
   for (const config::Problem& p : loaded.problems)
@@ -418,7 +403,6 @@ ipc::Answer<ipc::ReloadAnswer> Daemon::Parts::take_over(config::Loaded loaded) {
              {{"CHANGED", std::to_string(answer.changed.size())},
               {"ADDED", std::to_string(answer.added.size())},
               {"REMOVED", std::to_string(answer.removed.size())}});
-  manager.ready(status->take());
   return answer;
 }
 
@@ -443,17 +427,12 @@ std::string Daemon::Parts::status_words() const {
   std::string words = lifecycle::account_words(*accounts, refresher->under_way());
   if (store->stuck_since()) words += "; the disk hangs";
   // Where the manager reloads by signal, nothing else tells that it was in vain.
-  if (reload_refused) words += "; the new configuration was refused (credsyncd --check-config)";
+  if (reload->refused()) words += "; the new configuration was refused (credsyncd --check-config)";
   return words;
 }
 
 void Daemon::Parts::stop() {
-  if (drain
-          ->begun()) {  // asked twice: at once, without the worker that a provider keeps hanging; what is decided is on disk
-    write_down_the_last();
-    log::stop();
-    ::_exit(0);
-  }
+  if (drain->begun()) leave_at_once();  // asked twice
   status->stop();
   log::write(log::Level::kNotice, message_id::kStopping.id, "stopping", {});
   drain->begin();
@@ -467,6 +446,7 @@ lifecycle::Drain::Steps Daemon::Parts::steps_to_the_end() {
   steps.doors_are_closed = [this] { return open_doors == 0; };
   steps.disk_busy_since = [this] { return disk->health().busy_since; };
   steps.end = [this] {
+    if (reload->reading()) leave_at_once();
     write_down_the_last();
     loop->quit(0);
   };
@@ -499,6 +479,14 @@ void Daemon::Parts::close_the_doors() {
 void Daemon::Parts::write_down_the_last() {
   store->drain();
   audit->flush();
+}
+
+// Without those threads that a provider or a folder keeps hanging: what is decided is on the disk.
+void Daemon::Parts::leave_at_once() {
+  write_down_the_last();
+  log::write(log::Level::kNotice, message_id::kEnded.id, "ended", {});
+  log::stop();
+  ::_exit(EXIT_SUCCESS);
 }
 
 }  // namespace credsync

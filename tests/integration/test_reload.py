@@ -85,6 +85,21 @@ class Reload(DaemonTest):
         self.granted(api.token("third"))
 
     @unittest.skipIf(sanitizer.BUILT_WITH, "NOT TESTED: a sanitizer must be loaded before the folder that hangs")
+    def test_a_folder_that_goes_on_hanging_keeps_nobody_from_ending(self):
+        self.with_a_folder_that_hangs()
+        before = self.granted(self.new_api().token("steady"))
+        waiting = crowd.connect_all(self.daemon.socket, [crowd.post("/v1/reload")])
+        crowd.send_all(waiting)
+        self.granted(self.new_api().token("steady"))
+        self.daemon.process.send_signal(signal.SIGTERM)
+        self.refused(crowd.gather(waiting)[0], "unavailable", 503)
+        self.assertEqual(self.daemon.ended(), 0)
+        self.assertRegex(self.daemon.log().splitlines()[-1], "ended")
+        self.assertFalse(os.path.exists(self.daemon.socket))
+        os.unlink(self.daemon.place("stuck"))
+        self.assertEqual(self.granted(self.start().token("steady"))["access_token"], before["access_token"], "and all is stored")
+
+    @unittest.skipIf(sanitizer.BUILT_WITH, "NOT TESTED: a sanitizer must be loaded before the folder that hangs")
     def test_who_waits_for_a_reload_is_told_of_a_stop(self):
         go_on = self.with_a_folder_that_hangs()
         waiting = crowd.connect_all(self.daemon.socket, [crowd.post("/v1/reload")] * 2)

@@ -21,29 +21,34 @@ class ReloadTest : public testing::Test {
       reader_ = std::this_thread::get_id();
       config::Loaded loaded;
       loaded.config.listen.http = file_;
+      if (file_ == "wrong") loaded.problems.push_back({{"a.toml", 3, 1}, "margni", "is unknown"});
       return loaded;
     };
-    steps.take_over = [this](const config::Loaded& loaded) -> Reload::Outcome {
+    steps.take_over = [this](const config::Loaded& loaded) {
       in_force_ = loaded.config.listen.http;
-      if (in_force_ == "wrong") return ipc::Problem{ipc::ProblemKind::kBadRequest, "wrong", "", {}, {}};
       return ipc::ReloadAnswer{{in_force_}, {}, {}, {}};
     };
+    steps.ends = [this] { ++ended_; };
     return steps;
   }
   // What is answered: what was read, or the problem.
   void order(const std::string& who) {
-    reload_.order([this, who](const Reload::Outcome& outcome) {
+    reload_.order([this, who](const Outcome& outcome) {
       const auto* done = std::get_if<ipc::ReloadAnswer>(&outcome);
       answers_.push_back(who + ": " +
-                         (done != nullptr ? done->changed.front() : std::get<ipc::Problem>(outcome).detail));
+                         (done != nullptr ? done->changed.front() : words(std::get<ipc::Problem>(outcome))));
     });
   }
+  static std::string words(const ipc::Problem& problem) {
+    return problem.problems.empty() ? problem.detail : problem.problems.front();
+  }
+  using Outcome = ipc::Answer<ipc::ReloadAnswer>;
   using Answers = std::vector<std::string>;
 
   fakes::WaitingExecutor loop_;
   std::string file_ = "first", in_force_;  // the file changes only while nobody reads
   std::thread::id reader_;
-  unsigned begun_ = 0;
+  unsigned begun_ = 0, ended_ = 0;
   Answers answers_;
   Reload reload_{steps(), loop_};
 };
@@ -57,6 +62,7 @@ TEST_F(ReloadTest, IsReadOnAThreadAndTakesForceOnTheLoop) {
   EXPECT_EQ(in_force_, "first");
   EXPECT_NE(reader_, std::this_thread::get_id());
   EXPECT_EQ(begun_, 1U);
+  EXPECT_EQ(ended_, 1U);
 }
 
 TEST_F(ReloadTest, WhoAsksMeanwhileGetsTheNextReadingAndSharesIt) {
@@ -74,17 +80,26 @@ TEST_F(ReloadTest, WhoAsksMeanwhileGetsTheNextReadingAndSharesIt) {
   EXPECT_EQ(answers_.back(), "d: second");
 }
 
-TEST_F(ReloadTest, OneThatIsRefusedIsToldToAllWhoShareIt) {
+TEST_F(ReloadTest, OneThatIsRefusedIsToldToAllWhoShareItAndChangesNothing) {
   file_ = "wrong";
   order("a");
   order("b");
+  order("c");
   loop_.run_one();
   loop_.run_one();
-  EXPECT_EQ(answers_, (Answers{"a: wrong", "b: wrong"}));
+  const std::string why = "a.toml:3:1: margni: is unknown";
+  EXPECT_EQ(answers_, (Answers{"a: " + why, "b: " + why, "c: " + why}));
+  EXPECT_EQ(in_force_, "");
+  EXPECT_EQ(ended_, 2U) << "the manager waits for the end of each";
+  EXPECT_TRUE(reload_.refused());
+  file_ = "right";
+  order("d");
+  loop_.run_one();
+  EXPECT_FALSE(reload_.refused());
 }
 
 TEST_F(ReloadTest, WhoOrdersAnotherFromTheAnswerGetsIt) {
-  reload_.order([this](const Reload::Outcome&) { order("a"); });
+  reload_.order([this](const Outcome&) { order("a"); });
   order("b");
   loop_.run_one();
   loop_.run_one();
@@ -98,7 +113,9 @@ TEST_F(ReloadTest, AfterAStopNothingTakesForceAndAllAreTold) {
   reload_.stop();
   order("c");
   EXPECT_EQ(answers_, (Answers{"a: the daemon is stopping", "b: the daemon is stopping", "c: the daemon is stopping"}));
+  EXPECT_TRUE(reload_.reading()) << "it cannot be ended";
   loop_.run_one();
+  EXPECT_FALSE(reload_.reading());
   EXPECT_EQ(in_force_, "");
   EXPECT_EQ(begun_, 1U);
 }
