@@ -126,10 +126,10 @@ struct Daemon::Parts {
   std::unique_ptr<oauth::HttpsAuthorizationServer> authorization_server;
   std::unique_ptr<account::Accounts> accounts;
   std::unique_ptr<refresh::Exchanger> exchanger;
-  std::unique_ptr<refresh::Installer> installer;
-  std::unique_ptr<refresh::Refresher> refresher;
   std::unique_ptr<retire::Retirer> retirer;
   std::unique_ptr<retire::Parking> parking;
+  std::unique_ptr<refresh::Installer> installer;
+  std::unique_ptr<refresh::Refresher> refresher;
   std::unique_ptr<login::SignIn> sign_in;
   std::unique_ptr<login::SignOut> sign_out;
   std::unique_ptr<login::Completion> completion;
@@ -255,26 +255,11 @@ void Daemon::Parts::assemble() {
   endpoint = std::make_unique<oauth::HttpsTokenEndpoint>(*transport, *discovery, *workers, *loop, clock);
   accounts = std::make_unique<account::Accounts>(clock);
   exchanger = std::make_unique<refresh::Exchanger>(*endpoint, *store, *agenda, clock, config.refresh.workers);
-  installer = std::make_unique<refresh::Installer>(*accounts, *store, *agenda, clock, random);
-  refresher = std::make_unique<refresh::Refresher>(*accounts, *store, *exchanger, *installer, *agenda, clock, random);
   retirer = std::make_unique<retire::Retirer>(*accounts, *store, *endpoint, *agenda, clock, random);
   parking = std::make_unique<retire::Parking>(*accounts, *store, *endpoint, *retirer, *agenda, clock);
-  installer->connect(
-      [this](std::string_view account, std::string_view identity) { return parking->find(account, identity); },
-      [this](std::int64_t id, account::Generation generation, account::TokenSet tokens,
-             std::optional<BootTime> expires_boot) {
-        parking->updated(id, generation, std::move(tokens), expires_boot);
-      },
-      [this](std::vector<store::Retirement> queued) { retirer->add(std::move(queued)); });
-  installer->connect(
-      [this](std::shared_ptr<const config::Account> of, account::Generation generation, account::TokenSet tokens) {
-        parking->park_stored(std::move(of), generation, std::move(tokens));
-      },
-      [this](std::string_view account) { parking->store_first(account); },
-      [this](std::int64_t id, bool begins) { parking->updating(id, begins); });
-  refresher->connect(
-      [this](std::string_view account, std::string_view identity, account::Generation generation,
-             account::UnknownOutcome unknown) { return parking->remember(account, identity, generation, unknown); });
+  installer = std::make_unique<refresh::Installer>(*accounts, *store, *parking, *retirer, *agenda, clock, random);
+  refresher =
+      std::make_unique<refresh::Refresher>(*accounts, *store, *exchanger, *installer, *parking, *agenda, clock, random);
   authorization_server =
       std::make_unique<oauth::HttpsAuthorizationServer>(*transport, *discovery, *workers, *loop, clock);
   sign_in = std::make_unique<login::SignIn>(*accounts, *endpoint, *exchanger, *installer, *authorization_server,

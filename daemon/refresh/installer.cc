@@ -95,7 +95,7 @@ void Installer::install(Candidate candidate, UniqueFunction<void(Placed, std::st
   change.replace_kept_password =
       candidate.new_sign_in && (!candidate.kept_password.empty() || candidate.forget_kept_password);
   change.kept_password = candidate.kept_password.clone();
-  store_first_(change.account);
+  parking_.store_first(change.account);
   candidate.new_sign_in ? hold_answers(change.account) : void(++on_the_way_[change.account].orders);
   on_the_way_.at(change.account).identity = change.identity;
   commit->candidate = std::move(candidate);
@@ -198,7 +198,7 @@ void Installer::keep_promises(Commit& commit, const store::Ids& ids) {
   const config::Account& config = *commit.candidate.config;
   const Account* account = accounts_.find(config.name);
   const bool in_use = account != nullptr && account->live() != nullptr && account->config().identity == config.identity;
-  const auto parked = in_use ? std::nullopt : find_parked_(config.name, config.identity);
+  const auto parked = in_use ? std::nullopt : parking_.find(config.name, config.identity);
   if (!in_use && !parked) return;
   const Secret& old = in_use ? account->live()->tokens.access_token : parked->tokens->access_token;
   const WallTime promised =
@@ -235,12 +235,12 @@ void Installer::installed(std::shared_ptr<Commit> commit, Result<store::Ids> ids
   if (!still_ours) {  // signed out, parked or signed in again while this was on its way to the disk
     mind_the_clock(candidate);
     const bool another = account == nullptr || account->config().identity != candidate.config->identity;
-    const auto parked = find_parked_(candidate.config->name, candidate.config->identity);
+    const auto parked = parking_.find(candidate.config->name, candidate.config->identity);
     // It was parked after this was ordered: the store has put aside what it found in the row, which is this or newer.
     if (another && parked && parked->generation < commit->generation)
       return update_parked(std::move(candidate), parked->id, commit->generation, true, std::move(commit->done));
-    if (!another || !park_stored_ || parked) return place_late(std::move(candidate), std::move(commit->done));
-    park_stored_(candidate.config, commit->generation, std::move(candidate.tokens));
+    if (!another || parked) return place_late(std::move(candidate), std::move(commit->done));
+    parking_.park_stored(candidate.config, commit->generation, std::move(candidate.tokens));
     return commit->done(Placed::kParked, {});
   }
   // An edit that was taken back let another grant's tokens into the row behind these. They are about to be parked; these are
@@ -289,7 +289,7 @@ std::optional<BootTime> Installer::boot_end(const Candidate& candidate) {
 void Installer::place_late(Candidate candidate, UniqueFunction<void(Placed, std::string)> done) {
   if (mutated(Mutation::kDropLate))
     return give_back(candidate.config->name, candidate.slot), done(Placed::kRetired, {});
-  const auto parked = find_parked_(candidate.config->name, candidate.config->identity);
+  const auto parked = parking_.find(candidate.config->name, candidate.config->identity);
   // What is parked may be of a later sign-in than the one that was refreshed; and a sign-in that comes too late is none.
   if (!parked || candidate.new_sign_in || parked->generation != candidate.replaces)
     return give_up(std::move(candidate), std::move(done));
@@ -308,15 +308,15 @@ void Installer::update_parked(Candidate candidate, std::int64_t id, account::Gen
   change.tokens = candidate.tokens.clone();
   change.slot = candidate.slot;
   const auto expires_boot = boot_end(candidate);
-  if (durable) parked_changed_(id, generation, candidate.tokens.clone(), expires_boot);
-  updating_(id, true);
+  if (durable) parking_.updated(id, generation, candidate.tokens.clone(), expires_boot);
+  parking_.updating(id, true);
   auto tokens = std::make_shared<account::TokenSet>(std::move(candidate.tokens));
   store_.apply(std::move(change), [this, name = candidate.config->name, slot = candidate.slot, id, generation, durable,
                                    tokens, expires_boot, done = std::move(done)](Result<store::Ids> ids) mutable {
-    if (ids && !durable) parked_changed_(id, generation, std::move(*tokens), expires_boot);
+    if (ids && !durable) parking_.updated(id, generation, std::move(*tokens), expires_boot);
     if (!ids) accounts_.not_stored(name, generation), give_back(name, slot);
     // The account may have got another generation of the same grant meanwhile, by itself.
-    when_settled(name, [this, id] { updating_(id, false); });
+    when_settled(name, [this, id] { parking_.updating(id, false); });
     ids ? done(Placed::kParked, {}) : done(Placed::kNotStored, ids.error().message());
   });
 }
@@ -328,7 +328,7 @@ void Installer::give_up(Candidate candidate, UniqueFunction<void(Placed, std::st
   const Account* account = accounts_.find(name);
   const bool in_use =
       account != nullptr && account->live() != nullptr && account->config().identity == candidate.config->identity;
-  const auto parked = find_parked_(name, candidate.config->identity);
+  const auto parked = parking_.find(name, candidate.config->identity);
   const bool replaced = in_use || parked;
   const WallTime promised = std::max(clock_.wall(), promised_before(name, candidate.tokens.access_token));
   const retire::Leaving late{
@@ -370,7 +370,7 @@ void Installer::queue(std::vector<store::Retirement> retire, const store::Ids& i
   if (retire.empty()) return;
   for (std::size_t i = 0; i < retire.size() && i < ids.size(); ++i)
     retire[i].id = ids[i];
-  queued_(std::move(retire));
+  retirer_.add(std::move(retire));
 }
 
 }  // namespace credsync::refresh

@@ -14,7 +14,8 @@
 #include "base/random.h"
 #include "daemon/account/accounts.h"
 #include "daemon/config/config.h"
-#include "daemon/retire/plan.h"
+#include "daemon/retire/parking.h"
+#include "daemon/retire/retirer.h"
 #include "daemon/store/token_store.h"
 
 namespace credsync::refresh {
@@ -38,34 +39,15 @@ enum class Placed { kInstalled, kParked, kRetired, kNotStored };
 
 class Installer {
  public:
-  // The grant of this identity that is parked; nothing if there is none. Implemented by retire::Parking.
-  using FindParked = std::function<std::optional<retire::Parked>(std::string_view account, std::string_view identity)>;
-  // Retirements that are durable now, for the retirer.
-  using Queued = std::function<void(std::vector<store::Retirement>)>;
-  // A parked grant got newer tokens; their end by the boot clock, where it is known.
-  using ParkedChanged = std::function<void(std::int64_t id, account::Generation, account::TokenSet,
-                                           std::optional<BootTime> expires_boot)>;
-
-  Installer(account::Accounts& accounts, store::TokenStore& store, Agenda& agenda, const Clock& clock, Random& random)
-      : accounts_(accounts), store_(store), agenda_(agenda), clock_(clock), random_(random) {}
-
-  void connect(FindParked find_parked, ParkedChanged parked_changed, Queued queued) {
-    find_parked_ = std::move(find_parked);
-    parked_changed_ = std::move(parked_changed);
-    queued_ = std::move(queued);
-  }
-
-  // Tokens that are in the account's row, and whose identity is not the account's any more. Implemented by retire::Parking.
-  using ParkStored =
-      std::function<void(std::shared_ptr<const config::Account>, account::Generation, account::TokenSet)>;
-  // The row of an account is about to change; newer tokens of a parked grant are on their way to the disk, or not any more.
-  using StoreFirst = std::function<void(std::string_view account)>;
-  using Updating = std::function<void(std::int64_t id, bool begins)>;
-  void connect(ParkStored park_stored, StoreFirst store_first, Updating updating) {
-    park_stored_ = std::move(park_stored);
-    store_first_ = std::move(store_first);
-    updating_ = std::move(updating);
-  }
+  Installer(account::Accounts& accounts, store::TokenStore& store, retire::Parking& parking, retire::Retirer& retirer,
+            Agenda& agenda, const Clock& clock, Random& random)
+      : accounts_(accounts),
+        store_(store),
+        parking_(parking),
+        retirer_(retirer),
+        agenda_(agenda),
+        clock_(clock),
+        random_(random) {}
 
   // `done` is called once, when the answer is durable where it belongs (or with kNotStored and why).
   void place(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);
@@ -107,6 +89,8 @@ class Installer {
 
   account::Accounts& accounts_;
   store::TokenStore& store_;
+  retire::Parking& parking_;
+  retire::Retirer& retirer_;
   Agenda& agenda_;
   const Clock& clock_;
   Random& random_;
@@ -129,12 +113,6 @@ class Installer {
     Agenda::Entry over;
   };
   std::map<std::string, std::unique_ptr<Left>> left_;  // by account: the last one
-  FindParked find_parked_;
-  ParkedChanged parked_changed_;
-  ParkStored park_stored_;
-  StoreFirst store_first_ = [](std::string_view) {};
-  Updating updating_ = [](std::int64_t, bool) {};
-  Queued queued_;
 };
 
 }  // namespace credsync::refresh

@@ -15,11 +15,12 @@ using account::State;
 using provider::Rotation;
 
 Refresher::Refresher(account::Accounts& accounts, store::TokenStore& store, Exchanger& exchanger, Installer& installer,
-                     Agenda& agenda, const Clock& clock, Random& random)
+                     retire::Parking& parking, Agenda& agenda, const Clock& clock, Random& random)
     : accounts_(accounts),
       store_(store),
       exchanger_(exchanger),
       installer_(installer),
+      parking_(parking),
       agenda_(agenda),
       clock_(clock),
       random_(random) {

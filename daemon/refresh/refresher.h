@@ -35,7 +35,7 @@ struct Ended {
 class Refresher {
  public:
   Refresher(account::Accounts& accounts, store::TokenStore& store, Exchanger& exchanger, Installer& installer,
-            Agenda& agenda, const Clock& clock, Random& random);
+            retire::Parking& parking, Agenda& agenda, const Clock& clock, Random& random);
   ~Refresher();
 
   // Can this account get a new token without a person? `ordered`: if a person asks for it.
@@ -72,11 +72,6 @@ class Refresher {
 
   // At start: an intent without an answer was found.
   void resume_unknown(account::Account& account, account::UnknownOutcome unknown);
-  // What became of a refresh is not known, and its grant is parked meanwhile: retire::Parking keeps that with it. False: it
-  // is not parked.
-  using ParkedUnknown = std::function<bool(std::string_view account, std::string_view identity, account::Generation,
-                                           account::UnknownOutcome)>;
-  void connect(ParkedUnknown parked_unknown) { parked_unknown_ = std::move(parked_unknown); }
   // After a reload or a step of the clock.
   void replan_all();
   void retry_suspended();
@@ -135,6 +130,7 @@ class Refresher {
   store::TokenStore& store_;
   Exchanger& exchanger_;
   Installer& installer_;
+  retire::Parking& parking_;
   Agenda& agenda_;
   const Clock& clock_;
   Random& random_;
@@ -148,7 +144,6 @@ class Refresher {
   std::map<std::string, std::set<std::string>> paused_;  // accounts that wait for their client to work again, by it
   Observer observer_;
   std::function<void()> flights_changed_;
-  ParkedUnknown parked_unknown_;
   Counters counters_;
 };
 

@@ -140,8 +140,8 @@ void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optio
                     failure.failure_class == oauth::FailureClass::kNoToken;
   const bool counts = flight.resend && lost && !situation.overlap;
   const account::UnknownOutcome unknown{slot.value_or(0), first_sent, counts ? 1U : 0U};
-  const bool parked = slot && !ours && !verdict.outcome_known && parked_unknown_ &&
-                      parked_unknown_(flight.config->name, flight.config->identity, flight.generation, unknown);
+  const bool parked = slot && !ours && !verdict.outcome_known &&
+                      parking_.remember(flight.config->name, flight.config->identity, flight.generation, unknown);
   if (slot && !parked && (verdict.outcome_known || !ours)) {
     if (ours) accounts_.set_unknown(*account, std::nullopt);
     installer_.give_back(flight.config->name, slot);

@@ -48,25 +48,6 @@ oauth::Failure make_failure(oauth::FailureClass failure_class, const std::string
   return failure;
 }
 
-CoreWorld::CoreWorld() {
-  installer.connect(
-      [this](std::string_view account, std::string_view identity) { return parking.find(account, identity); },
-      [this](std::int64_t id, account::Generation generation, account::TokenSet tokens,
-             std::optional<BootTime> expires_boot) {
-        parking.updated(id, generation, std::move(tokens), expires_boot);
-      },
-      [this](std::vector<store::Retirement> queued) { retirer.add(std::move(queued)); });
-  installer.connect(
-      [this](std::shared_ptr<const config::Account> config, account::Generation generation, account::TokenSet tokens) {
-        parking.park_stored(std::move(config), generation, std::move(tokens));
-      },
-      [this](std::string_view account) { parking.store_first(account); },
-      [this](std::int64_t id, bool begins) { parking.updating(id, begins); });
-  refresher.connect(
-      [this](std::string_view account, std::string_view identity, account::Generation generation,
-             account::UnknownOutcome unknown) { return parking.remember(account, identity, generation, unknown); });
-}
-
 account::Account& CoreWorld::add(std::shared_ptr<const config::Account> config, std::optional<account::TokenSet> tokens,
                                  account::Generation generation) {
   account::Known known;

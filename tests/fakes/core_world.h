@@ -32,8 +32,6 @@ account::TokenSet make_tokens(const Clock& clock, const std::string& access, con
 oauth::Failure make_failure(oauth::FailureClass failure_class, const std::string& words = "no");
 
 struct CoreWorld {
-  CoreWorld();
-
   account::Account& add(std::shared_ptr<const config::Account> config,
                         std::optional<account::TokenSet> tokens = std::nullopt, account::Generation generation = 0);
   // Runs all that is posted and due now.
@@ -64,10 +62,10 @@ struct CoreWorld {
   Agenda agenda{[this](std::optional<BootTime> when) { armed = when; }};
   account::Accounts accounts{clock};
   refresh::Exchanger exchanger{endpoint, store, agenda, clock};
-  refresh::Installer installer{accounts, store, agenda, clock, random};
-  refresh::Refresher refresher{accounts, store, exchanger, installer, agenda, clock, random};
   retire::Retirer retirer{accounts, store, endpoint, agenda, clock, random};
   retire::Parking parking{accounts, store, endpoint, retirer, agenda, clock};
+  refresh::Installer installer{accounts, store, parking, retirer, agenda, clock, random};
+  refresh::Refresher refresher{accounts, store, exchanger, installer, parking, agenda, clock, random};
   refresh::Forewarner forewarner{accounts, refresher, store, agenda, clock};
   login::SignIn sign_in{accounts, endpoint, exchanger, installer, server, parking, clock};
   login::SignOut sign_out{accounts, store, endpoint, retirer, parking, installer, clock};

@@ -18,10 +18,10 @@ Core::Core(store::TokenStore& token_store, Network& network, const Timeline& tim
       accounts(time),
       tap(accounts, std::move(watcher)),
       exchanger(network, store, agenda, time),
-      installer(accounts, store, agenda, time, random),
-      refresher(accounts, store, exchanger, installer, agenda, time, random),
       retirer(accounts, store, network, agenda, time, random),
       parking(accounts, store, network, retirer, agenda, time),
+      installer(accounts, store, parking, retirer, agenda, time, random),
+      refresher(accounts, store, exchanger, installer, parking, agenda, time, random),
       sign_in(accounts, network, exchanger, installer, network, parking, time),
       sign_out(accounts, store, network, retirer, parking, installer, time),
       completion({accounts, network, network, exchanger, installer, store, parking, retirer, time}),
@@ -32,24 +32,7 @@ Core::Core(store::TokenStore& token_store, Network& network, const Timeline& tim
       audit(time, agenda),
       desk(accounts, refresher, retirer, store, agenda, time),
       service(accounts, desk, refresher, sign_in, sign_out, sessions, audit, administration(config),
-              handout::Owner{kOwner, true, {}}, time) {
-  installer.connect(
-      [this](std::string_view account, std::string_view identity) { return parking.find(account, identity); },
-      [this](std::int64_t id, account::Generation generation, account::TokenSet tokens,
-             std::optional<BootTime> expires_boot) {
-        parking.updated(id, generation, std::move(tokens), expires_boot);
-      },
-      [this](std::vector<store::Retirement> queued) { retirer.add(std::move(queued)); });
-  installer.connect(
-      [this](std::shared_ptr<const config::Account> of, account::Generation generation, account::TokenSet tokens) {
-        parking.park_stored(std::move(of), generation, std::move(tokens));
-      },
-      [this](std::string_view account) { parking.store_first(account); },
-      [this](std::int64_t id, bool begins) { parking.updating(id, begins); });
-  refresher.connect(
-      [this](std::string_view account, std::string_view identity, account::Generation generation,
-             account::UnknownOutcome unknown) { return parking.remember(account, identity, generation, unknown); });
-}
+              handout::Owner{kOwner, true, {}}, time) {}
 
 Result<void> Core::start(const config::Config& config, const std::function<void()>& loaded) {
   auto snapshot = store.load();

@@ -43,10 +43,10 @@ struct Core {
     Tap(account::Accounts& of, account::Accounts::Watcher watcher) { of.watch(std::move(watcher)); }
   } tap;
   refresh::Exchanger exchanger;
-  refresh::Installer installer;
-  refresh::Refresher refresher;
   retire::Retirer retirer;
   retire::Parking parking;
+  refresh::Installer installer;
+  refresh::Refresher refresher;
   login::SignIn sign_in;
   login::SignOut sign_out;
   login::Completion completion;
