@@ -101,6 +101,7 @@ void Reconciler::begin_account(std::shared_ptr<const config::Account> config, St
   }
   account::Account& account = accounts_.add(std::move(config), std::move(known));
   if (leaver) parking_.park(std::move(*leaver), nullptr);
+  if (account.live() != nullptr) parking_.retire_older(account);
   if (account.live() == nullptr && account.standing().state != account::State::kSignedOut) bring_back(account);
   thaw(account);
 }

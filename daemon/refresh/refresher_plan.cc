@@ -134,7 +134,8 @@ std::optional<BootTime> Refresher::planned(const Account& account) const {
 
 void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown) {
   accounts_.set_unknown(account, unknown);
-  store_.apply(store::FreeRoom{account.name(), unknown.slot}, [](Result<store::Ids>) {});
+  // A resend that is under way needs the room for its answer.
+  if (!under_way(account)) store_.apply(store::FreeRoom{account.name(), unknown.slot}, [](Result<store::Ids>) {});
   Plan& plan = *plans_.at(account.name());
   plan.within_overlap = overlap_ends(account).has_value();
   // What was sent again within the overlap was no risk; after it, once at most.

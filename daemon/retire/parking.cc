@@ -31,8 +31,9 @@ struct Parking::Kept {
   bool stored = true;    // parked durably, as far as the store can
   bool refused = false;  // the disk failed when it was to be
   bool on_its_way = false;
-  unsigned updates = 0;                     // late answers on their way to the disk
-  bool wanted = false, retirement = false;  // what waits for them
+  unsigned updates = 0;             // late answers on their way to the disk
+  bool wanted = false;              // what waits for them
+  std::optional<Cause> retirement;  // that, too
 };
 
 Parking::Parking(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint,
@@ -61,7 +62,7 @@ Parking::Kept& Parking::keep(store::ParkedGrant grant, std::optional<account::Un
                              std::optional<BootTime> expires_boot) {
   const std::int64_t id = grant.id;
   if (!expires_boot) expires_boot = boot_end(grant.tokens);
-  auto kept = std::make_unique<Kept>(std::move(grant), agenda_, [this, id] { retire(id); });
+  auto kept = std::make_unique<Kept>(std::move(grant), agenda_, [this, id] { retire(id, Cause::kItsTime); });
   kept->unknown = unknown;
   kept->expires_boot = expires_boot;
   Kept& added = *kept;
@@ -86,6 +87,15 @@ std::vector<Parking::Kept*> Parking::all_of(std::string_view account) const {
   for (; at != of_accounts_.end() && at->first == account; ++at)
     found.push_back(grants_.at(at->second).get());
   return found;
+}
+
+template <typename Which>
+std::vector<std::int64_t> Parking::ids_of(std::string_view account, Which which) const {
+  std::vector<std::int64_t> ids;
+  for (const Kept* kept : all_of(account)) {
+    if (which(kept->grant)) ids.push_back(kept->grant.id);
+  }
+  return ids;
 }
 
 void Parking::schedule(Kept& kept) {
@@ -163,6 +173,9 @@ void Parking::store_again() {
   }
   for (auto at = restoring_.begin(); at != restoring_.end();)
     restore_row((at++)->first);
+  for (const auto& [id, retiring] : retiring_) {
+    if (!retiring.on_its_way) store_retired(id);
+  }
 }
 
 bool Parking::remember(std::string_view account, std::string_view identity, account::Generation generation,
@@ -170,6 +183,7 @@ bool Parking::remember(std::string_view account, std::string_view identity, acco
   const auto parked = find(account, identity);
   if (!parked || parked->generation > generation) return false;
   grants_.at(parked->id)->unknown = unknown;
+  store_.apply(store::FreeRoom{std::string(account), unknown.slot}, [](Result<store::Ids>) {});
   return true;
 }
 
@@ -234,13 +248,16 @@ void Parking::order(std::int64_t id, store::Change change) {
   });
 }
 
+// Not parked is not there, but for what the disk has refused to park until now.
 void Parking::restored(std::int64_t id, const Result<store::Ids>& done) {
-  if (done || done.error().code() == ErrorCode::kNotFound) {
-    restoring_.erase(id);
+  const auto at = restoring_.find(id);
+  if (at == restoring_.end()) return;  // it has left again
+  if (done || (done.error().code() == ErrorCode::kNotFound && !at->second.unparked)) {
+    restoring_.erase(at);
     return;
   }
   log::write(log::Level::kError, message_id::kNotStored.id, "a parked grant could not be restored durably yet",
-             {{"ACCOUNT", restoring_.at(id).account}, {"REASON", done.error().message()}});
+             {{"ACCOUNT", at->second.account}, {"REASON", done.error().message()}});
   if (!try_again_.when()) try_again_.set(clock_.boot() + kStoreAgain);
 }
 
@@ -261,61 +278,116 @@ void Parking::signed_out(std::string_view account, std::string_view identity, ac
 }
 
 void Parking::retire_all_of(std::string_view account) {
-  std::vector<std::int64_t> ids;
-  for (const Kept* kept : all_of(account))
-    ids.push_back(kept->grant.id);
-  for (const std::int64_t id : ids)
-    retire(id);
+  for (const std::int64_t id : ids_of(account, [](const store::ParkedGrant&) { return true; }))
+    retire(id, Cause::kReplaced);
 }
 
-void Parking::retire(std::int64_t id) {
-  Kept& kept = *grants_.at(id);
-  const store::ParkedGrant& grant = kept.grant;
-  kept.retirement = kept.updates > 0;  // what is on its way is to be retired, too
-  if (kept.retirement) return;
-  const account::Account* account = accounts_.find(grant.account);
-  const bool new_sign_in = account != nullptr && account->live() != nullptr;
-  if (!new_sign_in && grant.retire_at > clock_.wall()) return schedule(kept);
-
-  std::vector<store::Retirement> plan;
-  if (auto order = oauth::parse_revocation_order(grant.order)) {
-    const Leaving leaving{grant.account, grant.identity, grant.generation, &grant.tokens, clock_.wall(), &grant.order};
-    plan = plan_sign_out(order->rules, leaving, clock_.wall());
-    // The same client may hold the new grant too: what could harm it is not revoked, only erased.
-    const bool same_client = new_sign_in && account->config().client_id == order->client_id;
-    std::erase_if(plan, [&](const store::Retirement& r) {
-      const auto cascade = r.kind == store::RetiredKind::kAccess ? order->rules.revoke.access_cascade
-                                                                 : order->rules.revoke.refresh_cascade;
-      return same_client && cascade != provider::Cascade::kNone;
-    });
+void Parking::retire_older(const account::Account& account) {
+  const auto is_older = [&](const store::ParkedGrant& grant) {
+    return grant.identity == account.config().identity && grant.generation < account.generation();
+  };
+  for (const std::int64_t id : ids_of(account.name(), is_older)) {
+    grants_.at(id)->grant.promised_until =
+        kWallMax;  // what was promised since may be known to a queued retirement only
+    retire(id, Cause::kReplaced);
   }
-  // Nobody ordered its end: who was promised its access token may use it for so long.
+}
+
+void Parking::retire(std::int64_t id, Cause cause) {
+  Kept& kept = *grants_.at(id);
+  if (kept.updates > 0) {  // what is on its way is to be retired, too
+    kept.retirement = kept.retirement == Cause::kReplaced ? Cause::kReplaced : cause;
+    return;
+  }
+  if (cause == Cause::kItsTime && kept.grant.retire_at > clock_.wall()) return schedule(kept);
+  const std::string account = kept.grant.account;
+  retiring_[id] = {account, plan_of(kept.grant), false};
+  store_first(account);
+  store_retired(id);
+  log::notice("a parked grant is retired", {{"ACCOUNT", account}});
+  forget(kept);
+  leave(id);
+}
+
+// Nobody ordered its end: nothing is revoked that could end a grant in use, only erased, and who was promised its access token
+// may use it for so long.
+std::vector<store::Retirement> Parking::plan_of(const store::ParkedGrant& grant) {
+  const auto order = oauth::parse_revocation_order(grant.order);
+  if (!order) return {};
+  const retire::Leaving leaving{grant.account, grant.identity, grant.generation,
+                                &grant.tokens, clock_.wall(),  &grant.order};
+  std::vector<store::Retirement> plan = plan_sign_out(order->rules, leaving, clock_.wall());
+  std::erase_if(plan, [&](const store::Retirement& r) {
+    const auto cascade = r.kind == store::RetiredKind::kAccess ? order->rules.revoke.access_cascade
+                                                               : order->rules.revoke.refresh_cascade;
+    return is_in_use(r.token) || may_end_another(grant, order->client_id, cascade);
+  });
   const WallTime promised = account::believable_promise(grant.promised_until, clock_.wall());
   for (store::Retirement& r : plan) {
     r.id = store_.new_id();
     r.not_before = std::max(r.not_before, promised);
   }
+  return plan;
+}
+
+// The same client may hold the grant once more, for this account or, as after a renaming, for another; at the provider that may
+// be one and the same. Whose it is tells them apart, where both say it.
+bool Parking::may_end_another(const store::ParkedGrant& grant, const std::string& client_id,
+                              provider::Cascade cascade) const {
+  if (cascade == provider::Cascade::kNone) return false;
+  const std::string& ours = grant.tokens.subject;
+  return std::any_of(accounts_.all().begin(), accounts_.all().end(), [&](const auto& entry) {
+    const account::Live* live = entry.second->live();
+    if (live == nullptr || entry.second->config().client_id != client_id) return false;
+    const std::string& theirs = live->tokens.subject;
+    return cascade != provider::Cascade::kGrant || ours.empty() || theirs.empty() || ours == theirs;
+  });
+}
+
+bool Parking::is_in_use(const Secret& token) const {
+  return std::any_of(accounts_.all().begin(), accounts_.all().end(), [&](const auto& entry) {
+    const account::Live* live = entry.second->live();
+    return live != nullptr &&
+           (same_secret(live->tokens.access_token, token) || same_secret(live->tokens.refresh_token, token));
+  });
+}
+
+void Parking::store_retired(std::int64_t id) {
+  Retiring& retiring = retiring_.at(id);
+  retiring.on_its_way = true;
   store::RetireParked change;
   change.parked_id = id;
-  for (const store::Retirement& r : plan)
+  for (const store::Retirement& r : retiring.plan)
     change.retire.push_back(r.clone());
-  auto held = std::make_shared<std::vector<store::Retirement>>(std::move(plan));
-  store_first(grant.account);
-  store_.apply(std::move(change), [this, held](Result<store::Ids> done) {
+  store_.apply(std::move(change), [this, id](Result<store::Ids> done) {
     CREDSYNC_FAIL_POINT("park.retired");
-    if (done) retirer_.add(std::move(*held));
+    retired(id, done);
   });
-  log::notice("a parked grant is retired", {{"ACCOUNT", grant.account}});
-  forget(kept);
-  leave(id);
+}
+
+// Until the store has it: a start would find the grant parked, and bring it back.
+void Parking::retired(std::int64_t id, const Result<store::Ids>& done) {
+  Retiring& retiring = retiring_.at(id);
+  retiring.on_its_way = false;
+  if (!done && done.error().code() != ErrorCode::kNotFound) {
+    log::write(log::Level::kError, message_id::kNotStored.id, "a parked grant could not be retired durably yet",
+               {{"ACCOUNT", retiring.account}, {"REASON", done.error().message()}});
+    if (!try_again_.when()) try_again_.set(clock_.boot() + kStoreAgain);
+    return;
+  }
+  std::vector<store::Retirement> plan = std::move(retiring.plan);
+  retiring_.erase(id);
+  if (done) retirer_.add(std::move(plan));
 }
 
 std::optional<Parked> Parking::find(std::string_view account, std::string_view identity) const {
+  const store::ParkedGrant* found = nullptr;
   for (const Kept* kept : all_of(account)) {
     const store::ParkedGrant& grant = kept->grant;
-    if (grant.identity == identity) return Parked{grant.id, grant.generation, &grant.tokens, grant.promised_until};
+    if (grant.identity == identity && (found == nullptr || grant.generation > found->generation)) found = &grant;
   }
-  return std::nullopt;
+  if (found == nullptr) return std::nullopt;
+  return Parked{found->id, found->generation, &found->tokens, found->promised_until};
 }
 
 void Parking::updating(std::int64_t id, bool begins) {
@@ -328,11 +400,12 @@ void Parking::updating(std::int64_t id, bool begins) {
     return;
   }
   if (--kept.updates > 0) return;
-  if (std::exchange(kept.retirement, false)) return retire(id);
+  if (const auto cause = std::exchange(kept.retirement, std::nullopt)) return retire(id, *cause);
   if (!std::exchange(kept.wanted, false) || !can_come_back_) return;
   account::Account* account = accounts_.find(kept.grant.account);
   if (account == nullptr || account->config().identity != kept.grant.identity) return;
-  if (account->live() != nullptr) return retire(id);  // it has got other tokens by itself: it cannot have both
+  if (account->live() != nullptr)
+    return retire(id, Cause::kReplaced);  // it has got other tokens by itself: it cannot have both
   if (account->standing().state != account::State::kSignedOut) can_come_back_(*account);
 }
 

@@ -46,8 +46,8 @@ class Parking {
   };
   void park(Leaver leaver, std::shared_ptr<const config::Account> old_config);
 
-  // A refresh of a parked grant was sent, and nobody knows what became of it: the slot is kept for as long as the grant. It
-  // may have been sent under a later number than the grant has here: it had come back, and the disk did not know before a crash.
+  // A refresh of a parked grant was sent, and nobody knows what became of it: its intent is kept for as long as the grant, its
+  // room is others' until it is sent once more. It may have been sent under a later number than the grant has here: it had come back, and the disk did not know before a crash.
   // False: there is no such grant here.
   bool remember(std::string_view account, std::string_view identity, account::Generation generation,
                 account::UnknownOutcome unknown);
@@ -68,6 +68,8 @@ class Parking {
 
   // A new sign-in committed: what was parked for this account is retired now.
   void retire_all_of(std::string_view account);
+  // At a start: of the grant that the account has, what is older than its tokens. The disk did not take its retirement.
+  void retire_older(const account::Account& account);
 
   std::optional<Parked> find(std::string_view account, std::string_view identity) const;
   // A late answer for the parked grant is ordered to be stored, or the store has spoken.
@@ -83,10 +85,25 @@ class Parking {
 
  private:
   struct Kept;
+  // Why a grant is retired: a new sign-in took its place, or it was kept for as long as it is.
+  enum class Cause { kReplaced, kItsTime };
+  // On its way out of the store; `plan` is what will be revoked.
+  struct Retiring {
+    std::string account;
+    std::vector<store::Retirement> plan;
+    bool on_its_way = false;
+  };
   std::vector<Kept*> all_of(std::string_view account) const;
+  template <typename Which>
+  std::vector<std::int64_t> ids_of(std::string_view account, Which which) const;
   void leave(std::int64_t id);
   void schedule(Kept& kept);
-  void retire(std::int64_t id);
+  void retire(std::int64_t id, Cause cause);
+  std::vector<store::Retirement> plan_of(const store::ParkedGrant& grant);
+  bool may_end_another(const store::ParkedGrant& grant, const std::string& client_id, provider::Cascade cascade) const;
+  bool is_in_use(const Secret& token) const;
+  void store_retired(std::int64_t id);
+  void retired(std::int64_t id, const Result<store::Ids>& done);
   Kept& keep(store::ParkedGrant grant, std::optional<account::UnknownOutcome> unknown,
              std::optional<BootTime> expires_boot);
   std::optional<BootTime> boot_end(const account::TokenSet& tokens) const;
@@ -114,6 +131,7 @@ class Parking {
   std::set<std::pair<std::string_view, std::int64_t>>
       of_accounts_;                             // the same by account, whose name lies in the grant
   std::map<std::int64_t, Restored> restoring_;  // in use again, and the store does not know yet
+  std::map<std::int64_t, Retiring> retiring_;   // retired, and the store does not know yet
   CanComeBack can_come_back_;
   Agenda::Entry try_again_;
 };

@@ -477,7 +477,7 @@ bool MemoryStore::cannot_be_had_twice(const Request& request) {
 bool MemoryStore::put(Request& request) {
   const auto* change = std::get_if<Change>(&request.work);
   const auto slot = change == nullptr ? std::nullopt : slot_of(*change);
-  if (!slot || !disk_.intents.contains(*slot)) return false;
+  if (!slot || !disk_.intents.contains(*slot) || disk_.without_room.contains(*slot)) return false;
   const auto* update = std::get_if<UpdateParked>(change);
   if (update != nullptr && !disk_.parked.contains(update->parked_id)) return false;
   disk_.answers.push_back(copy_answer(*change));

@@ -28,7 +28,7 @@ class ScriptedEndpoint final : public oauth::TokenEndpoint {
   }
   void make_order(std::shared_ptr<const config::Account> account, UniqueFunction<void(Secret)> done) override {
     const bool revocable = account->profile->revoke.how != provider::RevokeHow::kNone;
-    done(revocable ? Secret("order") : Secret());
+    done(revocable ? made_order.clone() : Secret());
   }
 
   // Answers the oldest call.
@@ -51,6 +51,7 @@ class ScriptedEndpoint final : public oauth::TokenEndpoint {
   std::deque<Asked> calls;
   std::deque<Revoked> revocations;
   unsigned calls_made = 0;
+  Secret made_order{"order"};  // what make_order() makes; no RevocationOrder unless a test needs one
 };
 
 }  // namespace credsync::fakes
