@@ -1,6 +1,7 @@
 #include "ipc/dbus/link.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "ipc/dbus/polkit.h"
@@ -41,7 +42,7 @@ Link::Link(std::unique_ptr<Bus> bus, const Surroundings& around)
       lister_(around.loop.timer([this] { list_on(); })) {}
 
 Link::~Link() {
-  for (Request& request : requests_) {
+  for (auto& [number, request] : requests_) {
     request.call.drop();
     if (request.waits) --request.sender->use->waiting;
   }
@@ -70,9 +71,9 @@ void Link::take(Call call) {
   Sender* sender = senders_.of(call.sender());
   if (sender == nullptr || sender->unknown.size() >= kMaxUnknownRequests)
     return call.fail(error_name(ProblemKind::kBusy), "too many callers are unknown yet");
-  Request& request = requests_.emplace_back(
-      Request{++last_number_, std::move(call), *method, around_.clock.boot(), sender, {}, nullptr});
-  request.place = std::prev(requests_.end());
+  const std::uint64_t number = ++last_number_;
+  Request made{number, std::move(call), *method, around_.clock.boot(), sender, {}, nullptr};
+  Request& request = requests_.emplace_hint(requests_.end(), number, std::move(made))->second;
   ++sender->requests;
   if (sender->known) {
     start(request);
@@ -98,12 +99,13 @@ void Link::gone(const std::string& name) {
   Sender* sender = senders_.find(name);
   if (sender == nullptr) return;
   for (auto at = requests_.begin(); at != requests_.end();) {
-    if (at->sender != sender) {
+    Request& request = at->second;
+    if (request.sender != sender) {
       ++at;
       continue;
     }
-    at->call.drop();
-    if (at->waits) --sender->use->waiting;
+    request.call.drop();
+    if (request.waits) --sender->use->waiting;
     at = requests_.erase(at);
   }
   senders_.forget(name);
@@ -183,13 +185,12 @@ void Link::finish(Request& request) {
   }
   if (request.waits) --request.sender->use->waiting;
   --request.sender->requests;
-  requests_.erase(request.place);
+  requests_.erase(request.number);
 }
 
 Request* Link::find(std::uint64_t number) {
-  const auto at =
-      std::find_if(requests_.begin(), requests_.end(), [&](const Request& one) { return one.number == number; });
-  return at == requests_.end() ? nullptr : &*at;
+  const auto at = requests_.find(number);
+  return at == requests_.end() ? nullptr : &at->second;
 }
 
 bool Link::may_wait(const Request& request) const {
@@ -208,14 +209,14 @@ Duration Link::time_left(const Request& request) const {
 void Link::arm() {
   if (armed_ || requests_.empty()) return;
   armed_ = true;
-  deadline_->set(requests_.front().arrived + kAnswerWithin);
+  deadline_->set(requests_.begin()->second.arrived + kAnswerWithin);
 }
 
 void Link::time_is_up() {
   armed_ = false;
   const BootTime now = around_.clock.boot();
-  while (!requests_.empty() && requests_.front().arrived + kAnswerWithin <= now) {
-    Request& late = requests_.front();
+  while (!requests_.empty() && requests_.begin()->second.arrived + kAnswerWithin <= now) {
+    Request& late = requests_.begin()->second;
     std::erase(late.sender->unknown, &late);
     refuse(late, late_problem());
   }
@@ -225,8 +226,9 @@ void Link::time_is_up() {
 void Link::stop() {
   stopping_ = true;
   while (!requests_.empty()) {
-    requests_.front().sender->unknown.clear();
-    refuse(requests_.front(), stopping_problem());
+    Request& request = requests_.begin()->second;
+    request.sender->unknown.clear();
+    refuse(request, stopping_problem());
   }
 }
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include <deque>
-#include <list>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,7 +30,6 @@ struct Request {
   Caller caller;                     // of this one request
   std::unique_ptr<Pending> pending;  // our part in what the service does for it
   bool waits = false;                // counted with its user's waiting requests
-  std::list<Request>::iterator place{};
 };
 
 struct Surroundings {
@@ -118,7 +117,7 @@ class Link {
   const Surroundings around_;
   std::unique_ptr<Bus> bus_;  // goes last: calls and credentials belong to it
   Senders senders_;
-  std::list<Request> requests_;                      // in the order of arrival, which is that of their deadlines
+  std::map<std::uint64_t, Request> requests_;        // by number: in the order of arrival, which is that of deadlines
   std::vector<std::unique_ptr<Pending>> discarded_;  // they may be what is calling us
   std::unique_ptr<Loop::Timer> deadline_;
   std::unique_ptr<Loop::Timer> sweeper_;
