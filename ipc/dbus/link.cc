@@ -218,6 +218,7 @@ void Link::time_is_up() {
   while (!requests_.empty() && requests_.begin()->second.arrived + kAnswerWithin <= now) {
     Request& late = requests_.begin()->second;
     std::erase(late.sender->unknown, &late);
+    late.pending.reset();
     refuse(late, late_problem());
   }
   arm();
@@ -228,6 +229,7 @@ void Link::stop() {
   while (!requests_.empty()) {
     Request& request = requests_.begin()->second;
     request.sender->unknown.clear();
+    request.pending.reset();
     refuse(request, stopping_problem());
   }
 }

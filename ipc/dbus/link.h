@@ -97,7 +97,8 @@ class Link {
   std::optional<std::string> read_account(Request& request);
   void send_event(const std::string& destination, const Event& event);
 
-  // Each of these ends the request.
+  // Each of these ends the request. They may be called from its `pending`, which goes later for that; who ends it from
+  // elsewhere lets that go first, so that nothing more is done for it.
   void answer(Request& request, const std::function<void(Writer&)>& write);
   void answer_nothing(Request& request) {
     answer(request, [](Writer&) {});

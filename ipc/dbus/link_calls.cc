@@ -14,10 +14,12 @@ template <typename T, typename Start, typename Give>
 void Link::ask(Request& request, bool changes, Start start, Give give) {
   if (changes && !may_wait(request)) return refuse_as_busy(request, "too many requests of this user are waiting");
   const Caller caller = std::move(request.caller);  // the reply may end the request while the service still looks at it
-  auto pending = start(caller, Reply<T>([this, &request, give](Answer<T> reply) {
-                         if (const Problem* problem = std::get_if<Problem>(&reply)) return refuse(request, *problem);
-                         give(request.call, std::get<T>(reply));
-                         finish(request);
+  auto pending = start(caller, Reply<T>([this, number = request.number, give](Answer<T> reply) {
+                         Request* at = find(number);
+                         if (at == nullptr) return;
+                         if (const Problem* problem = std::get_if<Problem>(&reply)) return refuse(*at, *problem);
+                         give(at->call, std::get<T>(reply));
+                         finish(*at);
                        }));
   if (pending == nullptr) return;  // answered already, and gone
   if (!changes && !may_wait(request)) {

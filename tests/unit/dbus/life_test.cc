@@ -1,6 +1,8 @@
 // A bus that is not there, goes away, comes back, or gives our name to another; and an orderly end.
 #include <systemd/sd-bus.h>
 
+#include "ipc/dbus/limits.h"
+#include "tests/fakes/fake_clock.h"
 #include "tests/unit/dbus/bus_harness.h"
 
 namespace credsync::ipc::dbus {
@@ -113,13 +115,44 @@ TEST_F(BusLifeTest, AnswersEverybodyWhenItStops) {
   stranger->call("GetAccessToken", no_options("a"), unknown);
   stop();
   EXPECT_FALSE(stopped_) << "never within the call";
+  EXPECT_EQ(service_.waiting(), 0U) << "what was asked for them has ended";
+  service_.answer_waiting();
   ASSERT_TRUE(
       until([&] { return std::all_of(waiting.begin(), waiting.end(), [](auto& o) { return o.has_value(); }); }));
   for (const auto& one : waiting)
     EXPECT_EQ(one->error(), "Unavailable");
   ASSERT_TRUE(until([&] { return stopped_ && unknown; }));
   EXPECT_FALSE(unknown->ok());
+}
+
+// After a suspend the deadlines of the door and of the service are over at once, in either order.
+class BusDeadlineTest : public BusTest {
+ protected:
+  BusDeadlineTest() {
+    // The machine started longer ago: a timer is due at once, and what is late by now this clock decides.
+    clock_of_door_.advance(BootTime(Duration(1s)) - clock_of_door_.boot());
+    server_ = std::make_unique<Server>(*loop_, clock_of_door_, service_, BusKind::kSystem, generous(), Duration(20ms));
+    server_->start();
+  }
+  ~BusDeadlineTest() override { server_.reset(); }
+  fakes::FakeClock clock_of_door_;
+};
+
+TEST_F(BusDeadlineTest, WhatWasAskedForALateRequestHasEnded) {
+  service_.add("slow").waits = true;
+  auto client = connect();
+  std::vector<std::optional<Outcome>> waiting(3);
+  for (auto& one : waiting)
+    client->call("GetAccessToken", no_options("slow"), one);
+  ASSERT_TRUE(until([&] { return service_.waiting() == waiting.size(); }));
+  clock_of_door_.advance(kAnswerWithin);
+  ASSERT_TRUE(until([&] { return server_->counts().waiting == 0; }));
   EXPECT_EQ(service_.waiting(), 0U);
+  service_.answer_waiting();
+  ASSERT_TRUE(
+      until([&] { return std::all_of(waiting.begin(), waiting.end(), [](auto& o) { return o.has_value(); }); }));
+  for (const auto& one : waiting)
+    EXPECT_EQ(one->error(), "Timeout");
 }
 
 TEST_F(BusLifeTest, StopsAtOnceWithoutABus) {
