@@ -51,7 +51,8 @@ Completion::Number Completion::begin(CompletionOrder order, UniqueFunction<void(
     r.grant = std::move(*grant);
     if (!r.grant.order.empty() || r.grant.slot) return identify(number), number;
     // Tokens that the browser brought: nobody has made yet what revoking them takes.
-    parts_.endpoint.make_order(r.order.config, [this, number](Secret made) { ordered(number, std::move(made)); });
+    parts_.endpoint.make_order(
+        r.order.config, [this, number](Result<Secret> made) { ordered(number, made ? std::move(*made) : Secret()); });
     return number;
   }
   refresh::ExchangeOrder exchange;

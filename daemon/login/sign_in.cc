@@ -245,10 +245,11 @@ void SignIn::with_access_token(Account& account, Secret access_token, Done done)
   candidate.tokens.access_token = std::move(access_token);
   candidate.tokens.scope = config.scopes;
   // What revoking it will take once it is replaced, or the one that it replaces now.
-  endpoint_.make_order(account.shared_config(), [this, name, candidate = std::move(candidate)](Secret order) mutable {
-    candidate.order = std::move(order);
-    place(name, std::move(candidate));
-  });
+  endpoint_.make_order(account.shared_config(),
+                       [this, name, candidate = std::move(candidate)](Result<Secret> order) mutable {
+                         if (order) candidate.order = std::move(*order);
+                         place(name, std::move(candidate));
+                       });
 }
 
 void SignIn::place(const std::string& name, refresh::Candidate candidate) {

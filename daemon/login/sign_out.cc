@@ -12,26 +12,36 @@ using account::Account;
 void SignOut::run(Account& account, UniqueFunction<void(Result<unsigned>)> done) {
   endpoint_.make_order(account.shared_config(),
                        [this, name = account.name(), sign_in = account.sign_in(), done = std::move(done)](
-                           Secret order) mutable { settle(name, sign_in, std::move(order), std::move(done)); });
+                           Result<Secret> order) mutable { settle(name, sign_in, std::move(order), std::move(done)); });
 }
 
-void SignOut::settle(const std::string& name, unsigned sign_in, Secret order,
+void SignOut::settle(const std::string& name, unsigned sign_in, Result<Secret> order,
                      UniqueFunction<void(Result<unsigned>)> done) {
   installer_.when_settled(name, [this, name, sign_in, order = std::move(order), done = std::move(done)]() mutable {
     commit(name, sign_in, std::move(order), std::move(done));
   });
 }
 
-void SignOut::commit(const std::string& name, unsigned sign_in, Secret order,
+void SignOut::commit(const std::string& name, unsigned sign_in, Result<Secret> order,
                      UniqueFunction<void(Result<unsigned>)> done) {
   Account* account = accounts_.find(name);
   if (account == nullptr || account->sign_in() != sign_in) {
     return done(Error(ErrorCode::kCancelled, "the account was signed in or out by somebody else meanwhile"));
   }
   std::vector<store::Retirement> plan;
+  if (!order) {
+    log::warning("what revoking takes cannot be had just now, and is asked for again",
+                 {{"ACCOUNT", name}, {"REASON", order.error().message()}});
+  }
   if (account->live() != nullptr) {
-    const retire::Leaving leaving{
-        name, account->config().identity, account->generation(), &account->live()->tokens, clock_.wall(), &order};
+    const Secret later;
+    const retire::Leaving leaving{name,
+                                  account->config().identity,
+                                  account->generation(),
+                                  &account->live()->tokens,
+                                  clock_.wall(),
+                                  order ? &*order : &later,
+                                  !order};
     plan = retire::plan_sign_out(*account->config().profile, leaving, clock_.wall());
   }
   for (store::Retirement& r : plan)

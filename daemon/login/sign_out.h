@@ -30,8 +30,10 @@ class SignOut {
 
  private:
   // A generation that is on its way to the disk is waited for, so that the one the database holds is what is revoked.
-  void settle(const std::string& name, unsigned sign_in, Secret order, UniqueFunction<void(Result<unsigned>)> done);
-  void commit(const std::string& name, unsigned sign_in, Secret order, UniqueFunction<void(Result<unsigned>)> done);
+  void settle(const std::string& name, unsigned sign_in, Result<Secret> order,
+              UniqueFunction<void(Result<unsigned>)> done);
+  void commit(const std::string& name, unsigned sign_in, Result<Secret> order,
+              UniqueFunction<void(Result<unsigned>)> done);
   void over(const config::Account& config, account::Generation up_to, const account::Standing& standing);
 
   account::Accounts& accounts_;

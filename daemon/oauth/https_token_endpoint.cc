@@ -32,6 +32,10 @@ Secret order_for(const provider::Profile& profile, const config::Account& accoun
   return serialise(*order);
 }
 
+Failure no_revocation() {
+  return local_failure(Error(ErrorCode::kNotFound, "the provider has no revocation"));
+}
+
 }  // namespace
 
 HttpsTokenEndpoint::HttpsTokenEndpoint(Transport& transport, Discovery& discovery, WorkerPool& workers, Executor& loop,
@@ -52,16 +56,27 @@ void HttpsTokenEndpoint::revoke(RevokeCall call, UniqueFunction<void(RevocationO
   });
 }
 
-void HttpsTokenEndpoint::make_order(std::shared_ptr<const config::Account> account, UniqueFunction<void(Secret)> done) {
+void HttpsTokenEndpoint::make_order(std::shared_ptr<const config::Account> account,
+                                    UniqueFunction<void(Result<Secret>)> done) {
   workers_.run([this, account = std::move(account), done = std::move(done)]() mutable {
-    Secret order;
-    auto client = read_client(*account);
-    auto profile = discovery_.complete(*account, Purpose::kTokens);
-    if (client && std::holds_alternative<provider::Profile>(profile)) {
-      order = order_for(std::get<provider::Profile>(profile), *account, *client);
+    auto made = make_order_now(*account);
+    Result<Secret> order(Secret{});
+    if (auto* failure = std::get_if<Failure>(&made)) {
+      order = Error(ErrorCode::kUnavailable, failure->words);
+    } else {
+      order = std::move(std::get<Secret>(made));
     }
     loop_.post([order = std::move(order), done = std::move(done)]() mutable { done(std::move(order)); });
   });
+}
+
+// The present secrets and addresses.
+std::variant<Secret, Failure> HttpsTokenEndpoint::make_order_now(const config::Account& account) {
+  auto client = read_client(account);
+  if (!client) return local_failure(client.error());
+  auto profile = discovery_.complete(account, Purpose::kTokens);
+  if (auto* failure = std::get_if<Failure>(&profile)) return std::move(*failure);
+  return order_for(std::get<provider::Profile>(profile), account, *client);
 }
 
 CallResult HttpsTokenEndpoint::call_now(TokenCall& call) {
@@ -113,11 +128,14 @@ RevocationOutcome HttpsTokenEndpoint::revoke_now(RevokeCall& call) {
   const auto refused = [](const Error& error) {
     return RevocationOutcome{RevocationResult::kRetry, local_failure(error)};
   };
-  if (call.account != nullptr) {  // the present secrets and addresses, where they can be had
-    auto client = read_client(*call.account);
-    auto profile = discovery_.complete(*call.account, Purpose::kTokens);
-    if (client && std::holds_alternative<provider::Profile>(profile)) {
-      call.order = order_for(std::get<provider::Profile>(profile), *call.account, *client);
+  if (call.account != nullptr) {  // what is stored is older
+    auto made = make_order_now(*call.account);
+    auto* failure = std::get_if<Failure>(&made);
+    if (failure == nullptr) {
+      call.order = std::move(std::get<Secret>(made));
+      if (call.order.empty()) return {RevocationResult::kRefused, no_revocation()};
+    } else if (call.order.empty()) {
+      return {RevocationResult::kRetry, std::move(*failure)};
     }
   }
   auto order = parse_revocation_order(call.order);

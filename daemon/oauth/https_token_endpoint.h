@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <variant>
 
 #include "base/loop.h"
 #include "base/random.h"
@@ -20,11 +21,12 @@ class HttpsTokenEndpoint final : public TokenEndpoint {
 
   void call(TokenCall call, UniqueFunction<void(CallResult)> done) override;
   void revoke(RevokeCall call, UniqueFunction<void(RevocationOutcome)> done) override;
-  void make_order(std::shared_ptr<const config::Account> account, UniqueFunction<void(Secret)> done) override;
+  void make_order(std::shared_ptr<const config::Account> account, UniqueFunction<void(Result<Secret>)> done) override;
 
  private:
   CallResult call_now(TokenCall& call);
   RevocationOutcome revoke_now(RevokeCall& call);
+  std::variant<Secret, Failure> make_order_now(const config::Account& account);
   void introspect_end(const provider::Profile& profile, const config::Account& account, const ClientCredentials& client,
                       account::TokenSet& tokens);
 

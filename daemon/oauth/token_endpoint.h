@@ -41,8 +41,10 @@ class TokenEndpoint {
   // `done` is called once, later, on the loop.
   virtual void call(TokenCall call, UniqueFunction<void(CallResult)> done) = 0;
   virtual void revoke(RevokeCall call, UniqueFunction<void(RevocationOutcome)> done) = 0;
-  // The stored form of what revoking needs, secrets included. Later, on the loop; empty if a secret cannot be read.
-  virtual void make_order(std::shared_ptr<const config::Account> account, UniqueFunction<void(Secret)> done) = 0;
+  // The stored form of what revoking needs, secrets included; empty where the provider has no revocation. Later, on the loop.
+  // Errors: a secret cannot be read, or the provider's addresses cannot be had, just now.
+  virtual void make_order(std::shared_ptr<const config::Account> account,
+                          UniqueFunction<void(Result<Secret>)> done) = 0;
 };
 
 }  // namespace credsync::oauth

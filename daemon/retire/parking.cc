@@ -127,12 +127,12 @@ void Parking::park(Leaver leaver, std::shared_ptr<const config::Account> old_con
   CREDSYNC_FAIL_POINT("park.ordered");
   if (old_config == nullptr) return;
   // What revoking it will need, while its secrets can still be read.
-  endpoint_.make_order(std::move(old_config), [this, id](Secret order) {
+  endpoint_.make_order(std::move(old_config), [this, id](Result<Secret> order) {
     const auto at = grants_.find(id);
-    if (at == grants_.end() || order.empty()) return;
-    store_.apply(store::SetParkedOrder{id, order.clone()},
+    if (at == grants_.end() || !order || order->empty()) return;
+    store_.apply(store::SetParkedOrder{id, order->clone()},
                  [](Result<store::Ids>) { CREDSYNC_FAIL_POINT("park.order-stored"); });
-    at->second->grant.order = std::move(order);
+    at->second->grant.order = std::move(*order);
   });
 }
 

@@ -74,7 +74,7 @@ std::vector<store::Retirement> plan_superseded(const config::Account& account, c
 // The refresh token goes first: while it lives, it can make new access tokens.
 std::vector<store::Retirement> plan_sign_out(const provider::Profile& profile, const Leaving& grant, WallTime now) {
   std::vector<store::Retirement> plan;
-  if (grant.order->empty()) return plan;
+  if (grant.order->empty() && !grant.order_later) return plan;
   const account::TokenSet& tokens = *grant.tokens;
   const bool access_over = tokens.expires_at && *tokens.expires_at <= now;
   if (!tokens.refresh_token.empty() && can_revoke(profile, RetiredKind::kRefresh)) {

@@ -20,7 +20,8 @@ struct Leaving {
   account::Generation generation = 0;
   const account::TokenSet* tokens = nullptr;
   WallTime promised_until;        // the last promise made for the access token
-  const Secret* order = nullptr;  // serialised RevocationOrder; empty: nothing can be revoked
+  const Secret* order = nullptr;  // serialised RevocationOrder; empty: nothing can be revoked …
+  bool order_later = false;       // … or it could not be made just now: each attempt makes it from the configuration
 };
 
 // A grant that is kept aside: retire::Parking has it.

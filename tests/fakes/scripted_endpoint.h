@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <string>
 
 #include "daemon/oauth/token_endpoint.h"
@@ -26,7 +27,8 @@ class ScriptedEndpoint final : public oauth::TokenEndpoint {
   void revoke(oauth::RevokeCall call, UniqueFunction<void(oauth::RevocationOutcome)> done) override {
     revocations.push_back({std::move(call), std::move(done)});
   }
-  void make_order(std::shared_ptr<const config::Account> account, UniqueFunction<void(Secret)> done) override {
+  void make_order(std::shared_ptr<const config::Account> account, UniqueFunction<void(Result<Secret>)> done) override {
+    if (order_fails) return done(*order_fails);
     const bool revocable = account->profile->revoke.how != provider::RevokeHow::kNone;
     done(revocable ? made_order.clone() : Secret());
   }
@@ -51,6 +53,7 @@ class ScriptedEndpoint final : public oauth::TokenEndpoint {
   std::deque<Asked> calls;
   std::deque<Revoked> revocations;
   unsigned calls_made = 0;
+  std::optional<Error> order_fails;
   Secret made_order{"order"};  // what make_order() makes; no RevocationOrder unless a test needs one
 };
 

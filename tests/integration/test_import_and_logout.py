@@ -1,5 +1,6 @@
 """Tokens that are imported, and signing out: everything that can be revoked is, and nothing comes back."""
 
+import os
 import unittest
 
 from harness import DaemonTest, USER, wait_for
@@ -113,6 +114,17 @@ class ImportAndLogout(DaemonTest):
         for token in (pair["refresh_token"], access):
             wait_for(lambda t=token: self.revoked_events(t) == 1, 40, "the revocation to be tried again")
         wait_for(lambda: self.api.status("one")["retiring"]["pending"] == 0, 10, "an empty queue")
+
+    def test_signing_out_without_the_clients_secret_is_finished_when_it_is_there(self):
+        pair = self.import_pair()
+        access = self.granted(self.api.token("one"))["access_token"]
+        hidden = self.daemon.place("hidden")
+        os.rename(self.daemon.place("accounts.d/client.secret"), hidden)
+        answer = self.api.logout("one")
+        self.assertEqual((answer.status, answer.json["pending"]), (202, 2), answer)
+        os.rename(hidden, self.daemon.place("accounts.d/client.secret"))
+        for token in (pair["refresh_token"], access):
+            wait_for(lambda t=token: self.revoked_events(t) == 1, 40, "the revocation to be tried again")
 
     def test_signing_out_where_nothing_can_be_revoked_answers_200_and_forgets(self):
         self.daemon.account("flume", provider="flume", grant="password", username=USER, password={"file": "flume.password"})

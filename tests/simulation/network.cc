@@ -262,7 +262,7 @@ Secret Network::order_for(const config::Account& account) {
   return Secret(text);
 }
 
-void Network::make_order(std::shared_ptr<const config::Account> account, UniqueFunction<void(Secret)> done) {
+void Network::make_order(std::shared_ptr<const config::Account> account, UniqueFunction<void(Result<Secret>)> done) {
   tasks_.post([this, account = std::move(account), done = std::move(done)]() mutable { done(order_for(*account)); });
 }
 

@@ -22,7 +22,7 @@ class Network final : public oauth::TokenEndpoint, public oauth::AuthorizationSe
 
   void call(oauth::TokenCall call, UniqueFunction<void(oauth::CallResult)> done) override;
   void revoke(oauth::RevokeCall call, UniqueFunction<void(oauth::RevocationOutcome)> done) override;
-  void make_order(std::shared_ptr<const config::Account> account, UniqueFunction<void(Secret)> done) override;
+  void make_order(std::shared_ptr<const config::Account> account, UniqueFunction<void(Result<Secret>)> done) override;
   void authorize(oauth::AuthorizeCall call,
                  UniqueFunction<void(std::variant<oauth::AuthorizeAnswer, oauth::Failure>)> done) override;
   void start_device(std::shared_ptr<const config::Account> account,
