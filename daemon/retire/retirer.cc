@@ -25,7 +25,8 @@ struct Retirer::Item {
   store::Retirement retirement;
   Agenda::Entry wake;
   bool at_work = false;
-  bool ready = false;  // waits for its turn
+  bool ready = false;  // waits for its turn …
+  std::string line;    // … in this one; under way: of this one
 };
 
 Retirer::Retirer(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint, Agenda& agenda,
@@ -71,20 +72,49 @@ void Retirer::replan() {
 }
 
 void Retirer::due(std::int64_t id) {
-  // It may have been planned anew while it waited.
-  if (!std::exchange(queue_.at(id)->ready, true)) ready_.push_back(id);
+  Item& item = *queue_.at(id);
+  if (!std::exchange(item.ready, true)) {  // it may have been planned anew while it waited
+    item.line = provider_of(item.retirement);
+    Line& line = lines_[item.line];
+    (item.retirement.by_sign_out ? line.of_sign_outs : line.others).push_back(id);
+  }
   next();
 }
 
 void Retirer::next() {
-  while (!stopped_ && under_way_ < kAtOnce && !ready_.empty()) {
-    const std::int64_t id = ready_.front();
-    ready_.pop_front();
-    const auto at = queue_.find(id);
+  while (!stopped_ && under_way_ < kAtOnce) {
+    const auto id = take_next();
+    if (!id) return;
+    const auto at = queue_.find(*id);
     if (at == queue_.end()) continue;
     at->second->ready = false;
-    if (!at->second->at_work) revoke(id);
+    if (!at->second->at_work) revoke(*id);
   }
+}
+
+// What was signed out of first, and each provider in its turn.
+std::optional<std::int64_t> Retirer::take_next() {
+  std::erase_if(lines_, [](const auto& entry) { return entry.second.idle(); });
+  for (auto queue : {&Line::of_sign_outs, &Line::others}) {
+    auto at = lines_.upper_bound(last_turn_);
+    for (std::size_t tried = 0; tried < lines_.size(); ++tried, ++at) {
+      if (at == lines_.end()) at = lines_.begin();
+      std::deque<std::int64_t>& waiting = at->second.*queue;
+      if (waiting.empty() || !at->second.has_room()) continue;
+      last_turn_ = at->first;
+      const std::int64_t id = waiting.front();
+      waiting.pop_front();
+      return id;
+    }
+  }
+  return std::nullopt;
+}
+
+// As its account says, else where it is revoked.
+std::string Retirer::provider_of(const store::Retirement& r) const {
+  if (const account::Account* account = accounts_.find(r.account)) return account->config().provider;
+  const auto order = oauth::parse_revocation_order(r.order);
+  return order ? order->url : "";
 }
 
 // The account's present secrets are better than stored ones, as long as it is the same grant.
@@ -127,8 +157,12 @@ void Retirer::revoke(std::int64_t id) {
   queue_.at(id)->at_work = true;
   CREDSYNC_FAIL_POINT("revoke.sending");
   ++under_way_;
-  endpoint_.revoke(std::move(call), [this, id](oauth::RevocationOutcome outcome) {
+  ++lines_[queue_.at(id)->line].under_way;
+  endpoint_.revoke(std::move(call), [this, id, line = queue_.at(id)->line](oauth::RevocationOutcome outcome) {
     --under_way_;
+    Line& of = lines_.at(line);
+    --of.under_way;
+    of.silent = outcome.result == oauth::RevocationResult::kRetry && outcome.failure.status == 0;
     answered(id, outcome);
     next();
   });

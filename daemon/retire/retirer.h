@@ -22,9 +22,11 @@
 
 namespace credsync::retire {
 
-constexpr unsigned kAtOnce = 4;         // revocations under way at a time: they are never urgent
-constexpr Duration kFirstRetry = 5s;    // doubling …
-constexpr Duration kLongestRetry = 1h;  // … up to this
+constexpr unsigned kAtOnce = 8;              // revocations under way at a time: most of them are not urgent
+constexpr unsigned kAtOnceOfOne = 4;         // of one provider
+constexpr unsigned kAtOnceOfASilentOne = 1;  // that did not answer the last: each costs as long as an exchange may take
+constexpr Duration kFirstRetry = 5s;         // doubling …
+constexpr Duration kLongestRetry = 1h;       // … up to this
 
 class Retirer {
  public:
@@ -58,12 +60,22 @@ class Retirer {
 
  private:
   struct Item;
+  // Those of one provider that wait for their turn. Somebody waits for what a sign-out queued.
+  struct Line {
+    std::deque<std::int64_t> of_sign_outs, others;
+    unsigned under_way = 0;
+    bool silent = false;
+    bool has_room() const { return under_way < (silent ? kAtOnceOfASilentOne : kAtOnceOfOne); }
+    bool idle() const { return of_sign_outs.empty() && others.empty() && under_way == 0 && !silent; }
+  };
   template <typename Use>
   void each_of(std::string_view account, Use use) const;
   void leave_queue(std::int64_t id);
   void schedule(Item& item);
   void due(std::int64_t id);
   void next();
+  std::optional<std::int64_t> take_next();
+  std::string provider_of(const store::Retirement& r) const;
   void revoke(std::int64_t id);
   void answered(std::int64_t id, const oauth::RevocationOutcome& outcome);
   std::optional<WallTime> held_elsewhere(const store::Retirement& r) const;
@@ -82,7 +94,8 @@ class Retirer {
       of_accounts_;                                         // the queue by account, whose name lies in the item
   std::map<std::string, unsigned, std::less<>> unrevoked_;  // by account, since the start
   std::map<std::int64_t, std::unique_ptr<Agenda::Entry>> unerased_;  // over, but the store could not be told
-  std::deque<std::int64_t> ready_;
+  std::map<std::string, Line> lines_;                                // by provider
+  std::string last_turn_;                                            // the provider that had it
   std::size_t under_way_ = 0;
   bool stopped_ = false;
   Observer observer_;
