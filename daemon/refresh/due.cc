@@ -22,6 +22,15 @@ bool has_password(const Account& account, bool ordered) {
   return account.config().keep_password || !account.password_used();
 }
 
+// How long the refresh token lives if it is not used; nothing: nobody knows, or its end is near and stays.
+std::optional<Duration> idle_life(const provider::Refresh& rules, const account::TokenSet& tokens) {
+  if (tokens.refresh_token.empty()) return std::nullopt;
+  if (rules.idle_life) return rules.idle_life;
+  if (rules.absolute_life || !tokens.refresh_expires_at) return std::nullopt;
+  const Duration told = *tokens.refresh_expires_at - tokens.obtained_at;
+  return told >= kLeastIdleLife ? std::optional(told) : std::nullopt;
+}
+
 std::optional<BootTime> due_while_live(const Account& account, WallTime wall, BootTime now) {
   const config::Account& config = account.config();
   const account::Live& live = *account.live();
@@ -29,8 +38,8 @@ std::optional<BootTime> due_while_live(const Account& account, WallTime wall, Bo
   std::optional<BootTime> when;
 
   // Even an unused refresh token is used before it dies of disuse.
-  if (rules.idle_life && !live.tokens.refresh_token.empty()) {
-    const auto idle = Duration(static_cast<Duration::rep>(static_cast<double>(rules.idle_life->count()) * kIdleShare));
+  if (const auto life = idle_life(rules, live.tokens)) {
+    const auto idle = Duration(static_cast<Duration::rep>(static_cast<double>(life->count()) * kIdleShare));
     when = now + std::max(Duration::zero(), live.tokens.obtained_at + idle - wall);
   }
   const auto lifetime = live.tokens.lifetime();

@@ -55,6 +55,9 @@ Duration suspended_delay(unsigned failures, double unit);
 
 // At this share of the refresh token's idle life even an unused account is refreshed, so that it does not die of disuse.
 constexpr double kIdleShare = 0.8;
+// An end that the answer told may be one that no refresh puts off, and is then approached in ever shorter steps: a refresh token
+// with less than this left is not used for its end's sake.
+constexpr Duration kLeastIdleLife = 5min;
 
 // A caller is promised its token until now + min(min_valid, remaining, 1 h).
 Duration promise_of(Duration min_valid, std::optional<Duration> remaining);

@@ -393,6 +393,53 @@ TEST_F(RefresherTest, AnUnusedRefreshTokenIsUsedBeforeItDiesOfDisuse) {
   EXPECT_EQ(world.endpoint.calls_made, 1U);
 }
 
+// Keycloak tells 30 minutes with each answer.
+TEST_F(RefresherTest, ARefreshTokenWhoseEndIsToldIsUsedBeforeThat) {
+  const auto tokens = [&](const std::string& number) {
+    account::TokenSet made = fresh("access-" + number, "refresh-" + number);
+    made.refresh_expires_at = world.clock.wall() + 30min;
+    return made;
+  };
+  auto unused = make_account("unused", profile);
+  unused->refresh = config::RefreshMode::kOnDemand;
+  world.add(unused, tokens("1"), 1);
+  world.advance(23min);
+  EXPECT_EQ(world.endpoint.calls_made, 0U);
+  world.advance(2min);
+  ASSERT_EQ(world.endpoint.calls_made, 1U) << "the next caller would need a person";
+  answer(tokens("2"));
+  world.advance(23min);
+  EXPECT_EQ(world.endpoint.calls_made, 1U);
+  world.advance(2min);
+  EXPECT_EQ(world.endpoint.calls_made, 2U);
+}
+
+TEST_F(RefresherTest, ARefreshTokenThatEndsBeforeThePlannedRefreshIsUsedBeforeThat) {
+  account::TokenSet tokens = fresh("access-1", "refresh-1");
+  tokens.expires_at = world.clock.wall() + 2h;
+  tokens.refresh_expires_at = world.clock.wall() + 30min;
+  world.add(make_account("ahead", profile), std::move(tokens), 1);
+  world.advance(25min);
+  EXPECT_EQ(world.endpoint.calls_made, 1U);
+}
+
+TEST_F(RefresherTest, AnEndThatNoRefreshPutsOffIsNotApproachedForEver) {
+  const WallTime end = world.clock.wall() + 1h;
+  auto unused = make_account("unused", profile);
+  unused->refresh = config::RefreshMode::kOnDemand;
+  account::TokenSet tokens = fresh("access-1", "refresh-1");
+  tokens.refresh_expires_at = end;
+  world.add(unused, std::move(tokens), 1);
+  for (int i = 0; i < 70; ++i) {
+    world.advance(1min);
+    if (world.endpoint.calls.empty()) continue;
+    account::TokenSet next = fresh("access-" + std::to_string(i), "refresh-" + std::to_string(i));
+    next.refresh_expires_at = end;
+    answer(std::move(next));
+  }
+  EXPECT_EQ(world.endpoint.calls_made, 2U) << "after 48 minutes and after 57.6; then less than five are left";
+}
+
 TEST_F(RefresherTest, ClientCredentialsAreFetchedAtOnce) {
   auto config = make_account("cc", profile, provider::Grant::kClientCredentials);
   account::Account& account = world.add(config);
