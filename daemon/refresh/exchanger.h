@@ -25,7 +25,7 @@ struct ExchangeOrder {
   std::optional<store::SlotId> resend_slot;  // the intent is there already: count the resend durably, then send
   // Not after this, however long the gate or the disk takes: the provider may have stopped taking it.
   std::optional<BootTime> send_before;
-  WallTime urgency = kWallMax;  // when the account's present token ends; earlier goes first
+  WallTime urgency = kWallMax;  // when the account's present token ends, or is missed; earlier goes first
 };
 
 // How far the wall clock is ahead of the boot clock. It changes when somebody sets the wall clock.

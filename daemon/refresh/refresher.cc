@@ -32,6 +32,9 @@ Refresher::~Refresher() = default;
 
 namespace {
 
+// An account without tokens gives way to those whose tokens end within this, and to no others.
+constexpr Duration kNothingYet = 1min;
+
 bool rotates(const provider::Profile& profile) {
   return profile.refresh.rotation != Rotation::kNone;
 }
@@ -47,7 +50,11 @@ std::optional<ExchangeOrder> Refresher::make_order(const Account& account, bool 
   order.account = account.shared_config();
   order.generation = account.generation();
   const account::Live* live = account.live();
-  if (live != nullptr && live->tokens.expires_at) order.urgency = *live->tokens.expires_at;
+  if (live == nullptr) {
+    order.urgency = saturating_add(clock_.wall(), kNothingYet);
+  } else if (live->tokens.expires_at) {
+    order.urgency = *live->tokens.expires_at;
+  }
   switch (way_for(account, ordered)) {
     case Way::kNone: return std::nullopt;
     case Way::kClientCredentials: order.input = oauth::ClientCredentialsInput{}; break;

@@ -748,6 +748,33 @@ TEST_F(RefresherTest, OfTwoProfilesOfOneEndpointTheLowerRateCounts) {
   EXPECT_EQ(world.endpoint.calls_made, 1U);
 }
 
+TEST_F(RefresherTest, WhoHasNoTokenGoesBeforeThoseThatHaveOne) {
+  auto slow = std::make_shared<provider::Profile>(*make_profile());
+  slow->limits.requests_per_second = 0.01;
+  for (int i = 0; i < 3; ++i)
+    world.add(make_account("a" + std::to_string(i), slow), fresh("access", "refresh-" + std::to_string(i)), 1);
+  for (int i = 0; i < 3; ++i)
+    world.refresher.start(*world.accounts.find("a" + std::to_string(i)), Reason::kOrdered);
+  world.settle();
+  ASSERT_EQ(world.endpoint.calls_made, 1U);
+  auto ending = fresh("access", "refresh-ending");
+  ending.expires_at = world.clock.wall() + 30s;
+  world.add(make_account("ending", slow), std::move(ending), 1);
+  world.add(make_account("new", slow, provider::Grant::kClientCredentials));
+  world.refresher.start(*world.accounts.find("ending"), Reason::kOrdered);
+  world.settle();
+  std::vector<std::string> asked;
+  for (int step = 0; step < 40 && asked.size() < 3; ++step) {
+    world.advance(10s);
+    while (!world.endpoint.calls.empty()) {
+      asked.push_back(world.endpoint.calls.front().call.account->name);
+      answer(fresh("access of " + asked.back(), "refresh of " + asked.back()));
+    }
+  }
+  asked.erase(asked.begin());  // had its turn before the others came
+  EXPECT_EQ(asked, (std::vector<std::string>{"ending", "new"}));
+}
+
 TEST_F(RefresherTest, ARateThatChangesWithAReloadTakesForce) {
   auto slow = std::make_shared<provider::Profile>(*make_profile());
   slow->limits.requests_per_second = 0.01;
