@@ -200,6 +200,16 @@ void BusTest::settle() {
   }
 }
 
+void BusTest::let_the_bus_bring(BusClient& client) {
+  ASSERT_GE(::sd_bus_flush(client.bus()), 0);
+  BusClient other(*loop_, bus_.address());
+  for (int i = 0; i < 10; ++i) {  // the bus reads its connections in turn
+    ASSERT_GE(::sd_bus_call_method(other.bus(), "org.freedesktop.DBus", "/", "org.freedesktop.DBus.Peer", "Ping",
+                                   nullptr, nullptr, ""),
+              0);
+  }
+}
+
 std::unique_ptr<BusClient> BusTest::connect() {
   EXPECT_TRUE(on_the_bus());
   return std::make_unique<BusClient>(*loop_, bus_.address());

@@ -91,6 +91,8 @@ class BusTest : public ::testing::Test {
 
   bool until(const std::function<bool()>& condition, std::chrono::milliseconds patience = kPatience);
   void settle();
+  // What this client has called so far lies in the server's socket: it is taken from there as fast as the server can.
+  void let_the_bus_bring(BusClient& client);
 
   std::unique_ptr<BusClient> connect();
   Outcome call(BusClient& client, const char* method, const std::function<void(sd_bus_message*)>& write = {});
