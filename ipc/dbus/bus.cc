@@ -278,7 +278,7 @@ struct Bus::State {
   void watch_broker();
   void watch_logind();
   Loop::Wish wish();
-  bool takes_calls() const;
+  std::uint64_t unsent() const;
   void turn();
   void lose(const std::string& why);
   sdbus::IProxy& proxy(const char* destination, const char* path);
@@ -338,7 +338,7 @@ Loop::Wish Bus::State::wish() {
     const auto poll = connection->getEventLoopPollData();
     static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT);
     wish.events = static_cast<std::uint32_t>(poll.events);
-    if (!takes_calls()) wish.events &= ~static_cast<std::uint32_t>(EPOLLIN);
+    if (unsent() >= kMostUnsent) wish.events &= ~static_cast<std::uint32_t>(EPOLLIN);
     wish.until = time_out(poll);
   } catch (const std::exception& thrown) {
     lose(thrown.what());
@@ -346,22 +346,22 @@ Loop::Wish Bus::State::wish() {
   return wish;
 }
 
-// A broker that others keep too busy to take our answers goes on bringing calls. It has bounds for what it keeps of them, sd-bus has
-// none for answers worth the name (384 x 1024).
-bool Bus::State::takes_calls() const {
-  std::uint64_t unsent = 0;
-  return ::sd_bus_get_n_queued_write(raw, &unsent) < 0 || unsent < kMostUnsent;
+std::uint64_t Bus::State::unsent() const {
+  std::uint64_t messages = 0;
+  return ::sd_bus_get_n_queued_write(raw, &messages) < 0 ? 0 : messages;
 }
 
 // One message: callers over HTTP wait no longer than it takes, however many more there are. Theirs takes 20 us, a common
 // message on the bus as long, one of 1 MB ten times.
 void Bus::State::turn() {
   if (lost) return;
+  const bool is_behind = unsent() > 0;
   try {
     process(*connection);
   } catch (const std::exception& thrown) {
     lose(thrown.what());
   }
+  if (is_behind && unsent() == 0 && handlers.on_sent) handlers.on_sent();
 }
 
 void Bus::State::lose(const std::string& why) {
@@ -486,12 +486,7 @@ void Bus::signal(const std::string& destination, const char* name, const std::fu
 }
 
 bool Bus::unsent() const {
-  if (state_->lost) return false;
-  try {
-    return (state_->connection->getEventLoopPollData().events & POLLOUT) != 0;
-  } catch (const std::exception&) {
-    return false;
-  }
+  return !state_->lost && state_->unsent() > 0;
 }
 
 void Bus::abandon() {

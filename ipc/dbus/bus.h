@@ -55,6 +55,7 @@ class Bus {
     std::function<void(const std::string&)> on_gone;  // a unique name that left the bus
     std::function<void(bool)> on_name;                // our well-known name: acquired or lost
     std::function<void(const std::string&)> on_lost;
+    std::function<void()> on_sent;       // the bus has taken all that it had not
     std::function<void(bool)> on_sleep;  // logind, on the system bus: the machine goes to sleep (true), or has woken up
   };
   // The answer to a call of ours: its body, or why there is none.

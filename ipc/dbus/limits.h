@@ -9,7 +9,7 @@
 namespace credsync::ipc::dbus {
 
 struct Limits {
-  unsigned max_waiting_per_user = 64;        // requests that wait for a provider or for polkit
+  unsigned max_waiting_per_user = 64;        // requests that wait for a provider or for polkit, and long lists
   unsigned max_subscriptions_per_user = 16;  // connections of one user that get signals
   // Ten times what a busy service asks for; one connection that does nothing else reaches it on a fast machine, and then
   // leaves the loop more than half of its time.
@@ -28,7 +28,9 @@ inline constexpr std::uint64_t kLongestMinValid = 365ULL * 86400;
 // Of a request: the longest token or redirect address, several times over. Requests that wait are kept in memory.
 inline constexpr std::size_t kMaxRequest = 64 * 1024;
 
-// Answers that the bus has not taken yet; above it no call is read. The socket holds some hundreds besides.
+// Answers that the bus has not taken yet; above it no call is read. A broker that others keep too busy to take answers goes on
+// bringing calls: it has bounds for what it keeps of them, sd-bus has none for answers worth the name (384 x 1024). The socket
+// holds some hundreds besides. Lists in parts, each as large as hundreds of others, go on only when there are none.
 inline constexpr std::uint64_t kMostUnsent = 64;
 
 // Names whose credentials are known or asked for. dbus-daemon has 2,048 connections at most unless told otherwise.

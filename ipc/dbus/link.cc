@@ -55,6 +55,7 @@ Result<void> Link::open(Handlers handlers) {
   wanted.on_name = std::move(handlers.on_name);
   wanted.on_lost = std::move(handlers.on_lost);
   wanted.on_sleep = std::move(handlers.on_sleep);
+  wanted.on_sent = [this] { lister_->set(BootTime{}); };
   CREDSYNC_TRY(bus_->attach(around_.loop, std::move(wanted)));
   bus_->request_name(std::move(handlers.on_refused_name));
   return {};
@@ -99,14 +100,10 @@ void Link::gone(const std::string& name) {
   Sender* sender = senders_.find(name);
   if (sender == nullptr) return;
   for (auto at = requests_.begin(); at != requests_.end();) {
-    Request& request = at->second;
-    if (request.sender != sender) {
-      ++at;
-      continue;
-    }
+    Request& request = (at++)->second;
+    if (request.sender != sender) continue;
     request.call.drop();
-    if (request.waits) --sender->use->waiting;
-    at = requests_.erase(at);
+    forget(request);
   }
   senders_.forget(name);
 }
@@ -183,6 +180,11 @@ void Link::finish(Request& request) {
     discarded_.push_back(std::move(request.pending));
     sweeper_->set(BootTime{});
   }
+  forget(request);
+}
+
+void Link::forget(Request& request) {
+  leave_lists(request);
   if (request.waits) --request.sender->use->waiting;
   --request.sender->requests;
   requests_.erase(request.number);

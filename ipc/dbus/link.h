@@ -7,6 +7,7 @@
 #pragma once
 
 #include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -30,6 +31,7 @@ struct Request {
   Caller caller;                     // of this one request
   std::unique_ptr<Pending> pending;  // our part in what the service does for it
   bool waits = false;                // counted with its user's waiting requests
+  std::string behind{};              // of a list: the next part comes behind this name; empty: it is the first
 };
 
 struct Surroundings {
@@ -63,10 +65,10 @@ class Link {
   std::size_t senders() const { return senders_.size(); }
 
  private:
-  // What is not whole yet of an answer that is made in parts, one a turn.
-  struct List {
-    std::uint64_t request = 0;
-    std::string behind;  // the next part comes behind this name; empty: it is the first
+  // The lists of one user that are not whole yet. Only the front one is in the making, for each may grow to kMaxBody.
+  struct Lists {
+    const Use* user;
+    std::deque<Request*> requests;  // never empty
   };
 
   void take(Call call);
@@ -79,7 +81,10 @@ class Link {
   // link_calls.cc: the methods.
   void get_access_token(Request& request);
   void list_accounts(Request& request);
+  bool list_part(Request& request);
   void list_on();
+  std::list<Lists>::iterator lists_of(const Request& request);
+  void leave_lists(const Request& request);
   void get_account(Request& request);
   void refresh(Request& request);
   void reject(Request& request);
@@ -107,6 +112,7 @@ class Link {
   void refuse_arguments(Request& request, const std::string& words);
   void refuse_as_busy(Request& request, const std::string& words);
   void finish(Request& request);
+  void forget(Request& request);        // gives back what it holds of its user's limits
   Request* find(std::uint64_t number);  // null: its sender has left, or it was answered
 
   bool may_wait(const Request& request) const;
@@ -123,9 +129,10 @@ class Link {
   std::unique_ptr<Loop::Timer> deadline_;
   std::unique_ptr<Loop::Timer> sweeper_;
   std::unique_ptr<Loop::Timer> lister_;
-  std::deque<List> lists_;
+  std::list<Lists> lists_;  // whose turn is next is in front
   std::uint64_t last_number_ = 0;
   bool armed_ = false;
+  bool part_made_ = false;  // of a list, in this turn; the lister is set
   bool stopping_ = false;
   bool subscribing_ = false;  // the present states are not signals
 };

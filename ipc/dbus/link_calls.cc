@@ -72,30 +72,56 @@ void Link::get_access_token(Request& request) {
       kGiveToken);
 }
 
+// One that is whole with its first part waits for nothing, unless many come in one turn, as from a sender who has become known.
 void Link::list_accounts(Request& request) {
-  lists_.push_back({request.number, {}});
-  if (lists_.size() == 1) list_on();
+  const auto lists = lists_of(request);
+  if (lists == lists_.end() && !part_made_ && list_part(request)) return;
+  if (!may_wait(request)) return refuse_as_busy(request, "too many requests of this user are waiting");
+  begin_waiting(request);
+  if (lists == lists_.end()) {
+    lists_.push_back({request.sender->use, {&request}});
+  } else {
+    lists->requests.push_back(&request);
+  }
 }
 
-// A part a turn, for it may be megabytes.
-void Link::list_on() {
-  List list = std::move(lists_.front());
-  lists_.pop_front();
-  if (Request* request = find(list.request)) {
-    AccountList part = around_.service.list(request->caller, list.behind);
-    const bool fits = request->call.compose([&](Writer& writer) {
-      if (list.behind.empty()) begin_list(writer);
-      for (const AccountStatus& status : part.accounts)
-        write_status(writer, status);
-    });
-    if (!fits || part.last.empty()) {
-      answer(*request, [](Writer& writer) { end_list(writer); });
-    } else {
-      list.behind = std::move(part.last);
-      lists_.push_back(std::move(list));
-    }
+// Makes the next part, one a turn. True: it was the last, the request is answered and gone.
+bool Link::list_part(Request& request) {
+  part_made_ = true;
+  lister_->set(BootTime{});
+  AccountList part = around_.service.list(request.caller, request.behind);
+  const bool fits = request.call.compose([&](Writer& writer) {
+    if (request.behind.empty()) begin_list(writer);
+    for (const AccountStatus& status : part.accounts)
+      write_status(writer, status);
+  });
+  const bool more = fits && !part.last.empty();
+  if (more) {
+    request.behind = std::move(part.last);
+  } else {
+    answer(request, [](Writer& writer) { end_list(writer); });
   }
-  if (!lists_.empty()) lister_->set(BootTime{});
+  return !more;
+}
+
+// Users take turns. While the bus has not taken what is there, nothing is added: on_sent goes on.
+void Link::list_on() {
+  part_made_ = false;
+  if (lists_.empty() || bus_->unsent()) return;
+  lists_.splice(lists_.end(), lists_, lists_.begin());
+  list_part(*lists_.back().requests.front());
+}
+
+std::list<Link::Lists>::iterator Link::lists_of(const Request& request) {
+  return std::find_if(lists_.begin(), lists_.end(),
+                      [&](const Lists& lists) { return lists.user == request.sender->use; });
+}
+
+void Link::leave_lists(const Request& request) {
+  if (request.method != Method::kListAccounts || !request.waits) return;
+  const auto lists = lists_of(request);
+  lists->requests.erase(std::find(lists->requests.begin(), lists->requests.end(), &request));
+  if (lists->requests.empty()) lists_.erase(lists);
 }
 
 void Link::get_account(Request& request) {

@@ -35,6 +35,32 @@ TEST_F(BusLimitsTest, RequestsThatWaitAreCountedPerUser) {
   EXPECT_EQ(token(*other, "slow").error(), "");
 }
 
+TEST_F(BusLimitsTest, ListsThatAreNotWholeAtOnceWaitAndAreCounted) {
+  start({2, 16, 1'000'000});
+  for (unsigned i = 0; i < 50; ++i)
+    service_.add("account-" + std::to_string(i));
+  service_.accounts_at_once = 1;
+  auto client = connect();
+  std::vector<std::optional<Outcome>> outcomes(5);
+  for (auto& one : outcomes)
+    client->call("ListAccounts", {}, one);
+  ASSERT_TRUE(
+      until([&] { return std::all_of(outcomes.begin(), outcomes.end(), [](auto& o) { return o.has_value(); }); }));
+  EXPECT_EQ(std::count_if(outcomes.begin(), outcomes.end(), [](auto& o) { return o->error() == "Busy"; }), 3);
+  EXPECT_EQ(std::count_if(outcomes.begin(), outcomes.end(), [](auto& o) { return o->ok(); }), 2);
+  service_.accounts_at_once = 100;
+  service_.add("slow").waits = true;
+  std::optional<Outcome> waiting[2];
+  for (auto& one : waiting)
+    client->call("GetAccessToken", no_options("slow"), one);
+  ASSERT_TRUE(until([&] { return service_.waiting() == 2; }));
+  EXPECT_TRUE(call(*client, "ListAccounts").ok()) << "what needs no wait is served";
+  service_.accounts_at_once = 1;
+  EXPECT_EQ(call(*client, "ListAccounts").error(), "Busy");
+  service_.answer_waiting();
+  EXPECT_TRUE(call(*client, "ListAccounts").ok()) << "nothing is left of those before";
+}
+
 TEST_F(BusLimitsTest, RequestsInASecondAreCountedPerUser) {
   start({64, 16, 50});
   auto client = connect();
