@@ -29,6 +29,11 @@ std::optional<BootTime> expires_boot(const account::Account& account) {
   return account.live() != nullptr ? account.live()->expires_boot : std::nullopt;
 }
 
+// A wall clock that is set back later must not make it younger.
+account::UnknownOutcome unknown_of(const store::Intent& intent, const Clock& clock) {
+  return {intent.slot, intent.sent_at, intent.resends, clock.boot() - (clock.wall() - intent.sent_at)};
+}
+
 std::optional<Duration> kept_for(bool switched_off) {
   return switched_off ? std::nullopt : std::optional<Duration>(retire::kKeptAfterRemoval);
 }
@@ -133,8 +138,7 @@ void Reconciler::begin_parked_intents(const std::vector<store::Intent>& intents,
                             row->second.generation == intent.grant_number();
     const bool of_none = intent.generation == 0 || mutated(Mutation::kForgetIntents);
     if (of_the_row || of_none) continue;
-    const account::UnknownOutcome unknown{intent.slot, intent.sent_at, intent.resends};
-    if (parking_.remember(intent.account, intent.identity, intent.grant_number(), unknown))
+    if (parking_.remember(intent.account, intent.identity, intent.grant_number(), unknown_of(intent, clock_)))
       of_parked_.insert(intent.slot);
   }
 }
@@ -151,9 +155,9 @@ void Reconciler::begin_intents(const std::vector<store::Intent>& intents) {
     if (of_this_grant) {
       log::warning("a refresh was under way when credsyncd ended, and its answer is not known",
                    {{"ACCOUNT", intent.account}});
-      refresher_.resume_unknown(*account, {intent.slot, intent.sent_at, intent.resends});
-    } else if (intent.generation == 0 || !parking_.remember(intent.account, intent.identity, intent.grant_number(),
-                                                            {intent.slot, intent.sent_at, intent.resends})) {
+      refresher_.resume_unknown(*account, unknown_of(intent, clock_));
+    } else if (intent.generation == 0 ||
+               !parking_.remember(intent.account, intent.identity, intent.grant_number(), unknown_of(intent, clock_))) {
       store_.apply(store::DropIntent{intent.account, intent.slot}, [](Result<store::Ids>) {});
     }
   }

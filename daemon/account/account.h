@@ -2,6 +2,7 @@
 // only Accounts changes it.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,15 @@ struct UnknownOutcome {
   std::uint32_t slot = 0;
   WallTime sent_at;      // first: an overlap counts from then
   unsigned resends = 0;  // counted durably before each was made
+  // The same moment by the clock that nobody can set; of an earlier run, as the wall clock told it at the start.
+  std::optional<BootTime> sent_boot = {};
+
+  // How long ago that was, by the clock that says more. Nothing: the wall clock was set back to before it.
+  std::optional<Duration> since(WallTime wall, BootTime boot) const {
+    const Duration by_wall = wall - sent_at;
+    if (by_wall < Duration::zero()) return std::nullopt;
+    return sent_boot ? std::max(by_wall, boot - *sent_boot) : by_wall;
+  }
 };
 
 // What the refresher remembers of its attempts; nothing here needs to survive a restart.

@@ -99,7 +99,7 @@ bool Refresher::start(Account& account, Reason reason) {
   flight->generation = account.generation();
   flight->rotates = order->rotates;
   flight->resend = order->resend_slot.has_value();
-  if (flight->resend) flight->first_sent = account.unknown()->sent_at;
+  if (flight->resend) flight->before = *account.unknown();
   flight->by_password = std::holds_alternative<oauth::PasswordInput>(order->input);
   flight->began = clock_.wall();
   flight->began_boot = clock_.boot();

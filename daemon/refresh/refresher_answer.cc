@@ -18,7 +18,10 @@ using account::State;
 
 void Refresher::exchanged(std::uint64_t id, Exchanged exchanged) {
   Flight& flight = *flights_.at(id);
-  if (exchanged.sent_at != WallTime()) flight.began = exchanged.sent_at;  // it may have waited for its turn
+  if (exchanged.clock_offset) {  // it may have waited for its turn
+    flight.began = exchanged.sent_at;
+    flight.began_boot = BootTime((exchanged.sent_at - *exchanged.clock_offset).time_since_epoch());
+  }
   if (auto* failure = std::get_if<oauth::Failure>(&exchanged.outcome)) {
     ++counters_.failed;
     // Of a grant that is ended or replaced just now it says nothing; stored behind that, it would stand after a restart.
@@ -127,9 +130,10 @@ void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optio
   const auto& overlap = flight.config->profile->refresh.overlap;
   // The overlap counts from when the refresh token was first sent: the provider may have replaced it then. What was sent
   // again within it was no risk. A wall clock that was set back says nothing.
-  const WallTime first_sent = flight.resend ? flight.first_sent : flight.began;
-  const Duration since = flight.resend ? flight.began - first_sent : clock_.boot() - flight.began_boot;
-  if (overlap && since >= Duration::zero() && since < *overlap) situation.overlap = overlap;
+  account::UnknownOutcome unknown = flight.before;
+  if (!flight.resend) unknown.sent_at = flight.began, unknown.sent_boot = flight.began_boot;
+  const auto since = flight.resend ? unknown.since(flight.began, flight.began_boot) : clock_.boot() - flight.began_boot;
+  if (overlap && since && *since < *overlap) situation.overlap = overlap;
   if (ours) {
     situation.unclear_before = account->attempts.unclear;
     if (account->attempts.untrusted_since) situation.untrusted_for = clock_.wall() - *account->attempts.untrusted_since;
@@ -139,15 +143,16 @@ void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optio
   const bool lost = failure.failure_class == oauth::FailureClass::kAmbiguous ||
                     failure.failure_class == oauth::FailureClass::kNoToken;
   const bool counts = flight.resend && lost && !situation.overlap;
-  const account::UnknownOutcome unknown{slot.value_or(0), first_sent, counts ? 1U : 0U};
+  unknown.slot = slot.value_or(0);
+  unknown.resends = counts ? 1 : 0;
   const bool parked = slot && !ours && !verdict.outcome_known &&
                       parking_.remember(flight.config->name, flight.config->identity, flight.generation, unknown);
   if (slot && !parked && (verdict.outcome_known || !ours)) {
     if (ours) accounts_.set_unknown(*account, std::nullopt);
     installer_.give_back(flight.config->name, slot);
   } else if (slot && ours) {
-    const unsigned resends = (account->unknown() ? account->unknown()->resends : 0) + (counts ? 1 : 0);
-    accounts_.set_unknown(*account, account::UnknownOutcome{*slot, first_sent, resends});
+    if (account->unknown()) unknown.resends += account->unknown()->resends;
+    accounts_.set_unknown(*account, unknown);
     // No answer will come: the room is others' until it is sent once more. Else a provider that loses answers would in time
     // hold all of it, and no grant that rotates could be renewed anywhere.
     store_.apply(store::FreeRoom{account->name(), *slot}, [](Result<store::Ids>) {});

@@ -21,7 +21,7 @@ struct Refresher::Flight {
   bool by_password = false;
   WallTime began;
   BootTime began_boot;
-  WallTime first_sent;                         // of a resend: when its refresh token was first sent
+  account::UnknownOutcome before;              // of a resend: what was known when it began
   Secret refresh_token;                        // that was sent: carried over when the answer has none
   std::optional<WallTime> refresh_expires_at;  // of that one
   std::vector<std::string> scope;              // of the token it replaces

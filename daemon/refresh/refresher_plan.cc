@@ -100,10 +100,9 @@ void Refresher::on_due(Account& account) {
 std::optional<BootTime> Refresher::overlap_ends(const Account& account) const {
   const auto& overlap = account.config().profile->refresh.overlap;
   if (!overlap || !account.unknown()) return std::nullopt;
-  const Duration since = clock_.wall() - account.unknown()->sent_at;
-  if (since < Duration::zero() || since >= *overlap)
-    return std::nullopt;  // a wall clock that was set back says nothing
-  return clock_.boot() + (*overlap - since);
+  const BootTime now = clock_.boot();
+  const auto since = account.unknown()->since(clock_.wall(), now);
+  return since && *since < *overlap ? std::optional(now + (*overlap - *since)) : std::nullopt;
 }
 
 void Refresher::plan(Account& account) {

@@ -395,6 +395,24 @@ TEST_F(FoundBySimulationTest, AResendThatThePauseOfTheEndpointPutsBeyondTheOverl
   EXPECT_EQ(world.endpoint.calls.size(), 1U) << "at the floor";
 }
 
+TEST_F(FoundBySimulationTest, AnOverlapThatIsOverDoesNotLastAgainByAClockThatWasSetBack) {
+  profile->refresh.overlap = 20s;
+  account::Account& account = add_live();
+  until_just_sent();
+  const WallTime sent = world.clock.wall();
+  world.clock.advance(1min);
+  answer(make_failure(FailureClass::kAmbiguous));
+  world.advance(until_floor() - 1s);
+  ASSERT_TRUE(world.endpoint.calls.empty());
+  world.clock.set_wall(sent + 5s);
+  world.advance(2s);
+  ASSERT_EQ(world.endpoint.calls.size(), 1U) << "at the floor";
+  answer(make_failure(FailureClass::kAmbiguous));
+  world.advance(10min);
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "it was sent twice, and the provider has stopped taking it long ago";
+  EXPECT_EQ(account.standing().state, account::State::kNeedsLogin);
+}
+
 TEST_F(FoundBySimulationTest, ASignInGivesCallersNoNewAllowance) {
   account::Account& account = add_live();
   ASSERT_TRUE(world.refresher.take_allowance(account));
