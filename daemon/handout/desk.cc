@@ -34,7 +34,7 @@ class Desk::Wait final : public ipc::Pending {
   ~Wait() override { desk_.waits_.erase(this); }
 
   void begin(const Account& account) {
-    waiting_ = desk_.refresher_.wait(account, [this](const refresh::Ended& ended) { attempt_ended(ended); });
+    waiting_ = desk_.refresher_.wait(account, [this](const refresh::Ended&) { attempt_ended(); });
   }
 
   void answer_now(bool out_of_time) {
@@ -66,10 +66,9 @@ class Desk::Wait final : public ipc::Pending {
   }
 
  private:
-  void attempt_ended(const refresh::Ended& ended) {
+  void attempt_ended() {
     Account* account = desk_.accounts_.find(account_);
-    const bool over = account == nullptr || ended.installed ||
-                      account->usable(desk_.clock_.wall(), desk_.clock_.boot()) || desk_.stopped_;
+    const bool over = account == nullptr || account->usable(desk_.clock_.wall(), desk_.clock_.boot()) || desk_.stopped_;
     if (over) return answer_now(false);
     const auto next = desk_.refresher_.next_attempt(*account);
     if (!next || *next >= deadline_) return answer_now(false);

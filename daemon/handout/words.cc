@@ -143,8 +143,9 @@ ipc::Problem no_token(const Account& account, const Sight& sight) {
     return problem;
   }
   problem.kind = ipc::ProblemKind::kUnavailable;
-  problem.detail =
-      trouble ? "no valid token, and the provider could not give one" + because : "the first token is on its way";
+  problem.detail = trouble                     ? "no valid token, and the provider could not give one" + because
+                   : account.live() != nullptr ? "the token has ended, and the next is on its way"
+                                               : "the first token is on its way";
   constexpr Duration kLeast = 1s;
   const auto next = sight.refresher.next_attempt(account);
   problem.retry_after = std::max(kLeast, next ? *next - sight.clock.boot() : kLeast);

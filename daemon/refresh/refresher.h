@@ -114,6 +114,7 @@ class Refresher {
   void plan(account::Account& account);
   void on_due(account::Account& account);
   void exchanged(std::uint64_t flight_id, Exchanged exchanged);
+  bool ended_on_its_way(const account::Account& account) const;
   void refuse_stranger(Flight& flight);
   void not_stored(Flight& flight, const std::string& why, std::optional<store::SlotId> slot);
   void complete(Flight& flight, account::TokenSet& tokens) const;

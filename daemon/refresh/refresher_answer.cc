@@ -57,7 +57,14 @@ void Refresher::exchanged(std::uint64_t id, Exchanged exchanged) {
       fresh.last_on_demand = account->attempts.last_on_demand;
       fresh.rejected = account->attempts.rejected;
       fresh.rejected_generation = account->attempts.rejected_generation;
+      const unsigned failures = account->attempts.failures;
       account->attempts = fresh;
+      if (ended_on_its_way(*account)) {
+        account->attempts.failures = failures + 1;
+        const auto lifetime = account->live()->tokens.lifetime();
+        account->attempts.not_before =
+            clock_.boot() + retry_delay(failures + 1, lifetime, std::nullopt, random_.unit());
+      }
       log::write(log::Level::kInfo, message_id::kRefreshed.id, "refreshed",
                  {{"ACCOUNT", account->name()}, {"GENERATION", std::to_string(account->generation())}});
       if (observer_) observer_(*account, {});
@@ -67,6 +74,12 @@ void Refresher::exchanged(std::uint64_t id, Exchanged exchanged) {
     }
     end(id, Ended{placed == Placed::kInstalled, std::move(words)});
   });
+}
+
+// The answer took longer than the token lived, or the provider gave the same one again a moment before its end. That helps
+// nobody who waits: another is asked for, as after a failure, for it may be so each time.
+bool Refresher::ended_on_its_way(const Account& account) const {
+  return !plans_.at(account.name())->waiting.empty() && !account.usable(clock_.wall(), clock_.boot());
 }
 
 // What came is lost, and the provider may have replaced what was sent: as if the answer had never arrived.

@@ -123,6 +123,34 @@ TEST_F(DeskTest, WhoCanWaitGetsTheTokenOfTheNextTry) {
   EXPECT_EQ(given->token, "access-2");
 }
 
+// The provider gave the same token again, a moment before its end; or its answer took longer than a short token lives.
+TEST_F(DeskTest, ATokenThatEndedOnItsWayIsNoAnswerToWhoCanWait) {
+  world.advance(61min);
+  const auto given = world.ask("flat", 0s, 30s);
+  auto over = fresh(1s);
+  world.clock.advance(2s);
+  answer(std::move(over));
+  ASSERT_EQ(world.accounts.find("flat")->generation(), 2U);
+  EXPECT_FALSE(given->answered);
+  world.advance(1s);
+  ASSERT_EQ(world.endpoint.calls_made, 2U);
+  answer(make_tokens(world.clock, "access-3", "refresh-3", 1h));
+  EXPECT_EQ(given->token, "access-3");
+}
+
+TEST_F(DeskTest, TokensThatAlwaysEndOnTheirWayAreAskedForWithRests) {
+  world.advance(61min);
+  const auto given = world.ask("flat", 0s, 60s);
+  for (int i = 0; i < 600; ++i) {
+    if (!world.endpoint.calls.empty())
+      answer(make_tokens(world.clock, "access-" + std::to_string(i), "refresh-2", -1s));
+    world.advance(100ms);
+  }
+  ASSERT_TRUE(given->problem);
+  EXPECT_EQ(given->problem->kind, ProblemKind::kUnavailable);
+  EXPECT_LE(world.endpoint.calls_made, 20U);
+}
+
 TEST_F(DeskTest, ACallerWhoLeavesIsForgotten) {
   world.advance(61min);
   auto given = world.ask("flat");
