@@ -167,10 +167,12 @@ void Judge::ended(bool crashed) {
     d.lost = d.lost || (!d.placed && last_awake() - d.at < Duration(1min));
 }
 
-// What is stored ahead must not keep superseded tokens for long.
-void Judge::check_promise_short(const std::string& account, WallTime until) const {
+// What is stored ahead must not keep superseded tokens for long. An answer that was in its slot says what held when it came
+// there: the clock may have been set since, while no daemon ran.
+void Judge::check_promise_short(const std::string& account, WallTime until, std::optional<True> in_slot) const {
   constexpr Duration kLongest = 1h + 10min;
-  demand(until <= time_.wall() + kLongest || !steady_since(time_.now() - kLongest), kRetired, account,
+  const bool steady = steady_since(std::min(in_slot.value_or(time_.now()), time_.now() - kLongest));
+  demand(until <= time_.wall() + kLongest || !steady, kRetired, account,
          "more is stored of a promise than anybody can have made");
 }
 
@@ -517,6 +519,8 @@ void Judge::in_slot(const store::Change& change) {
   note_places(change);
   if (const auto* install = std::get_if<store::Install>(&change)) {
     const Known& of = known(install->account);
+    check_promise_short(install->account, install->promised_until);
+    if (install->slot) in_slot_since_[*install->slot] = time_.now();
     superseded_.emplace(of.row_access, time_.now());
     superseded_.emplace(of.row_refresh, time_.now());
   }
@@ -675,7 +679,9 @@ void Judge::applied(const store::Change& change) {
     Known& of = known(install->account);
     check_order(of, *install);
     check_end(*install);
-    check_promise_short(install->account, install->promised_until);
+    const auto slot = in_slot_since_.find(install->slot.value_or(0));
+    check_promise_short(install->account, install->promised_until,
+                        slot != in_slot_since_.end() ? std::optional(slot->second) : std::nullopt);
     check_superseded(of, *install);
     trace_.note(install->account, "stored", install->tokens.access_token.expose(),
                 static_cast<std::int64_t>(install->generation));

@@ -154,7 +154,7 @@ class Judge {
   void take_row(const std::string& account);
   std::optional<WallTime> stored_promise(const std::string& access) const;
   void check_promise_kept(const std::string& access, Promise& promise, bool crashed);
-  void check_promise_short(const std::string& account, WallTime until) const;
+  void check_promise_short(const std::string& account, WallTime until, std::optional<True> in_slot = {}) const;
   void excuse_what_was_sent_again();
   void check_over(const store::RetirementOver& over);
   void place(std::string_view refresh, std::string_view access);
@@ -179,6 +179,7 @@ class Judge {
   std::map<std::string, Sends> sends_;                   // by refresh token
   std::map<std::string, unsigned> flying_;               // refresh tokens on their way
   std::map<std::string, Promise> promised_;              // by access token
+  std::map<store::SlotId, True> in_slot_since_;          // answers; no number of a slot is given twice
   std::set<std::string> refused_;                        // tokens that a provider would not revoke
   std::map<std::string, True> superseded_;               // when its successor was durable
   std::map<std::string, std::pair<True, True>> paused_;  // by endpoint and client: since, until
