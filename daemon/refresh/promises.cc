@@ -15,6 +15,16 @@ constexpr Duration kKeepAgain = 5s;  // on a disk that fails or is full
 
 }  // namespace
 
+Promises::Promises(account::Accounts& accounts, store::TokenStore& store, Agenda& agenda, const Clock& clock)
+    : accounts_(accounts), store_(store), clock_(clock), try_again_(agenda, [this] { keep_again(); }) {
+  // The same access token again, under another number: what was promised while that was on its way to the disk was stored
+  // for the number before, behind it.
+  accounts_.watch([this](account::Account& account, account::What what) {
+    if (what != account::What::kToken || mutated(Mutation::kForgetPromises)) return;
+    if (account.live()->promised_until > clock_.wall()) keep(account);
+  });
+}
+
 void Promises::make(account::Account& account, Duration length) {
   const WallTime now = clock_.wall();
   accounts_.promise(account, saturating_add(now, length), length);

@@ -13,8 +13,7 @@ namespace credsync::refresh {
 
 class Promises {
  public:
-  Promises(account::Accounts& accounts, store::TokenStore& store, Agenda& agenda, const Clock& clock)
-      : accounts_(accounts), store_(store), clock_(clock), try_again_(agenda, [this] { keep_again(); }) {}
+  Promises(account::Accounts& accounts, store::TokenStore& store, Agenda& agenda, const Clock& clock);
 
   // A caller is told that the account's present access token is good for `length` from now.
   void make(account::Account& account, Duration length);

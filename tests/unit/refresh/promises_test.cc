@@ -208,6 +208,19 @@ TEST_F(PromisesTest, TheSameTokenAgainKeepsWhatIsStored) {
   EXPECT_GE(stored(), until);
 }
 
+TEST_F(PromisesTest, APromiseMadeWhileTheSameTokenGoesToTheDiskAgainIsStored) {
+  add_live();
+  world.refresher.start(*world.accounts.find("flat"), Reason::kOrdered);
+  world.settle();
+  world.store.hold();
+  answer("access-1", "refresh-2");
+  const WallTime until = world.clock.wall() + 30min;
+  ASSERT_EQ(world.ask("flat", 30min)->token, "access-1");
+  world.store.let_go();
+  world.settle();
+  EXPECT_GE(stored(), until);
+}
+
 TEST_F(PromisesTest, AClockThatWasSetBackMakesNoPromiseLonger) {
   account::Account& account = add_live();
   ASSERT_EQ(world.ask("flat", 30min)->token, "access-1");
