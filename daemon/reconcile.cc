@@ -31,7 +31,7 @@ std::optional<BootTime> expires_boot(const account::Account& account) {
 
 // A wall clock that is set back later must not make it younger.
 account::UnknownOutcome unknown_of(const store::Intent& intent, const Clock& clock) {
-  return {intent.slot, intent.sent_at, intent.resends, clock.boot() - (clock.wall() - intent.sent_at)};
+  return {intent.slot, intent.sent_at, intent.resends, clock.boot() - (clock.wall() - intent.sent_at), true};
 }
 
 std::optional<Duration> kept_for(bool switched_off) {

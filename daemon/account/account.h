@@ -23,14 +23,16 @@ struct UnknownOutcome {
   std::uint32_t slot = 0;
   WallTime sent_at;      // first: an overlap counts from then
   unsigned resends = 0;  // counted durably before each was made
-  // The same moment by the clock that nobody can set; of an earlier run, as the wall clock told it at the start.
-  std::optional<BootTime> sent_boot = {};
+  // The same moment by the clock that nobody can set. Of an earlier run: as the wall clock told it at the start.
+  BootTime sent_boot = {};
+  bool earlier_run = false;
 
-  // How long ago that was, by the clock that says more. Nothing: the wall clock was set back to before it.
+  // How long ago that was; of an earlier run, by the clock that says more. Nothing: the wall clock had been set back to
+  // before it at the start.
   std::optional<Duration> since(WallTime wall, BootTime boot) const {
-    const Duration by_wall = wall - sent_at;
-    if (by_wall < Duration::zero()) return std::nullopt;
-    return sent_boot ? std::max(by_wall, boot - *sent_boot) : by_wall;
+    const Duration by_boot = boot - sent_boot;
+    if (!earlier_run) return by_boot;
+    return by_boot >= Duration::zero() ? std::optional(std::max(by_boot, wall - sent_at)) : std::nullopt;
   }
 };
 

@@ -413,6 +413,20 @@ TEST_F(FoundBySimulationTest, AnOverlapThatIsOverDoesNotLastAgainByAClockThatWas
   EXPECT_EQ(account.standing().state, account::State::kNeedsLogin);
 }
 
+TEST_F(FoundBySimulationTest, AnOverlapLastsThoughTheClockIsSetBackToBeforeIt) {
+  profile->refresh.overlap = 10min;
+  account::Account& account = add_live();
+  until_just_sent();
+  answer(make_failure(FailureClass::kAmbiguous));
+  world.clock.set_wall(world.clock.wall() - 1h);
+  for (int resend = 1; resend <= 3; ++resend) {
+    world.advance(20s);
+    ASSERT_EQ(world.endpoint.calls.size(), 1U) << "the provider takes it for minutes yet";
+    answer(make_failure(FailureClass::kAmbiguous));
+  }
+  EXPECT_EQ(account.standing().state, account::State::kRetrying);
+}
+
 TEST_F(FoundBySimulationTest, ASignInGivesCallersNoNewAllowance) {
   account::Account& account = add_live();
   ASSERT_TRUE(world.refresher.take_allowance(account));
