@@ -21,9 +21,9 @@ using account::Trouble;
 
 struct StoredAccount {
   std::string name;
-  std::string identity;                     // of the grant the tokens belong to
-  Generation generation = 0;                // the last one given out; never goes back, survives sign-out and removal
-  Generation spent = 0;                     // up to this one all may have been given out, before a copy was put back
+  std::string identity;       // of the grant the tokens belong to
+  Generation generation = 0;  // the last one given out; never goes back, survives sign-out and removal
+  Generation spent = 0;       // up to this one all may have been given out: before a copy was put back, or by SetSpent
   std::optional<account::TokenSet> tokens;  // current
   WallTime promised_until;                  // no caller was promised them for longer, but by what was lost in a crash
   Standing standing;

@@ -105,6 +105,7 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
       {&w.retired_promised_,
        "UPDATE retirements SET not_before = MAX(not_before, ?3)"
        " WHERE account = ?1 AND generation = ?2 AND kind = 0 AND by_sign_out = 0"},
+      {&w.spent_, "UPDATE accounts SET spent = MAX(spent, ?2) WHERE name = ?1"},
       {&w.set_number_, "UPDATE numbers SET value = ?2 WHERE name = ?1 AND value <> ?2"},
       {&w.forewarned_, "INSERT OR REPLACE INTO numbers (name, value) VALUES ('forewarned until', ?1)"},
   };
@@ -446,6 +447,7 @@ Counts StateWriter::counted(const Change& change) {
         using Kind = std::decay_t<decltype(c)>;
         if constexpr (std::is_same_v<Kind, Install>) return {c.slot ? 1 : 0, 1};  // without a slot: it does not rotate
         if constexpr (std::is_same_v<Kind, UpdateParked> || std::is_same_v<Kind, Restore>) return {1, 1};
+        if constexpr (std::is_same_v<Kind, SetSpent>) return {0, 1};
         const bool leaves = std::is_same_v<Kind, SignOut> || std::is_same_v<Kind, Forget> ||
                             std::is_same_v<Kind, Park> || std::is_same_v<Kind, RetireParked>;
         return {leaves ? 1 : 0, 0};
@@ -503,6 +505,11 @@ Result<void> StateWriter::change(const SetPromised& set, Applied&) {
     if (database_->changes() > 0) return {};
   }
   return {};
+}
+
+Result<void> StateWriter::change(const SetSpent& set, Applied&) {
+  if (!fits_an_integer(set.up_to)) return invalid("generation out of range");
+  return must_touch(spent_.with(set.account, set.up_to), "account");
 }
 
 Result<void> StateWriter::change(const SetForewarned& set, Applied&) {

@@ -78,6 +78,7 @@ class StateWriter {
   Result<void> change(const SetPromised& set, Applied& applied);
   Result<void> change(const SetForewarned& set, Applied& applied);
   Result<void> change(const FreeRoom& room, Applied& applied);
+  Result<void> change(const SetSpent& set, Applied& applied);
 
   struct Parked {
     std::string account;
@@ -113,7 +114,7 @@ class StateWriter {
   Statement insert_retirement_, retirement_tried_, retirement_over_;
   Statement insert_intent_, renumber_intents_, select_intent_, drop_slot_, drop_intents_, count_resend_, last_used_,
       forewarned_, set_number_;
-  Statement promised_, parked_promised_, retired_promised_;
+  Statement promised_, parked_promised_, retired_promised_, spent_;
 };
 
 // The names that seals are bound to.

@@ -125,6 +125,12 @@ struct SetPromised {
   Generation generation = 0;
   WallTime until;
 };
+// Numbers up to this one are about to be seen by callers: none of them is given again, and no grant of the account comes back
+// under a lower one. It never becomes lower.
+struct SetSpent {
+  std::string account;
+  Generation up_to = 0;
+};
 // Warnings that grants will end were given up to this moment.
 struct SetForewarned {
   WallTime until;
@@ -132,7 +138,7 @@ struct SetForewarned {
 
 using Change = std::variant<Install, SetStanding, Forget, SignOut, Park, SetParkedOrder, Restore, RetireParked,
                             UpdateParked, QueueRetirements, RetirementTried, RetirementOver, DropIntent, CountResend,
-                            SetLastUsed, SetForewarned, FreeRoom, SetPromised>;
+                            SetLastUsed, SetForewarned, FreeRoom, SetPromised, SetSpent>;
 
 // What the store gives rows that it makes: ids of retirements in the order of Change's `retire`, or of the parked grant.
 using Ids = std::vector<std::int64_t>;

@@ -204,6 +204,12 @@ class Rows {
     }
     return Ids{};
   }
+  Result<Ids> operator()(const SetSpent& c) {
+    const auto it = disk_.accounts.find(c.account);
+    if (it == disk_.accounts.end()) return not_found("no account");
+    it->second.spent = std::max(it->second.spent, c.up_to);
+    return Ids{};
+  }
   Result<Ids> operator()(const SetForewarned& c) {
     disk_.forewarned_until = c.until;
     return Ids{};
@@ -255,7 +261,7 @@ constexpr const char* kNames[] = {"Install",      "SetStanding",      "Forget", 
                                   "Park",         "SetParkedOrder",   "Restore",         "RetireParked",
                                   "UpdateParked", "QueueRetirements", "RetirementTried", "RetirementOver",
                                   "DropIntent",   "CountResend",      "SetLastUsed",     "SetForewarned",
-                                  "FreeRoom",     "SetPromised"};
+                                  "FreeRoom",     "SetPromised",      "SetSpent"};
 static_assert(std::size(kNames) == std::variant_size_v<Change>);
 
 }  // namespace

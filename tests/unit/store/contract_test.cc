@@ -554,6 +554,17 @@ TEST_P(Contract, WhatWasPromisedReachesATokenThatIsReplacedMeanwhile) {
   EXPECT_EQ(find(snapshot, "flat-me")->promised_until, WallTime()) << "nothing of the new one";
 }
 
+TEST_P(Contract, NumbersThatAreAboutToBeSeenAreKept) {
+  EXPECT_EQ(apply(SetSpent{"flat-me", 9}).error().code(), ErrorCode::kNotFound);
+  ASSERT_TRUE(apply(install("flat-me", 3)));
+  ASSERT_TRUE(apply(SetSpent{"flat-me", 9}));
+  ASSERT_TRUE(apply(SetSpent{"flat-me", 5}));
+  ASSERT_TRUE(apply(Forget{"flat-me"}));
+  const Snapshot snapshot = reopened();
+  EXPECT_EQ(find(snapshot, "flat-me")->spent, 9U);
+  EXPECT_EQ(find(snapshot, "flat-me")->generation, 3U) << "its own number";
+}
+
 TEST_P(Contract, HowFarPeopleWereForewarnedIsKept) {
   EXPECT_EQ(reopened().forewarned_until, WallTime{}) << "never";
   ASSERT_TRUE(apply(SetForewarned{wall_from_seconds(1'700'000'000)}));

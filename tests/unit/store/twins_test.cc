@@ -43,7 +43,9 @@ class Twins {
         return both([&] {
           return Change{SetPromised{name_, std::max<Generation>(generation_, 3) - turn_ % 3, moment()}};
         });
-      case 13: return both([&] { return Change{SetLastUsed{name_, moment()}}; });
+      case 13:
+        if (turn_ % 2 != 0) return both([&] { return Change{SetSpent{name_, generation_}}; });
+        return both([&] { return Change{SetLastUsed{name_, moment()}}; });
       case 14:
       case 15: return rotation();
       case 16: shared_ = true; return with_a_slot([&](SlotId slot) { return Change{FreeRoom{name_, slot}}; });
