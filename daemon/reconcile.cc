@@ -40,21 +40,7 @@ std::optional<Duration> kept_for(bool switched_off) {
 
 }  // namespace
 
-// A parked grant that comes back under a new number is visible at once: its tokens are durable, but the number is so only
-// when the store has restored them. A crash before that leaves it parked, and the numbers that callers saw are skipped.
-void Reconciler::begin_numbers(const store::Snapshot& snapshot) {
-  constexpr account::Generation kOnTheirWay = 64;  // edits of one account that the disk has not; each is a person's
-  for (const store::ParkedGrant& grant : snapshot.parked) {
-    account::Generation last = grant.generation;
-    for (const store::StoredAccount& row : snapshot.accounts) {
-      if (row.name == grant.account) last = std::max({last, row.generation, row.spent});
-    }
-    accounts_.reserve(grant.account, last + kOnTheirWay);
-  }
-}
-
 void Reconciler::begin(store::Snapshot snapshot, const config::Config& config) {
-  begin_numbers(snapshot);
   Stored stored;
   for (store::StoredAccount& account : snapshot.accounts) {
     const std::string name = account.name;
@@ -77,7 +63,8 @@ void Reconciler::begin_account(std::shared_ptr<const config::Account> config, St
   std::optional<retire::Parking::Leaver> leaver;
   if (at != stored.end()) {
     store::StoredAccount& s = at->second;
-    known.generation = s.generation;
+    // Without tokens it has the last number that callers may have seen; a parked grant comes back above that.
+    known.generation = s.tokens ? s.generation : std::max(s.generation, s.spent);
     known.spent = s.spent;
     if (s.damaged) {
       known.standing.trouble =
@@ -193,7 +180,9 @@ void Reconciler::add(std::shared_ptr<const config::Account> config) {
 
 // What was unknown of its refresh when it was parked is unknown still.
 void Reconciler::bring_back(account::Account& account) {
-  if (parking_.restore(account) && account.unknown()) refresher_.resume_unknown(account, *account.unknown());
+  if (!parking_.restore(account)) return;
+  if (account.unknown()) refresher_.resume_unknown(account, *account.unknown());
+  refresher_.came_back(account);
 }
 
 void Reconciler::remove(account::Account& account, bool switched_off) {

@@ -34,7 +34,6 @@ class Reconciler {
 
  private:
   using Stored = std::map<std::string, store::StoredAccount>;
-  void begin_numbers(const store::Snapshot& snapshot);
   void begin_account(std::shared_ptr<const config::Account> config, Stored& stored);
   void begin_departed(Stored stored, const config::Config& config);
   void begin_parked_intents(const std::vector<store::Intent>& intents, const Stored& stored);

@@ -78,6 +78,8 @@ class Account {
   const Secret& kept_password() const { return kept_password_; }
   const std::optional<UnknownOutcome>& unknown() const { return unknown_; }
   const std::optional<WallTime>& last_used() const { return last_used_; }
+  // Its parked grant comes back when the store has what callers will see of it: nothing else is asked for meanwhile.
+  bool coming_back() const { return coming_back_; }
   unsigned sign_in() const {
     return sign_in_;
   }  // counts sign-ins and sign-outs: late answers of earlier ones are known by it
@@ -101,6 +103,7 @@ class Account {
   Secret kept_password_;
   std::optional<UnknownOutcome> unknown_;
   std::optional<WallTime> last_used_;
+  bool coming_back_ = false;
   unsigned sign_in_ = 0;
   Generation reserved_ = 0;  // the highest number on its way through the store, or that somebody may have seen
   Ordered ordered_;

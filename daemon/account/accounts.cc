@@ -72,6 +72,7 @@ void Accounts::remove(Account& account) {
 }
 
 void Accounts::replace_config(Account& account, std::shared_ptr<const config::Account> config) {
+  if (account.config_->identity != config->identity) account.coming_back_ = false;
   account.config_ = std::move(config);
   if (account.live_) account.live_->memo.wipe();
   tell(account, What::kConfig);
@@ -111,12 +112,6 @@ void Accounts::not_stored(std::string_view name, Generation number) {
   if (ordered.last == number) ordered = {ordered.before, 0, ordered.before};
 }
 
-void Accounts::reserve(const std::string& name, Generation up_to) {
-  Account* account = find(name);
-  Generation& reserved = account != nullptr ? account->reserved_ : departed_[name].reserved;
-  reserved = std::max(reserved, up_to);
-}
-
 Generation Accounts::next_generation(std::string_view name, std::string_view identity, Generation last) {
   Account* account = find(name);
   Departed* departed = account != nullptr ? nullptr : &departed_[std::string(name)];
@@ -139,6 +134,7 @@ void Accounts::install(Account& account, Generation generation, TokenSet tokens,
   }
   fresh.kept_until = fresh.keeping_until = promised;
   account.live_ = std::move(fresh);
+  account.coming_back_ = false;
   const bool state_changed = standing.state != account.standing_.state;
   account.standing_ = std::move(standing);
   tell(account, What::kToken);

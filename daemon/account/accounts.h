@@ -57,8 +57,7 @@ class Accounts {
   // tokens of the grant itself are on their way it keeps it too: they bring the next. `stored`: the disk has not refused it; on
   // one that fails what is on its way will hardly come there, and after a crash nothing would tell that a new number was seen.
   Generation restored_generation(Account& account, Generation own, bool stored);
-  // Numbers up to this are not given again, whether the account is configured or will be.
-  void reserve(const std::string& name, Generation up_to);
+  void set_coming_back(Account& account, bool comes) { account.coming_back_ = comes; }
   // Makes a durable generation visible. `promised`: what is stored with it of promises for its access token. `expires_boot`:
   // its end by the boot clock, where that is known better than by the wall clock as it is now, which may have been set since.
   void install(Account& account, Generation generation, TokenSet tokens, Standing standing, WallTime promised = {},

@@ -70,6 +70,7 @@ class Desk::Wait final : public ipc::Pending {
     Account* account = desk_.accounts_.find(account_);
     const bool over = account == nullptr || account->usable(desk_.clock_.wall(), desk_.clock_.boot()) || desk_.stopped_;
     if (over) return answer_now(false);
+    if (account->live() != nullptr) desk_.refresher_.start(*account, Reason::kNeeded);  // what came back may be over
     const auto next = desk_.refresher_.next_attempt(*account);
     if (!next || *next >= deadline_) return answer_now(false);
     begin(*account);  // the next attempt comes in time

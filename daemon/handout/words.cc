@@ -143,7 +143,8 @@ ipc::Problem no_token(const Account& account, const Sight& sight) {
     return problem;
   }
   problem.kind = ipc::ProblemKind::kUnavailable;
-  problem.detail = trouble                     ? "no valid token, and the provider could not give one" + because
+  problem.detail = account.coming_back()       ? "the grant of this account is about to come back"
+                   : trouble                   ? "no valid token, and the provider could not give one" + because
                    : account.live() != nullptr ? "the token has ended, and the next is on its way"
                                                : "the first token is on its way";
   constexpr Duration kLeast = 1s;

@@ -47,6 +47,7 @@ void SignOut::commit(const std::string& name, unsigned sign_in, Result<Secret> o
   for (store::Retirement& r : plan)
     r.id = store_.new_id();
   CREDSYNC_FAIL_POINT("sign-out.planned");
+  parking_.do_not_come_back(*account);
   parking_.store_first(name);
   installer_.hold_answers(name);  // they belong to the grant that ends, or goes on if this cannot be stored
   store::SignOut change;
@@ -71,12 +72,12 @@ void SignOut::commit(const std::string& name, unsigned sign_in, Result<Secret> o
 }
 
 // The account may have left the configuration, or have become another grant's, while this was on its way to the disk: then
-// what was parked is what is over, and another grant that came back meanwhile is not.
+// what was parked is what is over, and another grant that came back meanwhile, or is about to, is not.
 void SignOut::over(const config::Account& config, account::Generation up_to, const account::Standing& standing) {
   Account* account = accounts_.find(config.name);
   parking_.signed_out(config.name, config.identity, up_to);
   if (account == nullptr) return accounts_.begin_sign_in(config.name);
-  if (account->config().identity != config.identity && account->live() != nullptr) return;
+  if (account->config().identity != config.identity && (account->live() != nullptr || account->coming_back())) return;
   accounts_.begin_sign_in(*account);
   accounts_.take_tokens(*account);
   accounts_.forget_password(*account);

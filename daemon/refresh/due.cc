@@ -85,7 +85,7 @@ bool sends_rotating_token(const Account& account) {
 }
 
 std::optional<BootTime> due(const Account& account, WallTime wall, BootTime now) {
-  if (way_for(account, false) == Way::kNone) return std::nullopt;
+  if (way_for(account, false) == Way::kNone || account.coming_back()) return std::nullopt;
   std::optional<BootTime> when;
   if (account.live() == nullptr) {
     when = now;  // a token was never there

@@ -47,7 +47,10 @@ class Installer {
         retirer_(retirer),
         agenda_(agenda),
         clock_(clock),
-        random_(random) {}
+        random_(random) {
+    parking_.connect(
+        [this](const std::string& account, UniqueFunction<void()> then) { when_settled(account, std::move(then)); });
+  }
 
   // `done` is called once, when the answer is durable where it belongs (or with kNotStored and why).
   void place(Candidate candidate, UniqueFunction<void(Placed, std::string)> done);

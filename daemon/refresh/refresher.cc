@@ -42,7 +42,7 @@ bool rotates(const provider::Profile& profile) {
 }  // namespace
 
 bool Refresher::can_refresh(const Account& account, bool ordered) const {
-  return way_for(account, ordered) != Way::kNone;
+  return way_for(account, ordered) != Way::kNone || account.coming_back();
 }
 
 std::optional<ExchangeOrder> Refresher::make_order(const Account& account, bool ordered) const {
@@ -82,7 +82,7 @@ bool Refresher::under_way(const Account& account) const {
 }
 
 bool Refresher::start(Account& account, Reason reason) {
-  if (stopped_) return false;
+  if (stopped_ || account.coming_back()) return false;
   if (!mutated(Mutation::kTwoFlights) && (under_way(account) || attach_own_flight(account))) return true;
   const BootTime now = clock_.boot();
   const bool ordered = reason == Reason::kOrdered;

@@ -72,6 +72,8 @@ class Refresher {
 
   // At start: an intent without an answer was found.
   void resume_unknown(account::Account& account, account::UnknownOutcome unknown);
+  // Its parked grant is in use again: who waits need not wait for a refresh.
+  void came_back(const account::Account& account);
   // After a reload or a step of the clock.
   void replan_all();
   void retry_suspended();

@@ -120,6 +120,7 @@ std::optional<BootTime> Refresher::next_attempt(const Account& account) const {
   if (!plans_.contains(account.name())) return std::nullopt;  // it is leaving the configuration
   if (under_way(account)) return now;
   if (!can_refresh(account)) return std::nullopt;
+  if (account.coming_back()) return now;
   BootTime when = now;
   if (account.attempts.not_before) when = std::max(when, *account.attempts.not_before);
   if (account.attempts.paused_until) when = std::max(when, *account.attempts.paused_until);
@@ -152,6 +153,15 @@ void Refresher::resume_unknown(Account& account, account::UnknownOutcome unknown
   account.attempts.not_before = clock_.boot();
   plan.at_the_earliest = account.attempts.not_before;
   this->plan(account);
+}
+
+void Refresher::came_back(const Account& account) {
+  Plan& plan = *plans_.at(account.name());
+  if (plan.flight) return;  // of the same grant: its end is what they wait for
+  auto waiting = std::move(plan.waiting);
+  plan.waiting.clear();
+  for (auto& [number, on_end] : waiting)
+    on_end(Ended{true, {}});
 }
 
 void Refresher::replan_all() {

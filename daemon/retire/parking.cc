@@ -31,9 +31,12 @@ struct Parking::Kept {
   bool stored = true;    // parked durably, as far as the store can
   bool refused = false;  // the disk failed when it was to be
   bool on_its_way = false;
-  unsigned updates = 0;             // late answers on their way to the disk
+  unsigned updates = 0;             // on their way to the disk: late answers, or the number it comes back under
   bool wanted = false;              // what waits for them
   std::optional<Cause> retirement;  // that, too
+  account::Generation number = 0;   // under which it comes back, if that is another
+  bool spent = false;               // the store knows that number
+  bool spend_again = false;         // it refused it
 };
 
 Parking::Parking(account::Accounts& accounts, store::TokenStore& store, oauth::TokenEndpoint& endpoint,
@@ -171,6 +174,9 @@ void Parking::store_again() {
   for (const auto& [id, kept] : grants_) {
     if (!kept->stored && !kept->on_its_way) store_parked(*kept);
   }
+  for (const auto& [id, kept] : grants_) {
+    if (std::exchange(kept->spend_again, false)) spend(*kept, kept->number);
+  }
   for (auto at = restoring_.begin(); at != restoring_.end();)
     restore_row((at++)->first);
   for (const auto& [id, retiring] : retiring_) {
@@ -199,15 +205,21 @@ bool Parking::restore(account::Account& account) {
   if (!parked) return false;
   const std::int64_t id = parked->id;
   Kept& kept = *grants_.at(id);
+  store::ParkedGrant& grant = kept.grant;
+  if (kept.updates == 0) {
+    const account::Generation own = std::max(grant.generation, kept.number);
+    const account::Generation next = accounts_.restored_generation(account, own, !kept.refused);
+    if (!may_be_seen(kept, next)) ++kept.updates, spend(kept, next);
+  }
   if (kept.updates > 0) {
     kept.wanted = true;
+    accounts_.set_coming_back(account, true);
     return false;
   }
-  store::ParkedGrant& grant = kept.grant;
   const account::Standing standing = grant.rolled_back
                                          ? account::rolled_back_at(clock_.wall())
                                          : account::Standing{account::State::kOk, clock_.wall(), std::nullopt};
-  const account::Generation generation = accounts_.restored_generation(account, grant.generation, !kept.refused);
+  const account::Generation generation = std::max(grant.generation, kept.number);
   store_first(grant.account);
   restoring_[id] = {account.name(), account.config().identity, generation, standing,
                     kept.stored ? std::nullopt : std::optional(grant.clone())};
@@ -222,6 +234,39 @@ bool Parking::restore(account::Account& account) {
   accounts_.install(account, generation, std::move(tokens), standing, promised, expires_boot);
   accounts_.promises(account)->promised_until = promised;
   return true;
+}
+
+// Its own number is durable. Another is when the store knows it, and nothing of the account is in its row but what is its: else
+// a start might find another grant there, with a lower number than callers have seen.
+bool Parking::may_be_seen(const Kept& kept, account::Generation generation) const {
+  const auto here = all_of(kept.grant.account);
+  const bool alone = std::all_of(here.begin(), here.end(), [](const Kept* k) { return k->stored; });
+  return generation == kept.grant.generation || (generation == kept.number && kept.spent && alone);
+}
+
+void Parking::spend(Kept& kept, account::Generation generation) {
+  kept.number = generation;
+  kept.spent = false;
+  store_first(kept.grant.account);
+  store_.apply(store::SetSpent{kept.grant.account, generation},
+               [this, id = kept.grant.id](const Result<store::Ids>& done) {
+                 const auto at = grants_.find(id);
+                 if (at == grants_.end()) return;
+                 Kept& spent = *at->second;
+                 spent.spent = done.has_value();
+                 spent.spend_again = !may_be_seen(spent, spent.number);
+                 if (!spent.spend_again) return when_settled_(spent.grant.account, [this, id] { updating(id, false); });
+                 if (!try_again_.when()) try_again_.set(clock_.boot() + kStoreAgain);
+               });
+}
+
+void Parking::do_not_come_back(account::Account& account) {
+  const auto parked = find(account.name(), account.config().identity);
+  if (!account.coming_back() || !parked) return;
+  accounts_.set_coming_back(account, false);
+  Kept& kept = *grants_.at(parked->id);
+  kept.wanted = false;
+  retire(parked->id, Cause::kReplaced);
 }
 
 // Until the row is what is in use. Another grant's tokens may be in it, which came while the configuration changed and are
@@ -404,6 +449,7 @@ void Parking::updating(std::int64_t id, bool begins) {
   if (!std::exchange(kept.wanted, false) || !can_come_back_) return;
   account::Account* account = accounts_.find(kept.grant.account);
   if (account == nullptr || account->config().identity != kept.grant.identity) return;
+  accounts_.set_coming_back(*account, false);
   if (account->live() != nullptr)
     return retire(id, Cause::kReplaced);  // it has got other tokens by itself: it cannot have both
   if (account->standing().state != account::State::kSignedOut) can_come_back_(*account);

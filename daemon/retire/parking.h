@@ -53,10 +53,16 @@ class Parking {
                 account::UnknownOutcome unknown);
 
   // Brings the grant of this account's present identity back, if it is parked here; an unknown outcome with it. While a
-  // late answer for it is on its way to the disk it stays here, and who connected is told when it can come.
+  // late answer for it is on its way to the disk, or the number under which callers will see it, it stays here, and who
+  // connected is told when it can come.
   bool restore(account::Account& account);
   using CanComeBack = std::function<void(account::Account&)>;
   void connect(CanComeBack can_come_back) { can_come_back_ = std::move(can_come_back); }
+  // Runs `then` when no tokens of the account are on their way to the disk (refresh::Installer::when_settled).
+  using WhenSettled = std::function<void(const std::string& account, UniqueFunction<void()> then)>;
+  void connect(WhenSettled when_settled) { when_settled_ = std::move(when_settled); }
+  // The account is signed out while its grant is about to come back: it is retired instead.
+  void do_not_come_back(account::Account& account);
 
   // The account's row, or what is parked of it, is about to change: what could not be parked durably yet goes first, for
   // the row may hold nothing but that.
@@ -117,6 +123,8 @@ class Parking {
     account::Standing standing;
     std::optional<store::ParkedGrant> unparked;  // as it was parked, where the store does not know that either
   };
+  bool may_be_seen(const Kept& kept, account::Generation generation) const;
+  void spend(Kept& kept, account::Generation generation);
   void order(std::int64_t id, store::Change change);
   void restore_row(std::int64_t id);
   void restored(std::int64_t id, const Result<store::Ids>& done);
@@ -133,6 +141,7 @@ class Parking {
   std::map<std::int64_t, Restored> restoring_;  // in use again, and the store does not know yet
   std::map<std::int64_t, Retiring> retiring_;   // retired, and the store does not know yet
   CanComeBack can_come_back_;
+  WhenSettled when_settled_ = [](const std::string&, UniqueFunction<void()> then) { then(); };
   Agenda::Entry try_again_;
 };
 

@@ -435,9 +435,9 @@ TEST_F(ReconcileTest, WhatAnEditThatIsTakenBackFetchedIsParkedAndNotRevoked) {
   world.endpoint.answer(make_tokens(world.clock, "access-other", "", 1h), Secret("order"));
   world.settle();
   reconciler.change(second, first);
-  EXPECT_EQ(world.ask("flat")->token, "access-7");
   world.store.let_go();
   world.advance(10s);
+  EXPECT_EQ(world.ask("flat")->token, "access-7");
   EXPECT_TRUE(world.endpoint.revocations.empty()) << "nobody ordered its end";
   ASSERT_TRUE(world.disk.accounts.at("flat").tokens.has_value());
   EXPECT_EQ(world.disk.accounts.at("flat").tokens->access_token.expose(), "access-7")
@@ -610,17 +610,39 @@ TEST_F(UnderWayTest, AFirstRefreshIsFoundAgain) {
   EXPECT_EQ(world.ask("robot")->token, "access-first");
 }
 
-// The other grant's tokens have number 8, and the parked one came back as 9 when the daemon was killed: before the disk
-// knew, but callers did.
-TEST_F(UnderWayTest, ANumberThatWasSeenBeforeACrashIsNotGivenAgain) {
-  profile->refresh.rotation = provider::Rotation::kNone;
-  const config::Config first = by_itself("identity one"), second = by_itself("identity two");
-  begin(first);
-  change(first, second);
-  answer(0, "access-8", "");
-  world.store.hold();
-  reconciler.change(second, first);
-  ASSERT_EQ(flat().generation(), 9U);
+// The other grant's tokens have number 8, and the parked one comes back as 9. After a crash a start must know what was seen.
+class ComesBackAsAnother : public UnderWayTest {
+ protected:
+  ComesBackAsAnother() {
+    profile->refresh.rotation = provider::Rotation::kNone;
+    first = by_itself("identity one");
+    second = by_itself("identity two");
+    begin(first);
+    change(first, second);
+    answer(0, "access-8", "");
+    world.store.hold();
+    reconciler.change(second, first);
+    world.settle();
+  }
+  config::Config first, second;
+};
+
+TEST_F(ComesBackAsAnother, NobodySeesItsNumberBeforeTheDiskKnowsThat) {
+  EXPECT_TRUE(world.ask("flat", 0s, 0s)->problem);
+  const auto given = world.ask("flat");
+  ASSERT_FALSE(given->answered) << "it is a moment";
+  world.store.let_go();
+  world.settle();
+  EXPECT_EQ(given->token, "access-7");
+  EXPECT_EQ(given->generation, 9U);
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "nor does it sign in by itself meanwhile";
+  EXPECT_TRUE(world.endpoint.revocations.empty());
+}
+
+TEST_F(ComesBackAsAnother, AStartAfterTheEditWasTakenBackShowsAHigherNumber) {
+  world.store.let_go_of(world.store.waiting());  // what was ordered until now; not that it is in use again
+  world.settle();
+  ASSERT_EQ(world.ask("flat", 0s, 0s)->generation, 9U);
   world.store.crash();
 
   CoreWorld next;
@@ -628,14 +650,31 @@ TEST_F(UnderWayTest, ANumberThatWasSeenBeforeACrashIsNotGivenAgain) {
   Reconciler at_start{next.accounts, next.refresher, next.parking, next.retirer, next.store, next.clock};
   at_start.begin(*next.store.load(), second);
   next.settle();
-  account::Account& again = *next.accounts.find("flat");
-  ASSERT_EQ(again.generation(), 8U);
-  next.refresher.start(again, refresh::Reason::kOrdered);
-  next.settle();
-  next.endpoint.answer(make_tokens(next.clock, "access-other", "", 1h));
-  next.settle();
-  EXPECT_EQ(next.ask("flat")->token, "access-other");
-  EXPECT_GT(again.generation(), 9U) << "9 was access-7";
+  const auto given = next.ask("flat");
+  EXPECT_EQ(given->token, "access-8");
+  EXPECT_EQ(given->generation, 10U);
+}
+
+TEST_F(ComesBackAsAnother, ADiskThatFailsPutsItOff) {
+  world.store.fail_next(Error(ErrorCode::kIo, "the disk fails"), static_cast<unsigned>(world.store.waiting()));
+  world.store.let_go();
+  world.settle();
+  EXPECT_TRUE(world.ask("flat", 0s, 0s)->problem);
+  world.advance(6s);
+  EXPECT_EQ(world.ask("flat", 0s, 0s)->token, "access-7");
+}
+
+TEST_F(ComesBackAsAnother, ASignOutMeanwhileEndsItToo) {
+  world.sign_out.run(flat(), [](const Result<unsigned>&) {});
+  world.settle();
+  world.store.let_go();
+  world.settle();
+  EXPECT_EQ(flat().standing().state, account::State::kSignedOut);
+  EXPECT_EQ(flat().live(), nullptr);
+  const auto& parked = world.disk.parked;
+  EXPECT_TRUE(std::none_of(parked.begin(), parked.end(), [](const auto& entry) {
+    return entry.second.tokens.access_token.expose() == "access-7";
+  })) << "its revocation is queued";
 }
 
 }  // namespace
