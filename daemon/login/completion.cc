@@ -190,7 +190,7 @@ void Completion::finish(Number number, CompletionOutcome outcome) {
   const auto at = running_.find(number);
   const std::unique_ptr<Running> running = std::move(at->second);
   running_.erase(at);
-  if (!running->abandoned) running->done(std::move(outcome));
+  running->done(std::move(outcome));
 }
 
 }  // namespace credsync::login

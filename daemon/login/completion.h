@@ -67,9 +67,9 @@ class Completion {
   explicit Completion(const Parts& parts);
   ~Completion();
 
-  // `done` is called once, later or before this returns, unless it is abandoned.
+  // `done` is called once, later or before this returns: when nothing of it is under way any more.
   Number begin(CompletionOrder order, UniqueFunction<void(CompletionOutcome)> done);
-  // Nobody wants it any more: what comes is retired, and `done` is not called. False: too late, it is being stored.
+  // Nobody wants it any more: what comes is retired, and `done` hears no success. False: too late, it is being stored.
   bool abandon(Number number);
   // Not in anybody's place: revoked where that cannot harm the live grant, else erased.
   void retire(const std::shared_ptr<const config::Account>& config, NewGrant grant);

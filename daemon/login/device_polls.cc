@@ -28,6 +28,10 @@ NotCompleted expired() {
   return {"expired_token", "the code was not entered in time", true, false};
 }
 
+NotCompleted nobody_waits() {
+  return {"abandoned", "", false, true};
+}
+
 }  // namespace
 
 struct DevicePolls::Poll {
@@ -65,7 +69,7 @@ DevicePolls::Number DevicePolls::begin(std::shared_ptr<const config::Account> ac
 void DevicePolls::abandon(Number number) {
   const auto at = polls_.find(number);
   if (at == polls_.end()) return;
-  if (!at->second->asking) return void(polls_.erase(at));
+  if (!at->second->asking) return finish(number, nobody_waits());
   at->second->abandoned = true;
 }
 
@@ -91,11 +95,10 @@ void DevicePolls::answered(Number number, refresh::Exchanged exchanged) {
                    exchanged.slot};
     if (!poll.abandoned) return finish(number, std::move(grant));
     completion_.retire(poll.account, std::move(grant));
-    polls_.erase(number);
-    return;
+    return finish(number, nobody_waits());
   }
   if (exchanged.slot) store_.apply(store::DropIntent{poll.account->name, *exchanged.slot}, [](Result<store::Ids>) {});
-  if (poll.abandoned) return void(polls_.erase(number));
+  if (poll.abandoned) return finish(number, nobody_waits());
   if (worth_asking_again(*failure)) return again(poll, *failure);
   finish(number, from_failure(*failure));
 }

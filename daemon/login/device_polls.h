@@ -21,10 +21,11 @@ class DevicePolls {
               const Clock& clock);
   ~DevicePolls();
 
-  // `done` is called once, later, unless it is abandoned.
+  // `done` is called once, later: when nothing of it is under way any more.
   Number begin(std::shared_ptr<const config::Account> account, oauth::DeviceAnswer device,
                UniqueFunction<void(Outcome)> done);
-  // Nobody wants it any more; tokens that a question under way still brings are retired.
+  // Nobody wants it any more; tokens that a question under way still brings are retired, and `done` hears of no grant. It may
+  // be called before this returns.
   void abandon(Number number);
   std::size_t under_way() const { return polls_.size(); }
 

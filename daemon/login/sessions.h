@@ -26,11 +26,11 @@
 
 namespace credsync::login {
 
-inline constexpr Duration kSessionLife = 10min;  // a person who reads a consent page needs a minute
-inline constexpr std::size_t kMostSessions = 256;
-inline constexpr std::size_t kMostSessionsOfOne = 16;
-inline constexpr std::size_t kMostWaiters = 8;        // at one session
-inline constexpr std::size_t kMostRemembered = 1024;  // sessions that are gone, so that their users can be told why
+inline constexpr Duration kSessionLife = 10min;        // a person who reads a consent page needs a minute
+inline constexpr std::size_t kMostSessions = 256;      // with what they left behind, too
+inline constexpr std::size_t kMostSessionsOfOne = 16;  // with the questions that sessions of this user left behind
+inline constexpr std::size_t kMostWaiters = 8;         // at one session
+inline constexpr std::size_t kMostRemembered = 1024;   // sessions that are gone, so that their users can be told why
 inline constexpr Duration kRemembered = 10min;
 
 enum class Way { kBrowser, kDevice };
@@ -84,6 +84,8 @@ class Sessions {
     BootTime until;
   };
 
+  struct Crowd;
+  Crowd crowd_around(const ipc::Caller& caller, const account::Account& account) const;
   std::optional<ipc::Problem> make_room(const ipc::Caller& caller, const account::Account& account);
   std::optional<ipc::Problem> open_door(Session& session, const ipc::LoginRequest& request);
   void ask_authorize(Session& session);
@@ -111,6 +113,9 @@ class Sessions {
   Ended ended_;
   Map sessions_;
   std::deque<Gone> gone_;
+  // By session: whose question is with a provider. One at a time each; it stays until its answer comes or its deadline has
+  // passed, also where the session has gone, for until then it holds a thread or a place in a queue.
+  std::map<std::string, uid_t, std::less<>> asked_;
   bool stopped_ = false;
 };
 

@@ -77,6 +77,7 @@ void Sessions::complete(Session& session, CompletionOrder order) {
   order.nonce = std::move(session.secrets.nonce);
   order.replace_identity = session.replace_identity;
   const std::string id = session.view.id;
+  asked_.emplace(id, session.caller.uid);
   const Completion::Number number = parts_.completion.begin(
       std::move(order), [this, id](CompletionOutcome outcome) { completed(id, std::move(outcome)); });
   Session* going_on = find(id);  // it may have ended already
@@ -84,8 +85,9 @@ void Sessions::complete(Session& session, CompletionOrder order) {
 }
 
 void Sessions::completed(const std::string& id, CompletionOutcome outcome) {
+  asked_.erase(id);
   Session* session = find(id);
-  if (session == nullptr) return;
+  if (session == nullptr || session->over()) return;  // it was abandoned
   session->completion.reset();
   if (const auto* why = std::get_if<NotCompleted>(&outcome)) return fail(*session, *why);
   auto& done = std::get<Completed>(outcome);

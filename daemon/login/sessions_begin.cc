@@ -33,6 +33,13 @@ std::optional<Way> way_of(const config::Account& account, ipc::LoginMethod metho
   }
 }
 
+namespace {
+
+constexpr const char* kTooMany =
+    "too many sign-ins are under way, or were given up before their provider has answered; finish or cancel one, or wait";
+
+}  // namespace
+
 // The caller of begin(), until it is answered.
 class Sessions::Begun final : public ipc::Pending {
  public:
@@ -49,35 +56,61 @@ class Sessions::Begun final : public ipc::Pending {
   const std::string id_;
 };
 
-// One session an account, a bounded number a user and in all. A second one by the same user takes the first one's place;
-// sessions that are over give way.
-std::optional<Problem> Sessions::make_room(const ipc::Caller& caller, const Account& account) {
-  if (stopped_) return Problem{ProblemKind::kUnavailable, "the daemon is stopping", "", 5s, {}};
-  std::vector<std::string> replaced, over;
-  std::size_t of_this_user = 0;
+// What there is beside a new session of this caller for this account.
+struct Sessions::Crowd {
+  std::vector<std::string> replaced;  // by the new one
+  std::vector<std::string> over;      // sessions of the caller that give way
+  std::size_t of_this_user = 0;       // sessions, and questions that have lost theirs or will now
+  std::size_t in_all = 0;
+  bool taken = false;  // another user is signing in to the account
+};
+
+Sessions::Crowd Sessions::crowd_around(const ipc::Caller& caller, const Account& account) const {
+  Crowd crowd;
   for (const auto& [id, session] : sessions_) {
     const bool own = session->caller.uid == caller.uid;
     const bool same_account = session->config->name == account.name();
-    if (same_account && !own && !session->over()) {
-      return Problem{ProblemKind::kLoginInProgress, "another user is signing in to this account", "", 5s, {}};
-    }
+    if (same_account && !own && !session->over()) crowd.taken = true;
     if (same_account && own) {
-      replaced.push_back(id);
-    } else if (own) {
-      ++of_this_user;
-      if (session->over()) over.push_back(id);
+      crowd.replaced.push_back(id);
+      continue;
     }
+    ++crowd.in_all;
+    if (!own) continue;
+    ++crowd.of_this_user;
+    if (session->over() && !asked_.contains(id)) crowd.over.push_back(id);
   }
-  for (const std::string& id : replaced)
+  for (const auto& [id, user] : asked_) {
+    const Session* session = find(id);
+    const bool counted = session != nullptr && (user != caller.uid || session->config->name != account.name());
+    if (counted) continue;
+    ++crowd.in_all;
+    if (user == caller.uid) ++crowd.of_this_user;
+  }
+  return crowd;
+}
+
+// One session an account, a bounded number a user and in all. A second one by the same user takes the first one's place;
+// sessions that are over give way. Whoever gives up a session before its provider has answered has room again when that has.
+std::optional<Problem> Sessions::make_room(const ipc::Caller& caller, const Account& account) {
+  if (stopped_) return Problem{ProblemKind::kUnavailable, "the daemon is stopping", "", 5s, {}};
+  Crowd crowd = crowd_around(caller, account);
+  if (crowd.taken)
+    return Problem{ProblemKind::kLoginInProgress, "another user is signing in to this account", "", 5s, {}};
+  std::vector<std::string> given_up;
+  while (crowd.of_this_user >= kMostSessionsOfOne && !crowd.over.empty()) {
+    given_up.push_back(std::move(crowd.over.back()));
+    crowd.over.pop_back();
+    --crowd.of_this_user;
+    --crowd.in_all;
+  }
+  if (crowd.of_this_user >= kMostSessionsOfOne || crowd.in_all >= kMostSessions) {
+    return Problem{ProblemKind::kBusy, kTooMany, "", 30s, {}};
+  }
+  for (const std::string& id : crowd.replaced)
     remove(id, "a newer sign-in to this account was begun");
-  while (of_this_user >= kMostSessionsOfOne && !over.empty()) {
-    remove(over.back(), "it has ended");
-    over.pop_back();
-    --of_this_user;
-  }
-  if (of_this_user >= kMostSessionsOfOne || sessions_.size() >= kMostSessions) {
-    return Problem{ProblemKind::kBusy, "too many sign-ins are under way; finish or cancel one", "", 30s, {}};
-  }
+  for (const std::string& id : given_up)
+    remove(id, "it has ended");
   return std::nullopt;
 }
 
@@ -154,8 +187,10 @@ void Sessions::ask_authorize(Session& session) {
   call.implicit = implicit;
   call.redirect_uri = session.view.redirect_uri;
   call.secrets = {session.secrets.state.clone(), session.secrets.nonce.clone(), session.secrets.verifier.clone()};
+  asked_.emplace(session.view.id, session.caller.uid);
   parts_.server.authorize(std::move(call),
                           [this, id = session.view.id](std::variant<oauth::AuthorizeAnswer, oauth::Failure> answer) {
+                            asked_.erase(id);
                             Session* begun = find(id);
                             if (begun == nullptr) return;
                             if (const auto* failure = std::get_if<oauth::Failure>(&answer))
@@ -177,11 +212,14 @@ void Sessions::ask_authorize(Session& session) {
 }
 
 void Sessions::ask_device(Session& session) {
+  asked_.emplace(session.view.id, session.caller.uid);
   parts_.server.start_device(
       session.config, [this, id = session.view.id](std::variant<oauth::DeviceAnswer, oauth::Failure> answer) {
         Session* begun = find(id);
+        const auto* failure = std::get_if<oauth::Failure>(&answer);
+        if (begun == nullptr || failure != nullptr) asked_.erase(id);  // else the polls go on asking
         if (begun == nullptr) return;
-        if (const auto* failure = std::get_if<oauth::Failure>(&answer)) return could_not_begin(id, *failure);
+        if (failure != nullptr) return could_not_begin(id, *failure);
         auto& device = std::get<oauth::DeviceAnswer>(answer);
         begun->view.user_code = device.user_code;
         begun->view.verification_uri = device.verification_uri;
@@ -190,8 +228,9 @@ void Sessions::ask_device(Session& session) {
         begun->view.expires_at = saturating_add(parts_.clock.wall(), device.expires_in);
         begun->end.cancel();  // the poll ends with the code
         begun->poll = parts_.polls.begin(begun->config, std::move(device), [this, id](DevicePolls::Outcome outcome) {
+          asked_.erase(id);
           Session* waiting = find(id);
-          if (waiting == nullptr) return;
+          if (waiting == nullptr || !waiting->poll) return;  // it was abandoned
           waiting->poll.reset();
           if (auto* why = std::get_if<NotCompleted>(&outcome)) return fail(*waiting, *why);
           if (!still_allowed(*waiting)) {

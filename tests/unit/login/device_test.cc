@@ -163,6 +163,21 @@ TEST_F(DeviceTest, TokensThatComeAfterACancelAreRetired) {
   EXPECT_EQ(world.polls.under_way(), 0U);
 }
 
+TEST_F(DeviceTest, QuestionsOfSignInsThatWereGivenUpCountUntilTheyAreAnswered) {
+  for (int i = 0; i < 40; ++i) {
+    session = world.begin_device("tv");
+    if (!session->answer) continue;
+    world.advance(5s);  // it asks, or waits in the queue for that
+    world.sessions.cancel(session->answer->id);
+  }
+  EXPECT_EQ(world.polls.under_way(), kMostSessionsOfOne);
+  EXPECT_EQ(session->problem->kind, ipc::ProblemKind::kBusy);
+  while (world.polls.under_way() > 0)
+    say("authorization_pending");
+  begin();
+  EXPECT_EQ(until_asked(), Duration(5s));
+}
+
 TEST_F(DeviceTest, AnAddressIsNoAnswerToIt) {
   begin();
   const auto answer = world.sessions.answer(id, Secret("http://127.0.0.1/callback?code=x"));

@@ -371,6 +371,47 @@ TEST_F(SessionsTest, AreBoundedForEachUserAndInAll) {
   EXPECT_EQ(world.wait(id_of(begun[2]))->problem->kind, ProblemKind::kBusy);
 }
 
+TEST_F(SessionsTest, SignInsThatWereGivenUpCountUntilTheirProviderHasAnswered) {
+  for (int i = 0; i < 100; ++i)
+    world.ask_to_begin("flat", i % 2 == 0 ? Way::kBrowser : Way::kDevice);  // and leaves
+  EXPECT_EQ(world.sessions.size(), 0U);
+  EXPECT_LE(world.server.authorizing.size() + world.server.starting.size(), kMostSessionsOfOne);
+  const auto refused = world.ask_to_begin("flat", Way::kBrowser);
+  ASSERT_TRUE(refused->problem);
+  EXPECT_EQ(refused->problem->kind, ProblemKind::kBusy);
+  EXPECT_FALSE(world.ask_to_begin("flat", Way::kBrowser, kBob)->problem) << "another user's are not his";
+  world.server.answer_authorize(oauth::AuthorizeAnswer{});
+  world.server.answer_device(fakes::make_failure(oauth::FailureClass::kNotSent));
+  std::vector<fakes::LoginWorld::Session> begun;
+  for (int i = 0; i < 100; ++i)
+    begun.push_back(world.ask_to_begin("flat", Way::kBrowser));  // and waits, until the next replaces it
+  EXPECT_LE(world.server.authorizing.size() + world.server.starting.size(), kMostSessionsOfOne + 1) << "one is Bob's";
+  EXPECT_FALSE(begun[1]->anything());
+  EXPECT_EQ(begun.back()->problem->kind, ProblemKind::kBusy);
+  EXPECT_EQ(world.sessions.size(), 1U) << "who has no room for another keeps what there is";
+}
+
+TEST_F(SessionsTest, CodesOfSignInsThatWereGivenUpCountUntilTheyAreExchanged) {
+  std::size_t busy = 0;
+  for (int i = 0; i < 100; ++i) {
+    const auto session = world.begin("flat");
+    if (!session->answer) {
+      ++busy;
+      continue;
+    }
+    world.doors.come_back(world.good_answer());
+    if (i % 2 == 0) world.sessions.cancel(id_of(session));
+    world.settle();
+  }
+  EXPECT_EQ(world.exchanger.under_way(), kMostSessionsOfOne);
+  EXPECT_EQ(busy, 100U - kMostSessionsOfOne);
+  while (!world.endpoint.calls.empty())
+    world.refuse_exchange("invalid_grant");
+  EXPECT_EQ(world.completion.under_way(), 0U);
+  for (std::size_t i = 0; i < kMostSessionsOfOne; ++i)
+    EXPECT_FALSE(world.ask_to_begin("flat", Way::kBrowser)->problem) << "all have room again";
+}
+
 TEST_F(SessionsTest, ImplicitTokensComeFromTheBrowser) {
   auto config = fakes::make_account("implicit", profile, Grant::kImplicit);
   config->scopes = {"read"};
