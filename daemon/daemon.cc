@@ -120,6 +120,7 @@ struct Daemon::Parts {
   std::unique_ptr<lifecycle::StoreAlarm> store;
   std::unique_ptr<oauth::Transport> transport;
   std::unique_ptr<WorkerPool> workers;
+  std::unique_ptr<WorkerPool> login_workers;
   std::unique_ptr<WorkerPool> doctor_workers;
   std::unique_ptr<oauth::Discovery> discovery;
   std::unique_ptr<oauth::HttpsTokenEndpoint> endpoint;
@@ -184,6 +185,7 @@ Daemon::~Daemon() {
   parts_->server.reset();
   parts_->reload.reset();
   parts_->workers.reset();
+  parts_->login_workers.reset();
   parts_->doctor_workers.reset();
   parts_->disk.reset();
 }
@@ -250,9 +252,11 @@ Result<void> Daemon::Parts::make_loop() {
 void Daemon::Parts::assemble() {
   transport = std::make_unique<oauth::Transport>(clock);
   workers = std::make_unique<WorkerPool>(config.refresh.workers);
-  doctor_workers = std::make_unique<WorkerPool>(doctor::kWorkers);  // no threads before somebody asks
+  login_workers = std::make_unique<WorkerPool>(login::kWorkers);  // no threads before somebody asks
+  doctor_workers = std::make_unique<WorkerPool>(doctor::kWorkers);
   discovery = std::make_unique<oauth::Discovery>(*transport, clock);
-  endpoint = std::make_unique<oauth::HttpsTokenEndpoint>(*transport, *discovery, *workers, *loop, clock);
+  endpoint =
+      std::make_unique<oauth::HttpsTokenEndpoint>(*transport, *discovery, *workers, *login_workers, *loop, clock);
   accounts = std::make_unique<account::Accounts>(clock);
   exchanger = std::make_unique<refresh::Exchanger>(*endpoint, *store, *agenda, clock, config.refresh.workers);
   retirer = std::make_unique<retire::Retirer>(*accounts, *store, *endpoint, *agenda, clock, random);
@@ -261,7 +265,7 @@ void Daemon::Parts::assemble() {
   refresher =
       std::make_unique<refresh::Refresher>(*accounts, *store, *exchanger, *installer, *parking, *agenda, clock, random);
   authorization_server =
-      std::make_unique<oauth::HttpsAuthorizationServer>(*transport, *discovery, *workers, *loop, clock);
+      std::make_unique<oauth::HttpsAuthorizationServer>(*transport, *discovery, *login_workers, *loop, clock);
   sign_in = std::make_unique<login::SignIn>(*accounts, *endpoint, *exchanger, *installer, *authorization_server,
                                             *parking, clock);
   sign_out = std::make_unique<login::SignOut>(*accounts, *store, *endpoint, *retirer, *parking, *installer, clock);

@@ -32,6 +32,9 @@ inline constexpr std::size_t kMostSessionsOfOne = 16;  // with the questions tha
 inline constexpr std::size_t kMostWaiters = 8;         // at one session
 inline constexpr std::size_t kMostRemembered = 1024;   // sessions that are gone, so that their users can be told why
 inline constexpr Duration kRemembered = 10min;
+// Threads of their own for the questions around a sign-in, for refreshes need theirs: more than one user whose provider hangs
+// can hold, so that others still sign in.
+inline constexpr std::size_t kWorkers = kMostSessionsOfOne + 8;
 
 enum class Way { kBrowser, kDevice };
 // How this account is signed in to with a person's help; nothing: not that way.

@@ -38,9 +38,14 @@ Failure no_revocation() {
 
 }  // namespace
 
-HttpsTokenEndpoint::HttpsTokenEndpoint(Transport& transport, Discovery& discovery, WorkerPool& workers, Executor& loop,
-                                       const Clock& clock)
-    : transport_(transport), discovery_(discovery), workers_(workers), loop_(loop), clock_(clock) {}
+HttpsTokenEndpoint::HttpsTokenEndpoint(Transport& transport, Discovery& discovery, WorkerPool& workers,
+                                       WorkerPool& order_workers, Executor& loop, const Clock& clock)
+    : transport_(transport),
+      discovery_(discovery),
+      workers_(workers),
+      order_workers_(order_workers),
+      loop_(loop),
+      clock_(clock) {}
 
 void HttpsTokenEndpoint::call(TokenCall call, UniqueFunction<void(CallResult)> done) {
   workers_.run([this, call = std::move(call), done = std::move(done)]() mutable {
@@ -58,7 +63,7 @@ void HttpsTokenEndpoint::revoke(RevokeCall call, UniqueFunction<void(RevocationO
 
 void HttpsTokenEndpoint::make_order(std::shared_ptr<const config::Account> account,
                                     UniqueFunction<void(Result<Secret>)> done) {
-  workers_.run([this, account = std::move(account), done = std::move(done)]() mutable {
+  order_workers_.run([this, account = std::move(account), done = std::move(done)]() mutable {
     auto made = make_order_now(*account);
     Result<Secret> order(Secret{});
     if (auto* failure = std::get_if<Failure>(&made)) {

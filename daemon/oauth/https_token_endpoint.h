@@ -16,8 +16,9 @@ namespace credsync::oauth {
 
 class HttpsTokenEndpoint final : public TokenEndpoint {
  public:
-  HttpsTokenEndpoint(Transport& transport, Discovery& discovery, WorkerPool& workers, Executor& loop,
-                     const Clock& clock);
+  // order_workers: for make_order(), which may wait for an issuer, and spends nothing.
+  HttpsTokenEndpoint(Transport& transport, Discovery& discovery, WorkerPool& workers, WorkerPool& order_workers,
+                     Executor& loop, const Clock& clock);
 
   void call(TokenCall call, UniqueFunction<void(CallResult)> done) override;
   void revoke(RevokeCall call, UniqueFunction<void(RevocationOutcome)> done) override;
@@ -33,6 +34,7 @@ class HttpsTokenEndpoint final : public TokenEndpoint {
   Transport& transport_;
   Discovery& discovery_;
   WorkerPool& workers_;
+  WorkerPool& order_workers_;
   Executor& loop_;
   const Clock& clock_;
   SystemRandom random_;

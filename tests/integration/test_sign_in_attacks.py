@@ -13,11 +13,13 @@ import time
 import unittest
 
 from harness import CLIENT, SECRET, wait_for
-from signing_in import SignInTest, query_of, visit, visit_as, with_query
+from signing_in import SESSION_DEADLINE, SignInTest, query_of, visit, visit_as, with_query
+from test_two_users import request
 
 STRANGER = 4001               # a user id that nobody has
 CODE = "authorization_code"
 FLOOD = 400                   # connections; more than any listener here keeps
+GIVEN_UP = 40                 # sign-ins; a user may have 16
 PROMPT = 2.0                  # seconds in which a cached token is handed out whatever goes on at a listener
 
 # Run as the stranger: opens many connections, says so, and holds them until stdin ends.
@@ -261,6 +263,34 @@ class OtherUsers(WithGrant):
         finally:
             flooder.kill()
             flooder.communicate()
+
+
+class GivenUp(SignInTest):
+    """Sign-ins that their callers give up, again and again, while the provider hangs."""
+
+    def ask_without_waiting(self, account):
+        connection = socket.socket(socket.AF_UNIX)
+        self.addCleanup(connection.close)
+        connection.connect(self.daemon.socket)
+        connection.sendall(request("POST", f"/v1/accounts/{account}/login", {"method": "auto"}).encode())
+
+    def test_no_refresh_waits_for_them_and_they_are_bounded(self):
+        with open(self.daemon.place("credsyncd.toml"), "a", encoding="utf-8") as out:
+            out.write("[refresh]\nworkers = 2\n")     # fewer than one user may leave behind
+        self.openid()
+        self.flat()
+        api = self.start()
+        self.sign_in(api, "flat")
+        old = self.granted(api.token("flat"))["access_token"]
+        rule = self.provider.behave("hang", {"provider": "rfc/openid", "endpoint": "metadata"}, when="before")
+        for _ in range(GIVEN_UP):   # each takes the place of the one before
+            self.ask_without_waiting("openid")
+        self.provider.wait(hanging=rule, count=2)
+        self.assertEqual(api.refresh("flat").status, 200)
+        self.assertNotEqual(self.granted(api.token("flat"))["access_token"], old)
+        self.refused(api.login("openid", "auto"), "busy", 429)
+        self.provider.release(rule)
+        wait_for(lambda: api.login("openid", "auto").status == 201, SESSION_DEADLINE, "room for another")
 
 
 class Issuers(WithGrant):
