@@ -188,9 +188,10 @@ void SignIn::identified(const std::string& name, oauth::Identified identified) {
   }
   if (identified.failure) {
     NotCompleted why = from_failure(*identified.failure);
-    // That the keys could not be had just now is no reason to lose a grant that there is nothing to compare with: what was
-    // imported may be used up.
-    if (!why.may_pass || to_compare) return refuse(name, std::move(why));
+    // That the keys, or a secret of ours, could not be had just now is no reason to lose a grant that there is nothing to
+    // compare with: what was imported may be used up.
+    const bool not_known = why.may_pass || identified.failure->failure_class == oauth::FailureClass::kLocal;
+    if (!not_known || to_compare) return refuse(name, std::move(why));
     return place(name, std::move(running.candidate));
   }
   tokens.subject = identified.tokens.subject;

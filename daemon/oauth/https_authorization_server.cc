@@ -146,8 +146,14 @@ Identified HttpsAuthorizationServer::identify_now(IdentifyCall& call) {
 // Sets the subject and display of `out` from the ID token, if it is to be believed.
 std::optional<Failure> HttpsAuthorizationServer::believe_id_token(const IdentifyCall& call, Identified& out) {
   const config::Account& account = *call.account;
-  auto client = read_client(account);
-  if (!client) return local_failure(client.error());
+  const auto key = key_needed(call.tokens.id_token.expose());
+  // Only where our secret is the key: what the issuer signed with its own need not be doubted for want of ours.
+  ClientCredentials client;
+  if (key == IdTokenKey::kClientSecret) {
+    auto read = read_client(account);
+    if (!read) return local_failure(read.error());
+    client = std::move(*read);
+  }
   auto completed = discovery_.complete(account, Purpose::kIdentity);
   if (auto* failure = std::get_if<Failure>(&completed)) return std::move(*failure);
   const provider::Profile& profile = std::get<provider::Profile>(completed);
@@ -156,13 +162,18 @@ std::optional<Failure> HttpsAuthorizationServer::believe_id_token(const Identify
   auto jwks = jwks_url(profile, account, call.tokens.id_token.expose());
   if (!jwks) return local_failure(jwks.error());
   const bool implicit = account.grant == provider::Grant::kImplicit;
-  if (implicit && jwks->empty() && key_needed(call.tokens.id_token.expose()) != IdTokenKey::kClientSecret) {
+  if (implicit && jwks->empty() && key != IdTokenKey::kClientSecret) {
     return refused_id_token("the ID token cannot be checked: the provider's profile names no keys (endpoints.jwks)");
   }
-  const IdTokenExpectation expected{
-      *issuer,      account.client_id,   client->secret.expose(),           profile.answer.id_token_algorithms,
-      nullptr,      call.nonce.expose(), call.tokens.access_token.expose(), implicit,
-      clock_.wall()};
+  const IdTokenExpectation expected{*issuer,
+                                    account.client_id,
+                                    client.secret.expose(),
+                                    profile.answer.id_token_algorithms,
+                                    nullptr,
+                                    call.nonce.expose(),
+                                    call.tokens.access_token.expose(),
+                                    implicit,
+                                    clock_.wall()};
   auto checked = check(call.tokens.id_token.expose(), expected, *jwks, account);
   if (auto* failure = std::get_if<Failure>(&checked)) return std::move(*failure);
   const IdTokenClaims& claims = std::get<IdTokenClaims>(checked);

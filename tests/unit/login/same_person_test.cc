@@ -139,6 +139,15 @@ TEST_F(SamePersonTest, KeysThatCannotBeHadEndItOnlyWhereThereIsSomethingToCompar
   EXPECT_TRUE(signed_in());
 }
 
+TEST_F(SamePersonTest, ASecretOfOursThatCannotBeReadCostsNoGrantThatThereIsNothingToCompareWith) {
+  world.server.disbelief = fakes::make_failure(FailureClass::kLocal, "client_secret: the command failed");
+  add(Grant::kRefreshToken, "");
+  import_token("imported", "new-refresh");
+  EXPECT_TRUE(signed_in()) << "what was imported is used up";
+  EXPECT_EQ(live().refresh_token.expose(), "new-refresh");
+  EXPECT_EQ(live().subject, "");
+}
+
 TEST_F(SamePersonTest, AProgramIsNotAskedWhoItIs) {
   add(Grant::kClientCredentials, "");
   world.sign_in.with_configured(*world.accounts.find("flat"), false, note());

@@ -266,6 +266,18 @@ TEST_F(AuthorizationServerTest, AnIdTokenThatIsNotToBeBelievedEndsTheSignIn) {
   }
 }
 
+TEST_F(AuthorizationServerTest, OurSecretIsReadOnlyForAnIdTokenThatItSigned) {
+  discover();
+  account_.client_secret.kind = config::SecretSource::Kind::kFile;
+  account_.client_secret.path = "/nonexistent/secret";
+  const Identified got = identify(issuer_key().sign("ES256", payload()));
+  ASSERT_FALSE(got.failure) << got.failure->words;
+  EXPECT_EQ(got.tokens.subject, "user-1");
+  const Identified unknown = identify(oauth::testing::hs256(payload(), "secret"));
+  ASSERT_TRUE(unknown.failure);
+  EXPECT_EQ(unknown.failure->failure_class, FailureClass::kLocal);
+}
+
 TEST_F(AuthorizationServerTest, NewKeysAreAskedForOnceAMinuteAtMost) {
   discover();
   ASSERT_FALSE(identify(issuer_key().sign("ES256", payload())).failure);
