@@ -1,5 +1,7 @@
 #include "daemon/login/sign_in.h"
 
+#include <algorithm>
+
 #include "base/fail_point.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -16,7 +18,7 @@ using refresh::ExchangeOrder;
 struct SignIn::Running {
   std::shared_ptr<const config::Account> config;
   unsigned sign_in = 0;
-  Secret refresh_token;  // that was sent: kept when the answer has none
+  Secret refresh_token;  // that was sent: kept when the answer has none, and nobody else's until this is over
   Secret keep_password;
   bool password = false;
   bool person = false;  // tokens of a person, not of a program
@@ -70,6 +72,11 @@ void SignIn::with_refresh_token(Account& account, Secret refresh_token, bool rep
                         "another account already holds this refresh token; two that renew one grant destroy it",
                         "credsync logout " + holder->name()});
   }
+  if (being_imported(refresh_token, account)) {
+    return done(Refused{
+        Refusal::kBusy,
+        "another account is being signed in to with this refresh token; two that renew one grant destroy it", ""});
+  }
   ExchangeOrder order;
   order.input = oauth::RefreshInput{refresh_token.clone()};
   const account::TokenSet* live = live_tokens(accounts_, config);
@@ -80,6 +87,13 @@ void SignIn::with_refresh_token(Account& account, Secret refresh_token, bool rep
   running->replace_identity = replace_identity;
   running->done = std::move(done);
   exchange(account, std::move(order), std::move(running));
+}
+
+// It is nobody's yet, but sent or about to be: a second time it would count as stolen.
+bool SignIn::being_imported(const Secret& refresh_token, const Account& except) const {
+  return std::any_of(running_.begin(), running_.end(), [&](const auto& other) {
+    return other.first != except.name() && same_secret(other.second->refresh_token, refresh_token);
+  });
 }
 
 void SignIn::with_password(Account& account, std::string username, Secret password, bool replace_identity, Done done) {
@@ -149,7 +163,7 @@ void SignIn::exchanged(const std::string& name, refresh::Exchanged exchanged) {
   candidate.tokens = std::move(std::get<account::TokenSet>(exchanged.outcome));
   account::TokenSet& tokens = candidate.tokens;
   running.same_token = tokens.refresh_token.empty() || same_secret(tokens.refresh_token, running.refresh_token);
-  if (tokens.refresh_token.empty()) tokens.refresh_token = std::move(running.refresh_token);
+  if (tokens.refresh_token.empty()) tokens.refresh_token = running.refresh_token.clone();
   if (tokens.scope.empty()) tokens.scope = running.config->scopes;
   const provider::Refresh& rules = running.config->profile->refresh;
   if (!tokens.refresh_token.empty() && !tokens.refresh_expires_at) {

@@ -59,6 +59,7 @@ class SignIn {
 
  private:
   struct Running;
+  bool being_imported(const Secret& refresh_token, const account::Account& except) const;
   void exchange(account::Account& account, refresh::ExchangeOrder order, std::unique_ptr<Running> running);
   void exchanged(const std::string& account, refresh::Exchanged exchanged);
   void identify(const std::string& account);

@@ -148,6 +148,29 @@ TEST_F(SamePersonTest, ASecretOfOursThatCannotBeReadCostsNoGrantThatThereIsNothi
   EXPECT_EQ(live().subject, "");
 }
 
+TEST_F(SamePersonTest, OneRefreshTokenIsNotSentByTwoImportsAtOnce) {
+  add(Grant::kRefreshToken, "");
+  account::Account& other = world.add(fakes::make_account("other", profile, Grant::kRefreshToken));
+  std::optional<Outcome> others;
+  const auto import_too = [&] {
+    others.reset();
+    world.sign_in.with_refresh_token(other, Secret("imported"), false, [&](Outcome o) { others = std::move(o); });
+    return others && std::get<Refused>(*others).refusal == Refusal::kBusy;
+  };
+  world.server.holds = true;
+  world.sign_in.with_refresh_token(*world.accounts.find("flat"), Secret("imported"), false, note());
+  EXPECT_TRUE(import_too());
+  give("");
+  EXPECT_EQ(world.endpoint.calls_made, 1U);
+  ASSERT_EQ(world.server.identifying.size(), 1U);
+  EXPECT_TRUE(import_too()) << "it is about to be stored";
+  world.server.answer_identify();
+  world.settle();
+  EXPECT_TRUE(signed_in());
+  EXPECT_FALSE(import_too());
+  EXPECT_EQ(std::get<Refused>(*others).refusal, Refusal::kHeldElsewhere);
+}
+
 TEST_F(SamePersonTest, AProgramIsNotAskedWhoItIs) {
   add(Grant::kClientCredentials, "");
   world.sign_in.with_configured(*world.accounts.find("flat"), false, note());
