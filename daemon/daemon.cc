@@ -302,7 +302,7 @@ void Daemon::Parts::assemble() {
 void Daemon::Parts::assemble_sessions() {
   completion = std::make_unique<login::Completion>(login::Completion::Parts{
       *accounts, *endpoint, *authorization_server, *exchanger, *installer, *store, *parking, *retirer, clock});
-  polls = std::make_unique<login::DevicePolls>(*exchanger, *store, *completion, *agenda, clock);
+  polls = std::make_unique<login::DevicePolls>(*exchanger, *installer, *completion, *agenda, clock);
   listeners = std::make_unique<login::LoopbackListeners>(*loop, *agenda, clock,
                                                          [this](int connection) { return peer_users.of(connection); });
   sessions = std::make_unique<login::Sessions>(login::Sessions::Parts{*accounts, *authorization_server, *completion,

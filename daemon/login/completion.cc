@@ -176,11 +176,12 @@ void Completion::retire(const std::shared_ptr<const config::Account>& config, Ne
   auto held = std::make_shared<std::vector<store::Retirement>>();
   for (const store::Retirement& r : change.retire)
     held->push_back(r.clone());
-  parts_.store.apply(std::move(change), [this, held, name = config->name](Result<store::Ids> stored) {
+  parts_.store.apply(std::move(change), [this, held, config, slot = grant.slot](Result<store::Ids> stored) {
     if (!stored) {
+      parts_.installer.give_back(config->name, slot);
       return log::write(log::Level::kError, message_id::kNotStored.id,
                         "tokens that are not wanted could not be queued for their retirement",
-                        {{"ACCOUNT", name}, {"REASON", stored.error().message()}});
+                        {{"ACCOUNT", config->name}, {"REASON", stored.error().message()}});
     }
     if (!held->empty()) parts_.retirer.add(std::move(*held));
   });

@@ -47,9 +47,9 @@ struct DevicePolls::Poll {
   Agenda::Entry due;
 };
 
-DevicePolls::DevicePolls(refresh::Exchanger& exchanger, store::TokenStore& store, Completion& completion,
+DevicePolls::DevicePolls(refresh::Exchanger& exchanger, refresh::Installer& installer, Completion& completion,
                          Agenda& agenda, const Clock& clock)
-    : exchanger_(exchanger), store_(store), completion_(completion), agenda_(agenda), clock_(clock) {}
+    : exchanger_(exchanger), installer_(installer), completion_(completion), agenda_(agenda), clock_(clock) {}
 DevicePolls::~DevicePolls() = default;
 
 DevicePolls::Number DevicePolls::begin(std::shared_ptr<const config::Account> account, oauth::DeviceAnswer device,
@@ -97,7 +97,7 @@ void DevicePolls::answered(Number number, refresh::Exchanged exchanged) {
     completion_.retire(poll.account, std::move(grant));
     return finish(number, nobody_waits());
   }
-  if (exchanged.slot) store_.apply(store::DropIntent{poll.account->name, *exchanged.slot}, [](Result<store::Ids>) {});
+  installer_.give_back(poll.account->name, exchanged.slot);
   if (poll.abandoned) return finish(number, nobody_waits());
   if (worth_asking_again(*failure)) return again(poll, *failure);
   finish(number, from_failure(*failure));

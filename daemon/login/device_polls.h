@@ -17,7 +17,7 @@ class DevicePolls {
   using Number = std::uint64_t;
   using Outcome = std::variant<NewGrant, NotCompleted>;
 
-  DevicePolls(refresh::Exchanger& exchanger, store::TokenStore& store, Completion& completion, Agenda& agenda,
+  DevicePolls(refresh::Exchanger& exchanger, refresh::Installer& installer, Completion& completion, Agenda& agenda,
               const Clock& clock);
   ~DevicePolls();
 
@@ -37,7 +37,7 @@ class DevicePolls {
   void finish(Number number, Outcome outcome);
 
   refresh::Exchanger& exchanger_;
-  store::TokenStore& store_;
+  refresh::Installer& installer_;
   Completion& completion_;
   Agenda& agenda_;
   const Clock& clock_;

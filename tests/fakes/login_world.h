@@ -105,7 +105,7 @@ struct LoginWorld : CoreWorld {
   std::optional<Duration> pushed_for;  // requests that are begun from now on are pushed ones
   FakeDoors doors;
   login::Completion completion{{accounts, endpoint, server, exchanger, installer, store, parking, retirer, clock}};
-  login::DevicePolls polls{exchanger, store, completion, agenda, clock};
+  login::DevicePolls polls{exchanger, installer, completion, agenda, clock};
   login::Sessions sessions{{accounts, server, completion, polls, doors, agenda, clock, random}};
 };
 

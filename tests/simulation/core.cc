@@ -25,7 +25,7 @@ Core::Core(store::TokenStore& token_store, Network& network, const Timeline& tim
       sign_in(accounts, network, exchanger, installer, network, parking, time),
       sign_out(accounts, store, network, retirer, parking, installer, time),
       completion({accounts, network, network, exchanger, installer, store, parking, retirer, time}),
-      polls(exchanger, store, completion, agenda, time),
+      polls(exchanger, installer, completion, agenda, time),
       sessions({accounts, network, completion, polls, doors, agenda, time, random}),
       forewarner(accounts, refresher, store, agenda, time),
       reconciler(accounts, refresher, parking, retirer, store, time),

@@ -145,6 +145,26 @@ TEST_F(DeviceTest, RoomForTheAnswerIsReservedBeforeEachQuestionAndGivenBack) {
   EXPECT_EQ(look().phase, LoginPhase::kDone);
 }
 
+TEST_F(DeviceTest, RoomThatAFailingDiskDoesNotTakeBackIsGivenBackWhenItWorks) {
+  begin();
+  until_asked();
+  world.store.fail_next(Error(ErrorCode::kIo, "the disk fails"));
+  say("authorization_pending");
+  world.sessions.cancel(id);
+  EXPECT_EQ(world.disk.intents.size(), 1U);
+  world.advance(1min);
+  EXPECT_TRUE(world.disk.intents.empty());
+
+  begin();
+  until_asked();
+  world.sessions.cancel(id);
+  world.store.fail_next(Error(ErrorCode::kIo, "the disk fails"), 2);
+  world.give_tokens(tokens());
+  EXPECT_EQ(world.disk.intents.size(), 1U) << "the tokens could not be queued for their retirement";
+  world.advance(1min);
+  EXPECT_TRUE(world.disk.intents.empty());
+}
+
 TEST_F(DeviceTest, ACancelledOneAsksNoMore) {
   begin();
   world.sessions.cancel(id);
