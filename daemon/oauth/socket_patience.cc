@@ -38,7 +38,7 @@ void StopSignal::raise() {
 }
 
 Outcome<void> Patience::check(std::string_view doing) const {
-  if (heeds_stop_ && stop_.raised()) return failed(TransportFault::kConnect, std::string(kShuttingDown));
+  if (!sent_ && stop_.raised()) return failed(TransportFault::kConnect, std::string(kShuttingDown));
   if (clock_.boot() >= deadline_) {
     const auto total = std::chrono::duration_cast<std::chrono::milliseconds>(total_).count();
     return failed(TransportFault::kDeadline,
@@ -57,7 +57,7 @@ Outcome<void> Patience::wait(int fd, short events, std::string_view doing) const
 
 Outcome<void> Patience::wait(std::span<pollfd> sockets, BootTime until, std::string_view doing) const {
   std::vector<pollfd> all(sockets.begin(), sockets.end());
-  all.push_back({.fd = heeds_stop_ ? stop_.fd() : -1, .events = POLLIN, .revents = 0});
+  all.push_back({.fd = sent_ ? -1 : stop_.fd(), .events = POLLIN, .revents = 0});
   while (true) {
     if (auto going = check(doing); !going) return going;
     const Duration left = std::min(until, deadline_) - clock_.boot();

@@ -52,14 +52,15 @@ class Patience {
 
   BootTime now() const { return clock_.boot(); }
   // From the first byte on, only the deadline ends the exchange.
-  void ignore_stop() { heeds_stop_ = false; }
+  void mark_sent() { sent_ = true; }
+  bool sent() const { return sent_; }
 
  private:
   const Clock& clock_;
   const StopSignal& stop_;
   BootTime deadline_;
   Duration total_;
-  bool heeds_stop_ = true;
+  bool sent_ = false;
 };
 
 // Keeps SIGPIPE away from this thread while it lives: OpenSSL's socket BIO writes without MSG_NOSIGNAL. What

@@ -172,8 +172,12 @@ Connection::Step Connection::try_receive(std::span<char> buffer) {
 template <typename Attempt>
 Outcome<std::size_t> Connection::run(Attempt attempt, const Patience& patience, std::string_view doing) {
   while (true) {
-    // Each time, so that a peer who always has one byte more cannot go on for ever.
-    if (auto going = patience.check(doing); !going) return tl::unexpected(going.error());
+    // Not a byte of a request leaves too late. Once it has left, time is looked at only before a wait: what has come
+    // meanwhile is taken, however long nobody was there to take it. A peer who always has one byte more is ended by what
+    // the answer's reader takes.
+    if (!patience.sent()) {
+      if (auto going = patience.check(doing); !going) return tl::unexpected(going.error());
+    }
     const Step step = attempt();
     if (!step.problem.empty()) return failed(TransportFault::kReset, name_ + ": " + step.problem);
     if (step.wait_for == 0) return static_cast<std::size_t>(step.count);

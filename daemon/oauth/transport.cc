@@ -59,7 +59,7 @@ class Conversation {
       auto accepted = connection_.send(message, patience_);
       if (!accepted) return tl::unexpected(accepted.error());
       sent_ = true;
-      patience_.ignore_stop();
+      patience_.mark_sent();
       message.remove_prefix(*accepted);
     }
     return {};

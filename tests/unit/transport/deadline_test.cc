@@ -12,6 +12,14 @@
 namespace credsync::test {
 namespace {
 
+// proc_pid_stat(5): the state follows the name in parentheses.
+bool is_asleep(pid_t thread) {
+  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+  const std::string line((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const std::size_t name_end = line.rfind(") ");
+  return name_end != std::string::npos && line[name_end + 2] == 'S';
+}
+
 class DeadlineTest : public TransportTest {
  protected:
   // Runs a hurried exchange; it must take its deadline and not much more.
@@ -63,6 +71,20 @@ TEST_F(DeadlineTest, RequestThatIsNotRead) {
   // More than the socket buffers of both ends hold.
   EXPECT_FAULT(timed(https_url(server), std::string(16 * 1024 * 1024, 'x')), TransportFault::kDeadline, true);
   EXPECT_EQ(server.requests(), 0);
+}
+
+TEST_F(DeadlineTest, AnswerThatCameWhileNobodyLookedIsTaken) {
+  const pid_t client = ::gettid();
+  Server server(
+      [&](Peer& peer) {
+        peer.handshake();
+        peer.read_request();
+        EXPECT_TRUE(eventually([&] { return is_asleep(client); }));
+        clock_.step(1h);  // the daemon is frozen
+        peer.write(ok_answer("new token"));
+      },
+      tls());
+  EXPECT_ANSWER(exchange(https_url(server), options()), "new token");
 }
 
 // Drips one byte whenever the client has taken the last one: there is always more, but never enough.
@@ -260,14 +282,6 @@ TEST_F(EveryStepTest, SentMeansThatTheServerGotIt) {
 
 // Stopping.
 class StopTest : public TransportTest {};
-
-// proc_pid_stat(5): the state follows the name in parentheses.
-bool is_asleep(pid_t thread) {
-  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
-  const std::string line((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  const std::size_t name_end = line.rfind(") ");
-  return name_end != std::string::npos && line[name_end + 2] == 'S';
-}
 
 TEST_F(StopTest, EndsWhatHasNotSent) {
   std::promise<void> hello;
