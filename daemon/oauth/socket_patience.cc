@@ -37,9 +37,21 @@ void StopSignal::raise() {
   [[maybe_unused]] const int done = ::eventfd_write(event_.get(), 1);
 }
 
+Patience::Awake Patience::awake() {
+  return std::chrono::time_point_cast<Duration>(std::chrono::steady_clock::now());
+}
+
+void Patience::mark_sent() {
+  if (!sent()) awake_until_ = awake() + left();
+}
+
+Duration Patience::left() const {
+  return sent() ? *awake_until_ - awake() : deadline_ - clock_.boot();
+}
+
 Outcome<void> Patience::check(std::string_view doing) const {
-  if (!sent_ && stop_.raised()) return failed(TransportFault::kConnect, std::string(kShuttingDown));
-  if (clock_.boot() >= deadline_) {
+  if (!sent() && stop_.raised()) return failed(TransportFault::kConnect, std::string(kShuttingDown));
+  if (left() <= Duration::zero()) {
     const auto total = std::chrono::duration_cast<std::chrono::milliseconds>(total_).count();
     return failed(TransportFault::kDeadline,
                   "gave up after " + std::to_string(total) + " ms while " + std::string(doing));
@@ -50,22 +62,22 @@ Outcome<void> Patience::check(std::string_view doing) const {
 Outcome<void> Patience::wait(int fd, short events, std::string_view doing) const {
   std::array<pollfd, 1> one{{{.fd = fd, .events = events, .revents = 0}}};
   while (one[0].revents == 0) {
-    if (auto ready = wait(one, deadline_, doing); !ready) return ready;
+    if (auto ready = wait(one, BootTime::max(), doing); !ready) return ready;
   }
   return {};
 }
 
 Outcome<void> Patience::wait(std::span<pollfd> sockets, BootTime until, std::string_view doing) const {
   std::vector<pollfd> all(sockets.begin(), sockets.end());
-  all.push_back({.fd = sent_ ? -1 : stop_.fd(), .events = POLLIN, .revents = 0});
+  all.push_back({.fd = sent() ? -1 : stop_.fd(), .events = POLLIN, .revents = 0});
   while (true) {
     if (auto going = check(doing); !going) return going;
-    const Duration left = std::min(until, deadline_) - clock_.boot();
-    const timespec timeout = as_timespec(std::max(left, Duration::zero()));
+    const Duration longest = std::min(until - clock_.boot(), left());
+    const timespec timeout = as_timespec(std::max(longest, Duration::zero()));
     const int ready = ::ppoll(all.data(), all.size(), &timeout, nullptr);
     if (ready < 0 && errno != EINTR) return failed(TransportFault::kConnect, from_errno("poll", errno).message());
     if (ready > 0 && all.back().revents == 0) break;
-    if (clock_.boot() >= until && until < deadline_) break;
+    if (clock_.boot() >= until) break;
   }
   for (std::size_t i = 0; i < sockets.size(); ++i)
     sockets[i].revents = all[i].revents;

@@ -5,6 +5,8 @@
 #include <poll.h>
 
 #include <atomic>
+#include <chrono>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -51,16 +53,22 @@ class Patience {
   Outcome<void> wait(std::span<pollfd> sockets, BootTime until, std::string_view doing) const;
 
   BootTime now() const { return clock_.boot(); }
-  // From the first byte on, only the deadline ends the exchange.
-  void mark_sent() { sent_ = true; }
-  bool sent() const { return sent_; }
+  // From the first byte on, only the deadline ends the exchange, and a sleep of the machine does not count: the other
+  // end sends again what was not taken.
+  void mark_sent();
+  bool sent() const { return awake_until_.has_value(); }
 
  private:
+  // By the clock that ppoll(2) counts, which stands still in suspend.
+  using Awake = std::chrono::time_point<std::chrono::steady_clock, Duration>;
+  static Awake awake();
+  Duration left() const;
+
   const Clock& clock_;
   const StopSignal& stop_;
   BootTime deadline_;
   Duration total_;
-  bool sent_ = false;
+  std::optional<Awake> awake_until_;  // the deadline, once sent
 };
 
 // Keeps SIGPIPE away from this thread while it lives: OpenSSL's socket BIO writes without MSG_NOSIGNAL. What

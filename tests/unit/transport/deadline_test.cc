@@ -87,6 +87,38 @@ TEST_F(DeadlineTest, AnswerThatCameWhileNobodyLookedIsTaken) {
   EXPECT_ANSWER(exchange(https_url(server), options()), "new token");
 }
 
+// The other end sends again what a sleeping machine did not take.
+TEST_F(DeadlineTest, RestOfAnAnswerIsWaitedForAfterASleep) {
+  const pid_t client = ::gettid();
+  const std::string answer = ok_answer("new token");
+  Server server(
+      [&](Peer& peer) {
+        peer.handshake();
+        peer.read_request();
+        clock_.step(1h);
+        peer.write(answer.substr(0, 20));
+        EXPECT_TRUE(eventually([&] { return is_asleep(client); }));
+        peer.write(answer.substr(20));
+      },
+      tls());
+  EXPECT_ANSWER(exchange(https_url(server), options()), "new token");
+}
+
+TEST_F(DeadlineTest, NothingIsSentAfterASleepThatOutlastsTheDeadline) {
+  const pid_t client = ::gettid();
+  Server server(
+      [&](Peer& peer) {
+        EXPECT_TRUE(eventually([&] { return is_asleep(client); }));
+        clock_.step(1h);
+        peer.handshake();
+        peer.read_request();
+      },
+      tls());
+  EXPECT_FAULT(exchange(https_url(server), options()), TransportFault::kDeadline, false);
+  EXPECT_TRUE(eventually([&] { return server.scripts_ended() == 1; }));
+  EXPECT_EQ(server.requests(), 0);
+}
+
 // Drips one byte whenever the client has taken the last one: there is always more, but never enough.
 class DrippingTest : public DeadlineTest {
  protected:
