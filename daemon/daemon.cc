@@ -252,7 +252,7 @@ Result<void> Daemon::Parts::make_loop() {
 void Daemon::Parts::assemble() {
   transport = std::make_unique<oauth::Transport>(clock);
   workers = std::make_unique<WorkerPool>(config.refresh.workers);
-  login_workers = std::make_unique<WorkerPool>(login::kWorkers);  // no threads before somebody asks
+  login_workers = std::make_unique<WorkerPool>(login::kWorkers);  // one thread until somebody asks
   doctor_workers = std::make_unique<WorkerPool>(doctor::kWorkers);
   discovery = std::make_unique<oauth::Discovery>(*transport, clock);
   endpoint =

@@ -10,8 +10,6 @@
 #include <thread>
 #include <vector>
 
-#include "base/worker_pool.h"
-
 namespace credsync {
 namespace {
 
@@ -71,34 +69,6 @@ TEST_F(LoopTest, WatchesDescriptors) {
   watch->reset();
   ::close(ends[0]);
   ::close(ends[1]);
-}
-
-TEST(WorkerPool, RunsEveryJobItAcceptedEvenWhenItEnds) {
-  std::atomic<int> done{0};
-  {
-    WorkerPool pool(3);
-    for (int i = 0; i < 200; ++i)
-      pool.run([&] { ++done; });
-  }
-  EXPECT_EQ(done, 200);
-}
-
-TEST(WorkerPool, NeverUsesMoreThreadsThanItsBound) {
-  std::atomic<int> running{0}, most{0};
-  {
-    WorkerPool pool(4);
-    for (int i = 0; i < 100; ++i) {
-      pool.run([&] {
-        const int now = ++running;
-        int seen = most.load();
-        while (now > seen && !most.compare_exchange_weak(seen, now)) {
-        }
-        std::this_thread::yield();
-        --running;
-      });
-    }
-  }
-  EXPECT_LE(most, 4);
 }
 
 TEST_F(LoopTest, AsksAGuestBeforeEachWaitWhatItWaitsFor) {
