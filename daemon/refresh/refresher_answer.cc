@@ -261,6 +261,7 @@ void Refresher::set_standing(Account& account, State state, const oauth::Failure
     if (observer_) observer_(account, words);
   }
   accounts_.set_standing(account, std::move(standing));
+  note_pause(account);  // nobody is told of another reason for the same state
 }
 
 }  // namespace credsync::refresh

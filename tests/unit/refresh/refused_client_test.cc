@@ -130,5 +130,37 @@ TEST_F(RefusedClientTest, WorksAgainWhileThatIsStillBeingTold) {
   EXPECT_EQ(count_of(State::kOk), all.size());
 }
 
+TEST_F(RefusedClientTest, WhoWasSuspendedForAnotherReasonGoesOnWhenItWorksAgain) {
+  account::Account& one = add_live("one");
+  account::Account& two = world.add(make_account("two", profile), fresh("access", "refresh-two", 2h), 1);
+  for (const FailureClass why : {FailureClass::kRefused, FailureClass::kClient}) {
+    world.refresher.start(one, Reason::kOrdered);
+    world.settle();
+    answer(make_failure(why, std::string(oauth::to_string(why))));
+    ASSERT_EQ(one.standing().state, State::kSuspended);
+  }
+  ASSERT_EQ(two.standing().state, State::kSuspended);
+  world.refresher.start(two, Reason::kOrdered);
+  world.settle();
+  answer(fresh("access-2", "refresh-2"));
+  ASSERT_EQ(world.endpoint.calls.size(), 1U);
+  EXPECT_EQ(world.endpoint.refresh_token_sent(), "refresh-1") << "it waits for the client alone";
+}
+
+TEST_F(RefusedClientTest, WhoIsSuspendedForAnotherReasonSinceDoesNotGoOnWithTheOthers) {
+  account::Account& one = add_live("one");
+  account::Account& two = world.add(make_account("two", profile), fresh("access", "refresh-two", 2h), 1);
+  for (const FailureClass why : {FailureClass::kClient, FailureClass::kRefused}) {
+    world.refresher.start(one, Reason::kOrdered);
+    world.settle();
+    answer(make_failure(why, std::string(oauth::to_string(why))));
+    ASSERT_EQ(one.standing().state, State::kSuspended);
+  }
+  world.refresher.start(two, Reason::kOrdered);
+  world.settle();
+  answer(fresh("access-2", "refresh-2"));
+  EXPECT_TRUE(world.endpoint.calls.empty()) << "what is wrong with it is not the client";
+}
+
 }  // namespace
 }  // namespace credsync::refresh
