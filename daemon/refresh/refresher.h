@@ -126,6 +126,7 @@ class Refresher {
   void pause_more(const std::string& origin);
   void resume_client(const account::Account& origin);
   void note_pause(const account::Account& account);
+  void end_slow_retries(account::Account& account);
   void set_standing(account::Account& account, account::State state, const oauth::Failure& failure, std::string words);
   void end(std::uint64_t flight_id, Ended ended);
 

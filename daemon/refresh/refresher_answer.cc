@@ -209,7 +209,10 @@ void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& fa
   if (verdict.next != Next::kBackOff && verdict.next != Next::kNow) plan.at_the_earliest = attempts.not_before;
   if (verdict.next == Next::kBackOff && failure.retry_after) plan.at_the_earliest = boot + *failure.retry_after;
   // A reload, or a client that works again, ends the slow retries of what is suspended; it brings nothing nearer than its time.
-  if (risky) plan.at_the_earliest = verdict.state == State::kSuspended ? boot + asked : attempts.not_before;
+  if (verdict.state == State::kSuspended)
+    plan.at_the_earliest = boot + asked;
+  else if (risky)
+    plan.at_the_earliest = attempts.not_before;
   plan.until_floor = risky && overlap_ends(account).value_or(boot) <= boot + delay;
   plan.within_overlap = flight.rotates && !plan.until_floor && overlap_ends(account);
 

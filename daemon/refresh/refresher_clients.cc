@@ -66,7 +66,7 @@ void Refresher::pause_more(const std::string& origin) {
       continue;
     if (!same_client(*pause.client, account.config())) continue;
     auto& not_before = account.attempts.not_before;
-    not_before = paused ? std::max(not_before.value_or(pause.not_before), pause.not_before) : pause.not_before;
+    not_before = std::max(not_before.value_or(pause.not_before), pause.not_before);
     if (!paused) set_standing(account, State::kSuspended, pause.failure, pause.failure.words);
     plan(account);
   }
@@ -85,8 +85,7 @@ void Refresher::resume_client(const Account& origin) {
     Account* account = accounts_.find(name);
     if (account == nullptr || account == &origin || !paused_with_its_client(*account)) continue;
     if (same_client(origin.config(), account->config())) {
-      account->attempts.not_before.reset();
-      plan(*account);
+      end_slow_retries(*account);
     } else if (key_of(account->config()) == found->first) {
       others.insert(name);
     }

@@ -189,10 +189,15 @@ bool Refresher::any_retrying() const {
 
 void Refresher::retry_suspended() {
   for (const auto& [name, account] : accounts_.all()) {
-    if (account->standing().state != State::kSuspended) continue;
-    account->attempts.not_before.reset();
-    plan(*account);
+    if (account->standing().state == State::kSuspended) end_slow_retries(*account);
   }
+}
+
+// What its provider asked for when it was last asked stands.
+void Refresher::end_slow_retries(Account& account) {
+  account::Attempts& attempts = account.attempts;
+  attempts.not_before = attempts.failures > 0 ? plans_.at(account.name())->at_the_earliest : std::nullopt;
+  plan(account);
 }
 
 void Refresher::retry_mended(Account& account) {

@@ -162,5 +162,26 @@ TEST_F(RefusedClientTest, WhoIsSuspendedForAnotherReasonSinceDoesNotGoOnWithTheO
   EXPECT_TRUE(world.endpoint.calls.empty()) << "what is wrong with it is not the client";
 }
 
+TEST_F(RefusedClientTest, BringsNoAccountNearerThanItsProviderAsked) {
+  account::Account& one = add_live("one");
+  account::Account& two = world.add(make_account("two", profile), fresh("access", "refresh-two", 2h), 1);
+  oauth::Failure busy = make_failure(FailureClass::kTransient);
+  busy.status = 503;
+  busy.retry_after = 1h;
+  world.refresher.start(one, Reason::kOrdered);
+  world.settle();
+  answer(busy);
+  const BootTime asked = world.clock.boot() + 1h;
+  world.refresher.start(two, Reason::kOrdered);
+  world.settle();
+  answer(make_failure(FailureClass::kClient));
+  ASSERT_EQ(one.standing().state, State::kSuspended);
+  EXPECT_EQ(world.refresher.planned(one), asked);
+  world.refresher.start(two, Reason::kOrdered);
+  world.settle();
+  answer(fresh("access-2", "refresh-2"));  // the client works again
+  EXPECT_EQ(world.refresher.planned(one), asked);
+}
+
 }  // namespace
 }  // namespace credsync::refresh
