@@ -170,7 +170,9 @@ void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optio
     // hold all of it, and no grant that rotates could be renewed anywhere.
     store_.apply(store::FreeRoom{account->name(), *slot}, [](Result<store::Ids>) {});
   }
-  if (ours) apply(*account, flight, failure, verdict);
+  // What was not sent because we stop says nothing of its account: a standing would outlive the stop.
+  const bool by_stop = stopped_ && failure.failure_class == oauth::FailureClass::kNotSent;
+  if (ours && !by_stop) apply(*account, flight, failure, verdict);
 }
 
 void Refresher::apply(Account& account, Flight& flight, const oauth::Failure& failure, const Verdict& verdict) {
