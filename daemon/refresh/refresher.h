@@ -107,6 +107,7 @@ class Refresher {
 
   std::optional<ExchangeOrder> make_order(const account::Account& account, bool ordered) const;
   void changed(account::Account& account, account::What what);
+  account::Account* account_of(const Flight& flight) const;
   void detach_foreign_flight(const account::Account& account, Plan& plan);
   bool attach_own_flight(const account::Account& account);
   // `now` is the caller's, for the clock goes on between two looks: never before it, and it itself once the time has come.

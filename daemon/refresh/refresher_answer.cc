@@ -82,6 +82,16 @@ bool Refresher::ended_on_its_way(const Account& account) const {
   return !plans_.at(account.name())->waiting.empty() && !account.usable(clock_.wall(), clock_.boot());
 }
 
+// Whose refresh it is, as long as the account has that grant.
+Account* Refresher::account_of(const Flight& flight) const {
+  Account* account = accounts_.find(flight.config->name);
+  return account != nullptr && flight.is_of(*account) ? account : nullptr;
+}
+
+bool Refresher::Flight::is_of(const Account& account) const {
+  return config->identity == account.config().identity && sign_in == account.sign_in();
+}
+
 // What came is lost, and the provider may have replaced what was sent: as if the answer had never arrived.
 void Refresher::not_stored(Flight& flight, const std::string& why, std::optional<store::SlotId> slot) {
   oauth::Failure failure;
@@ -103,10 +113,8 @@ void Refresher::refuse_stranger(Flight& flight) {
   failure.words = "the provider answered a refresh with the tokens of somebody else; they were not used";
   failure.sent = true;
   ++counters_.failed;
-  Account* account = accounts_.find(flight.config->name);
-  const bool ours = account != nullptr && account->config().identity == flight.config->identity &&
-                    account->sign_in() == flight.sign_in;
-  if (ours) accounts_.set_unknown(*account, std::nullopt);  // the slot goes with the strange tokens
+  if (Account* account = account_of(flight))
+    accounts_.set_unknown(*account, std::nullopt);  // the slot goes with the strange tokens
   failed(flight, failure, std::nullopt);
 }
 
@@ -134,9 +142,8 @@ void Refresher::complete(Flight& flight, account::TokenSet& tokens) const {
 }
 
 void Refresher::failed(Flight& flight, const oauth::Failure& failure, std::optional<store::SlotId> slot) {
-  Account* account = accounts_.find(flight.config->name);
-  const bool ours = account != nullptr && account->config().identity == flight.config->identity &&
-                    account->sign_in() == flight.sign_in;
+  Account* account = account_of(flight);
+  const bool ours = account != nullptr;
   Situation situation;
   situation.rotates = flight.rotates;
   situation.resend = flight.resend;

@@ -10,6 +10,8 @@
 namespace credsync::refresh {
 
 struct Refresher::Flight {
+  bool is_of(const account::Account& account) const;
+
   std::uint64_t id = 0;
   std::uint64_t exchange = 0;
   std::shared_ptr<const config::Account> config;

@@ -35,8 +35,7 @@ void Refresher::changed(Account& account, account::What what) {
 // A refresh of another grant than the account has now goes on alone: its answer finds its place by itself.
 void Refresher::detach_foreign_flight(const Account& account, Plan& plan) {
   if (!plan.flight) return;
-  const Flight& flight = *flights_.at(*plan.flight);
-  if (flight.config->identity == account.config().identity && flight.sign_in == account.sign_in()) return;
+  if (flights_.at(*plan.flight)->is_of(account)) return;
   plan.flight.reset();
   auto waiting = std::move(plan.waiting);
   plan.waiting.clear();
