@@ -15,15 +15,6 @@ Committer::Moment now() {
   return std::chrono::steady_clock::now();
 }
 
-std::optional<SlotId> slot_of(const Change& change) {
-  return std::visit(
-      [](const auto& c) -> std::optional<SlotId> {
-        if constexpr (requires { c.slot.has_value(); }) return c.slot;
-        return std::nullopt;
-      },
-      change);
-}
-
 // The answer to a rotation that neither its slot nor the database took, for a reason that may pass: the provider will not
 // say it again, and memory is the only place it has.
 bool cannot_be_had_twice(const Request& request) {

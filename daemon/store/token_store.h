@@ -140,6 +140,16 @@ using Change = std::variant<Install, SetStanding, Forget, SignOut, Park, SetPark
                             UpdateParked, QueueRetirements, RetirementTried, RetirementOver, DropIntent, CountResend,
                             SetLastUsed, SetForewarned, FreeRoom, SetPromised, SetSpent>;
 
+// Where the answer that it brings lies, and is room for others once it is in the database.
+inline std::optional<SlotId> slot_of(const Change& change) {
+  return std::visit(
+      [](const auto& c) -> std::optional<SlotId> {
+        if constexpr (requires { c.slot.has_value(); }) return c.slot;
+        return std::nullopt;
+      },
+      change);
+}
+
 // What the store gives rows that it makes: ids of retirements in the order of Change's `retire`, or of the parked grant.
 using Ids = std::vector<std::int64_t>;
 

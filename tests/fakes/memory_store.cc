@@ -31,15 +31,6 @@ std::vector<Retirement> copy(const std::vector<Retirement>& list) {
   return out;
 }
 
-std::optional<SlotId> slot_of(const Change& change) {
-  return std::visit(
-      [](const auto& c) -> std::optional<SlotId> {
-        if constexpr (requires { c.slot.has_value(); }) return c.slot;
-        return std::nullopt;
-      },
-      change);
-}
-
 // Only what can wait in a slot is ever copied.
 Change copy_answer(const Change& change) {
   if (const auto* i = std::get_if<Install>(&change)) {
