@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/config/config.h"
+#include "daemon/login/completion.h"
 #include "daemon/login/same_person.h"
 #include "daemon/login/session_words.h"
 
@@ -165,13 +166,7 @@ void SignIn::exchanged(const std::string& name, refresh::Exchanged exchanged) {
   running.same_token = tokens.refresh_token.empty() || same_secret(tokens.refresh_token, running.refresh_token);
   if (tokens.refresh_token.empty()) tokens.refresh_token = running.refresh_token.clone();
   if (tokens.scope.empty()) tokens.scope = running.config->scopes;
-  const provider::Refresh& rules = running.config->profile->refresh;
-  if (!tokens.refresh_token.empty() && !tokens.refresh_expires_at) {
-    const auto life = rules.idle_life && rules.absolute_life ? std::min(*rules.idle_life, *rules.absolute_life)
-                      : rules.idle_life                      ? *rules.idle_life
-                                                             : rules.absolute_life.value_or(Duration::zero());
-    if (life > Duration::zero()) tokens.refresh_expires_at = saturating_add(tokens.obtained_at, life);
-  }
+  complete_refresh_end(*running.config->profile, tokens);
   candidate.order = std::move(exchanged.order);
   candidate.slot = exchanged.slot;
   candidate.clock_offset = exchanged.clock_offset;
