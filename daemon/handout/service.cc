@@ -103,7 +103,7 @@ std::unique_ptr<ipc::Pending> Service::token(const ipc::Caller& caller, const ip
   return desk_.token(*granted.account, query, std::move(admits), std::move(reply));
 }
 
-std::unique_ptr<ipc::Pending> Service::status_after(const ipc::Caller& caller, Account& account, config::Actions,
+std::unique_ptr<ipc::Pending> Service::status_after(const ipc::Caller& caller, Account& account,
                                                     ipc::Reply<ipc::AccountStatus> reply) {
   return desk_.after_attempt(
       account, kAttemptWait,
@@ -129,7 +129,7 @@ std::unique_ptr<ipc::Pending> Service::refresh(const ipc::Caller& caller, std::s
     }
     if (refresher_.take_allowance(*account)) refresher_.start(*account, refresh::Reason::kOrdered);
   }
-  return status_after(caller, *account, decision.actions, std::move(reply));
+  return status_after(caller, *account, std::move(reply));
 }
 
 std::unique_ptr<ipc::Pending> Service::reject(const ipc::Caller& caller, std::string_view name, ipc::Rejected rejected,

@@ -94,7 +94,7 @@ class Service final : public ipc::Service {
   std::optional<ipc::Problem> admit_admin(const ipc::Caller& caller, std::string_view action);
   void publish(const account::Account& account, account::What what);
   std::unique_ptr<ipc::Pending> status_after(const ipc::Caller& caller, account::Account& account,
-                                             config::Actions actions, ipc::Reply<ipc::AccountStatus> reply);
+                                             ipc::Reply<ipc::AccountStatus> reply);
 
   account::Accounts& accounts_;
   Desk& desk_;
