@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ipc/dbus/problems.h"
+#include "ipc/login_phase.h"
 #include "ipc/names.h"
 
 namespace credsync::ipc::dbus {
@@ -20,17 +21,6 @@ void entry_u32(Writer& writer, std::string_view key, std::uint32_t value) {
 
 void entry_if_any(Writer& writer, std::string_view key, const std::string& value) {
   if (!value.empty()) writer.entry(key, value);
-}
-
-std::string_view word(LoginPhase phase) {
-  switch (phase) {
-    case LoginPhase::kWaiting: return kPhaseWaiting;
-    case LoginPhase::kFinishing: return kPhaseFinishing;
-    case LoginPhase::kDone: return kPhaseDone;
-    case LoginPhase::kFailed: return kPhaseFailed;
-    case LoginPhase::kCancelled: return kPhaseCancelled;
-  }
-  return kPhaseFailed;
 }
 
 void write_trouble(Writer& writer, const AccountStatus& status) {

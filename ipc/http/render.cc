@@ -4,6 +4,7 @@
 
 #include "ipc/http/json_writer.h"
 #include "ipc/http/response.h"
+#include "ipc/login_phase.h"
 #include "ipc/names.h"
 
 namespace credsync::ipc::http {
@@ -84,17 +85,6 @@ void write_status(JsonWriter& json, const AccountStatus& s) {
   json.end_object();
   json.texts("notes", s.notes);
   json.texts("actions", s.actions);
-}
-
-std::string_view word(LoginPhase phase) {
-  switch (phase) {
-    case LoginPhase::kWaiting: return kPhaseWaiting;
-    case LoginPhase::kFinishing: return kPhaseFinishing;
-    case LoginPhase::kDone: return kPhaseDone;
-    case LoginPhase::kFailed: return kPhaseFailed;
-    case LoginPhase::kCancelled: return kPhaseCancelled;
-  }
-  return kPhaseFailed;
 }
 
 void write_login_trouble(JsonWriter& json, const LoginView& view) {
