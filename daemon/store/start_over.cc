@@ -27,17 +27,37 @@ struct Old {
   bool unreadable = false;
 };
 
+// The higher of a generation and what a later schema (migrations.cc) counts beside it: without the key the old database
+// stays as it was written.
+Result<std::string> higher_of_generation_and(const std::string& column, const std::string& table, Database& database) {
+  const auto there =
+      database.integer("SELECT COUNT(*) FROM pragma_table_info('" + table + "') WHERE name = '" + column + "'");
+  if (!there) return there.error();
+  return std::string(*there > 0 ? "MAX(generation, " + column + ")" : "generation");
+}
+
 // The highest number that was ever given out: an answer that is durable in its slot was published one above its intent.
-constexpr char kSelectAccounts[] =
-    "SELECT n.account, MAX(n.generation), COALESCE(a.state, 0) FROM ("
-    " SELECT name AS account, generation FROM accounts"
-    " UNION ALL SELECT account, generation FROM parked"
-    " UNION ALL SELECT account, generation + 1 FROM intents"
-    " UNION ALL SELECT account, generation FROM retirements) AS n"
-    " LEFT JOIN accounts AS a ON a.name = n.account GROUP BY n.account";
+Result<std::string> select_accounts(Database& database) {
+  const auto of_account = higher_of_generation_and("spent", "accounts", database);
+  if (!of_account) return of_account.error();
+  const auto of_intent = higher_of_generation_and("renumbered", "intents", database);
+  if (!of_intent) return of_intent.error();
+  return "SELECT n.account, MAX(n.generation), COALESCE(a.state, 0) FROM ("
+         " SELECT name AS account, " +
+         *of_account +
+         " AS generation FROM accounts"
+         " UNION ALL SELECT account, generation FROM parked"
+         " UNION ALL SELECT account, " +
+         *of_intent +
+         " + 1 FROM intents"
+         " UNION ALL SELECT account, generation FROM retirements) AS n"
+         " LEFT JOIN accounts AS a ON a.name = n.account GROUP BY n.account";
+}
 
 Result<void> read_rows(Database& database, Old& old) {
-  auto rows = database.prepare(kSelectAccounts);
+  const auto select = select_accounts(database);
+  if (!select) return select.error();
+  auto rows = database.prepare(*select);
   if (!rows) return rows.error();
   while (true) {
     const Result<bool> row = rows->next();

@@ -166,6 +166,34 @@ TEST_F(StartingOverTest, OfANewerDatabaseNothingIsBegun) {
   EXPECT_EQ(done.error().code(), ErrorCode::kTooNew);
 }
 
+// Numbers that callers have seen, though no token set has them: what came of an older copy, and of a grant that was parked.
+TEST_F(StartingOverTest, NoNumberThatWasGivenOutIsGivenAgain) {
+  edit_database(database_,
+                "UPDATE accounts SET spent = 20 WHERE name = 'out'; UPDATE intents SET renumbered = 60 WHERE account = "
+                "'flat-me'");
+  lose_key();
+  ASSERT_TRUE(start_over(task(), now_));
+  auto store = SqliteStore::open(options_, loop_, clock_);
+  ASSERT_TRUE(store) << store.error().message();
+  const auto snapshot = (*store)->load();
+  ASSERT_TRUE(snapshot);
+  EXPECT_EQ(find(*snapshot, "out")->generation, 20u);
+  EXPECT_EQ(find(*snapshot, "flat-me")->generation, 61u) << "its answer may have been published";
+}
+
+TEST_F(StartingOverTest, OfTheFirstSchemaTheNumbersGoOver) {
+  lose_key();
+  edit_database(database_,
+                "ALTER TABLE accounts DROP COLUMN spent; ALTER TABLE accounts DROP COLUMN promised_until;"
+                "ALTER TABLE parked DROP COLUMN rolled_back; ALTER TABLE parked DROP COLUMN promised_until;"
+                "ALTER TABLE intents DROP COLUMN renumbered;"
+                "DELETE FROM numbers WHERE name <> 'next id'; PRAGMA user_version = 1");
+  const auto done = start_over(task(), now_);
+  ASSERT_TRUE(done) << done.error().message();
+  EXPECT_FALSE(done->unreadable);
+  expect_begun_anew();
+}
+
 TEST_F(StartingOverTest, NotWhileADaemonRunsNorWithoutADatabase) {
   {
     auto store = SqliteStore::open(options_, loop_, clock_);
