@@ -71,14 +71,13 @@ void Reconciler::begin_account(std::shared_ptr<const config::Account> config, St
           account::Trouble{"local", "damaged", "the stored tokens are damaged and do not open", clock_.wall()};
     }
     known.last_used = s.last_used;
+    // Another grant's is another user's, or another provider's; that of one which is parked comes back with it.
+    if (s.kept_identity == config->identity) known.kept_password = std::move(s.kept_password);
     if (s.identity == config->identity || !s.tokens) {
       if (speaks_of(s, *config)) known.standing = std::move(s.standing);
       known.tokens = std::move(s.tokens);
       known.promised_until = s.promised_until;
-      if (s.identity == config->identity) {  // another grant's password says nothing of this one
-        known.password_used = s.password_used;
-        known.kept_password = std::move(s.kept_password);
-      }
+      if (s.identity == config->identity) known.password_used = s.password_used;
     } else {  // edited while the daemon was down
       leaver = {s.name,
                 s.identity,

@@ -83,7 +83,13 @@ constexpr char kRenumbered[] = R"sql(
 ALTER TABLE intents ADD COLUMN renumbered INTEGER NOT NULL DEFAULT 0;    -- the number that its grant has now; 0: the first
 )sql";
 
-constexpr Migration kSteps[] = {{kFirst}, {kCounted}, {kPromised}, {kRenumbered}};
+// A kept password outlived its grant in the row, and passed for the next one's.
+constexpr char kOfOneGrant[] = R"sql(
+ALTER TABLE accounts ADD COLUMN kept_identity TEXT NOT NULL DEFAULT '';  -- of the grant that kept_password was given for
+UPDATE accounts SET kept_identity = identity WHERE kept_password NOTNULL;
+)sql";
+
+constexpr Migration kSteps[] = {{kFirst}, {kCounted}, {kPromised}, {kRenumbered}, {kOfOneGrant}};
 
 }  // namespace
 

@@ -29,6 +29,7 @@ struct StoredAccount {
   Standing standing;
   bool password_used = false;         // a configured password has done its work
   Secret kept_password;               // prompted for, with keep_password; empty: none
+  std::string kept_identity;          // of the grant that it was given for, in use or parked: it is nobody else's
   std::optional<WallTime> last_used;  // to the minute
   bool damaged = false;               // the row has tokens that do not open; they stay in the store until replaced
 };

@@ -20,7 +20,8 @@ class Reader {
     found_.accounts.reserve(static_cast<std::size_t>(*count));
     CREDSYNC_TRY(each(
         "SELECT name, identity, generation, tokens, state, since, trouble_class, trouble_code, trouble_words, trouble_at,"
-        " password_used, kept_password, kept_generation, last_used, spent, promised_until FROM accounts",
+        " password_used, kept_password, kept_generation, last_used, spent, promised_until, kept_identity"
+        " FROM accounts",
         [this](const Statement& row) { account(row); }));
     CREDSYNC_TRY(each(
         "SELECT id, account, identity, generation, tokens, revocation, retire_at, rolled_back, promised_until FROM parked ORDER BY id",
@@ -89,7 +90,8 @@ class Reader {
     }
     if (!row.null(11)) {
       const auto kept_with = static_cast<Generation>(row.integer(12));
-      const auto plain = sealer_.open(row.blob(11), {kPasswordColumn, account.name, kept_with, 0});
+      account.kept_identity = row.text(16);
+      const auto plain = open_password(sealer_, row.blob(11), account.name, kept_with, account.kept_identity);
       plain ? account.kept_password = Secret(plain->text()), void() : damaged(account.name, "the kept password");
     }
     found_.accounts.push_back(std::move(account));

@@ -12,8 +12,16 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
       {&w.install_,
        "INSERT INTO accounts (name, identity, generation, tokens, password_used, promised_until)"
        " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET identity = ?2, generation = ?3, tokens = ?4,"
-       " password_used = ?5, promised_until = ?6"},
-      {&w.keep_password_, "UPDATE accounts SET kept_password = ?2, kept_generation = ?3 WHERE name = ?1"},
+       " password_used = ?5, promised_until = ?6,"
+       " kept_password = CASE WHEN kept_identity = ?2 OR EXISTS (SELECT 1 FROM parked WHERE account = ?1"
+       " AND parked.identity = kept_identity) THEN kept_password END"},
+      {&w.keep_password_,
+       "UPDATE accounts SET kept_password = ?2, kept_generation = ?3, kept_identity = ?4 WHERE name = ?1"},
+      {&w.forget_kept_,
+       "UPDATE accounts SET kept_password = NULL"
+       " WHERE (name, kept_identity) = (SELECT account, identity FROM parked WHERE id = ?1)"
+       " AND NOT (tokens NOTNULL AND identity = kept_identity) AND NOT EXISTS"
+       " (SELECT 1 FROM parked WHERE account = name AND parked.identity = kept_identity AND id <> ?1)"},
       {&w.standing_,
        "INSERT INTO accounts (name, state, since, trouble_class, trouble_code, trouble_words, trouble_at)"
        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (name) DO UPDATE SET state = ?2, since = ?3,"

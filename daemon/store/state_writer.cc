@@ -27,6 +27,12 @@ Result<WipedString> open_tokens(const Sealer& sealer, std::string_view sealed, s
   return plain ? std::move(plain) : sealer.open(sealed, {kTokensColumn, account, generation, 0});
 }
 
+Result<WipedString> open_password(const Sealer& sealer, std::string_view sealed, std::string_view account,
+                                  Generation generation, std::string_view identity) {
+  auto plain = sealer.open(sealed, place_of_password(account, generation, identity));
+  return plain ? std::move(plain) : sealer.open(sealed, {kPasswordColumn, account, generation, 0});
+}
+
 Ids give_ids(Change& change, const std::function<std::int64_t()>& new_id) {
   Ids ids;
   const auto give = [&](std::int64_t& id) {
@@ -141,9 +147,10 @@ Result<void> StateWriter::change(const Install& install, Applied& applied) {
 Result<void> StateWriter::keep_password(const Install& install, Generation generation) {
   std::string sealed;
   if (!install.kept_password.empty()) {
-    sealed = sealer_->seal(install.kept_password.expose(), {kPasswordColumn, install.account, generation, 0});
+    sealed =
+        sealer_->seal(install.kept_password.expose(), place_of_password(install.account, generation, install.identity));
   }
-  return keep_password_.with(install.account, Blob{sealed}, generation).run();
+  return keep_password_.with(install.account, Blob{sealed}, generation, install.identity).run();
 }
 
 Result<void> StateWriter::set_standing(const std::string& account, const Standing& standing) {
@@ -312,6 +319,7 @@ Result<void> StateWriter::change(const Restore& restore, Applied& applied) {
 }
 
 Result<void> StateWriter::change(const RetireParked& retire, Applied& applied) {
+  CREDSYNC_TRY(forget_kept_.with(retire.parked_id).run());
   CREDSYNC_TRY(delete_parked(retire.parked_id));
   applied.erased = true;
   return queue(retire.retire, applied);

@@ -108,7 +108,7 @@ class StateWriter {
 
   Database* database_;
   const Sealer* sealer_;
-  Statement generation_, install_, keep_password_, standing_, forget_, sign_out_;
+  Statement generation_, install_, keep_password_, forget_kept_, standing_, forget_, sign_out_;
   Statement park_, insert_parked_, select_parked_, delete_parked_, update_parked_, parked_order_;
   Statement select_account_, select_tokens_, select_holder_, restore_;
   Statement insert_retirement_, retirement_tried_, retirement_over_;
@@ -128,6 +128,13 @@ Result<WipedString> open_tokens(const Sealer& sealer, std::string_view sealed, s
                                 Generation generation, std::string_view identity);
 
 inline constexpr std::string_view kPasswordColumn = "accounts.kept_password";
+// A password belongs to an identity for another reason: it would be sent to the provider that the identity names.
+inline Place place_of_password(std::string_view account, Generation generation, std::string_view identity) {
+  return {kPasswordColumn, account, generation, row_of(identity)};
+}
+// Also those that were sealed before schema 5.
+Result<WipedString> open_password(const Sealer& sealer, std::string_view sealed, std::string_view account,
+                                  Generation generation, std::string_view identity);
 inline constexpr std::string_view kParkedTokensColumn = "parked.tokens";
 inline constexpr std::string_view kParkedOrderColumn = "parked.revocation";
 inline constexpr std::string_view kRetirementColumn = "retirements.secrets";

@@ -20,6 +20,7 @@ StoredAccount copy(const StoredAccount& a) {
   out.standing = a.standing;
   out.password_used = a.password_used;
   out.kept_password = a.kept_password.clone();
+  out.kept_identity = a.kept_identity;
   out.last_used = a.last_used;
   return out;
 }
@@ -58,7 +59,12 @@ class Rows {
     a.standing = c.standing;
     a.password_used = c.password_used;
     a.promised_until = c.promised_until;
-    if (c.replace_kept_password) a.kept_password = c.kept_password.clone();
+    if (a.kept_identity != c.identity && !is_parked(c.account, a.kept_identity)) forget_password(a);
+    if (c.replace_kept_password) {
+      forget_password(a);
+      a.kept_password = c.kept_password.clone();
+      if (!a.kept_password.empty()) a.kept_identity = c.identity;
+    }
     free(c.slot);
     return queue(c.retire);
   }
@@ -86,7 +92,7 @@ class Rows {
     a.standing = c.standing;
     a.tokens.reset();
     a.promised_until = {};
-    a.kept_password.wipe();
+    forget_password(a);
     return queue(c.retire);
   }
   Result<Ids> operator()(const Park& c) {
@@ -134,7 +140,14 @@ class Rows {
     return Ids{static_cast<std::int64_t>(a.generation)};
   }
   Result<Ids> operator()(const RetireParked& c) {
-    if (disk_.parked.erase(c.parked_id) == 0) return not_found("no parked grant");
+    const auto it = disk_.parked.find(c.parked_id);
+    if (it == disk_.parked.end()) return not_found("no parked grant");
+    const std::string name = it->second.account, identity = it->second.identity;
+    disk_.parked.erase(it);
+    const auto row = disk_.accounts.find(name);
+    const bool of_it = row != disk_.accounts.end() && row->second.kept_identity == identity;
+    const bool in_use = of_it && row->second.tokens && row->second.identity == identity;
+    if (of_it && !in_use && !is_parked(name, identity)) forget_password(row->second);
     return queue(c.retire);
   }
   Result<Ids> operator()(const UpdateParked& c) {
@@ -211,6 +224,15 @@ class Rows {
     StoredAccount& a = disk_.accounts[name];
     a.name = name;
     return a;
+  }
+  bool is_parked(const std::string& name, const std::string& identity) const {
+    return std::any_of(disk_.parked.begin(), disk_.parked.end(), [&](const auto& entry) {
+      return entry.second.account == name && entry.second.identity == identity;
+    });
+  }
+  static void forget_password(StoredAccount& account) {
+    account.kept_password.wipe();
+    account.kept_identity.clear();
   }
   void free(const std::optional<SlotId>& slot) {
     if (slot) disk_.intents.erase(*slot);

@@ -28,7 +28,7 @@ SETTLED = 0.3              # without a death after an order: the point does not 
 DOWNGRADE = """
     ALTER TABLE accounts DROP COLUMN promised_until; ALTER TABLE parked DROP COLUMN promised_until;
     ALTER TABLE accounts DROP COLUMN spent; ALTER TABLE parked DROP COLUMN rolled_back;
-    ALTER TABLE intents DROP COLUMN renumbered;
+    ALTER TABLE intents DROP COLUMN renumbered; ALTER TABLE accounts DROP COLUMN kept_identity;
     DELETE FROM numbers WHERE name IN ('rotations', 'generations'); PRAGMA user_version = 1;"""
 
 # Which order leads over which point. A point that none names is an error: see test_every_point_is_on_some_way.

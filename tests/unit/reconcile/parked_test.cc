@@ -296,11 +296,12 @@ TEST_F(ParkedTest, ResendsThatWereLostWithinTheOverlapGiveNothingUpAfterIt) {
 // As a crash leaves the disk, and what the next start makes of it.
 class AfterACrash : public ParkedTest {
  protected:
-  void crash() {
+  void crash() { crash(here); }
+  void crash(const config::Config& config_then) {
     world.store.crash();
     next.disk = std::move(world.disk);
     next.clock.advance(10min);
-    at_start.begin(*next.store.load(), here);
+    at_start.begin(*next.store.load(), config_then);
     next.settle();
   }
   // The program's own grant gets tokens while the refresh of the first one is on its way, and the edit is taken back.
@@ -318,6 +319,44 @@ class AfterACrash : public ParkedTest {
   CoreWorld next;
   Reconciler at_start{next.accounts, next.refresher, next.parking, next.retirer, next.store, next.clock};
 };
+
+// The account is another user's now, or at another provider, where the next renewal would send it.
+class KeptPassword : public AfterACrash {
+ protected:
+  KeptPassword() {
+    store::Install install;
+    install.account = "flat";
+    install.identity = "identity one";
+    install.generation = 8;
+    install.tokens = make_tokens(world.clock, "access-8", "refresh-8", 1h);
+    install.standing = {account::State::kOk, world.clock.wall(), std::nullopt};
+    install.kept_password = Secret("the first user's");
+    install.replace_kept_password = true;
+    world.store.apply(std::move(install), [](Result<store::Ids>) {});
+    world.settle();
+    change(here, two);
+    answer("access-two", "");
+    EXPECT_EQ(row(), "access-two");
+  }
+  std::string_view after_the_start() { return next.accounts.find("flat")->kept_password().expose(); }
+};
+
+TEST_F(KeptPassword, IsNotAnotherGrants) {
+  crash(two);
+  EXPECT_EQ(after_the_start(), "");
+}
+
+TEST_F(KeptPassword, ComesBackWithItsGrant) {
+  change(two, here);
+  ASSERT_EQ(row(), "access-8");
+  crash(here);
+  EXPECT_EQ(after_the_start(), "the first user's");
+}
+
+TEST_F(KeptPassword, ComesBackWithItsGrantAtTheStart) {
+  crash(here);
+  EXPECT_EQ(after_the_start(), "the first user's");
+}
 
 TEST_F(AfterACrash, AnIntentIsOfItsGrantWhateverNumberThatHasNow) {
   another_grant_meanwhile();

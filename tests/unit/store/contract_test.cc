@@ -3,49 +3,12 @@
 
 #include <set>
 
-#include "tests/unit/store/houses.h"
+#include "tests/unit/store/contract_testing.h"
 
 namespace credsync::store {
 namespace {
 
 using namespace credsync::store::testing;
-
-class Contract : public ::testing::TestWithParam<const char*> {
- protected:
-  Contract() {
-    if (std::string(GetParam()) == "sqlite") {
-      house_ = std::make_unique<SqliteHouse>();
-    } else {
-      house_ = std::make_unique<MemoryHouse>();
-    }
-    EXPECT_TRUE(house_->open());
-  }
-  ~Contract() override { house_->close(); }
-
-  Result<Ids> apply(Change change) { return testing::apply(house_->store(), house_->loop, std::move(change)); }
-  Result<SlotId> begin(Intent intent) { return testing::begin(house_->store(), house_->loop, std::move(intent)); }
-  std::int64_t apply_queue_of_one() {
-    QueueRetirements queue;
-    queue.retire.push_back(retirement("a", 0, "one"));
-    return apply(std::move(queue))->at(0);
-  }
-  Snapshot reopened() {
-    auto snapshot = house_->open();
-    EXPECT_TRUE(snapshot) << snapshot.error().message();
-    return snapshot ? std::move(*snapshot) : Snapshot{};
-  }
-  const std::string stored(const std::string& account) {
-    last_ = reopened();
-    Snapshot one;
-    for (StoredAccount& a : last_.accounts) {
-      if (a.name == account) one.accounts.push_back(std::move(a));
-    }
-    return describe(one);
-  }
-
-  std::unique_ptr<House> house_;
-  Snapshot last_;
-};
 
 TEST_P(Contract, ANewStoreIsEmpty) {
   EXPECT_EQ(describe(reopened()), "");

@@ -9,6 +9,9 @@
 #include <map>
 
 #include "base/encoding.h"
+#include "daemon/store/database_file.h"
+#include "daemon/store/master_key.h"
+#include "daemon/store/state_writer.h"
 #include "tests/unit/store/store_testing.h"
 
 namespace credsync::store {
@@ -217,7 +220,7 @@ TEST_F(Opening, ADatabaseOfAnEarlierSchemaIsBroughtUpToDate) {
   make();
   edit_database(in_state("state.db"),
                 "ALTER TABLE accounts DROP COLUMN promised_until; ALTER TABLE parked DROP COLUMN promised_until;"
-                "ALTER TABLE intents DROP COLUMN renumbered;"
+                "ALTER TABLE intents DROP COLUMN renumbered; ALTER TABLE accounts DROP COLUMN kept_identity;"
                 "PRAGMA user_version = 2");
   TestLoop loop;
   TestClock clock;
@@ -234,6 +237,28 @@ TEST_F(Opening, ADatabaseOfAnEarlierSchemaIsBroughtUpToDate) {
   store->reset();
   store = SqliteStore::open(options_for(folder_.state()), loop, clock);
   EXPECT_EQ((*store)->load()->accounts.at(0).promised_until, until);
+}
+
+// It was sealed to its account only, and is of the grant that the row had last.
+TEST_F(Opening, AKeptPasswordOfAnEarlierSchemaIsStillThere) {
+  make();
+  {
+    const auto master = read_master_key(options_.key, key_, in_state("state.db"), false);
+    ASSERT_TRUE(master);
+    auto file = open_database(in_state("state.db"), master->key);
+    ASSERT_TRUE(file);
+    const std::string sealed = file->sealer.seal("kept", {kPasswordColumn, "flat-me", 1, 0});
+    auto keep = file->database->prepare("UPDATE accounts SET kept_password = ?1, kept_generation = 1");
+    ASSERT_TRUE(keep && keep->with(Blob{sealed}).run());
+  }
+  edit_database(in_state("state.db"), "ALTER TABLE accounts DROP COLUMN kept_identity; PRAGMA user_version = 4");
+  auto store = open();
+  ASSERT_TRUE(store) << store.error().message();
+  const auto snapshot = (*store)->load();
+  ASSERT_TRUE(snapshot);
+  EXPECT_TRUE(snapshot->damage.empty());
+  EXPECT_EQ(snapshot->accounts.at(0).kept_password.expose(), "kept");
+  EXPECT_EQ(snapshot->accounts[0].kept_identity, "identity-of-flat-me");
 }
 
 TEST_F(Opening, AStateDirectoryOpenToOthersIsRefused) {

@@ -201,8 +201,9 @@ std::string describe(const Snapshot& snapshot) {
     const StoredAccount& a = *account;
     out << "account " << a.name << ' ' << a.identity << ' ' << a.generation << ' '
         << (a.tokens ? describe(*a.tokens) : "no tokens") << ' ' << text(a.standing) << " password_used "
-        << a.password_used << " kept " << text(a.kept_password) << " used " << text(a.last_used) << " spent " << a.spent
-        << " promised " << text(a.promised_until) << (a.damaged ? " damaged" : "") << '\n';
+        << a.password_used << " kept " << text(a.kept_password) << " of " << a.kept_identity << " used "
+        << text(a.last_used) << " spent " << a.spent << " promised " << text(a.promised_until)
+        << (a.damaged ? " damaged" : "") << '\n';
   }
   for (const ParkedGrant& g : snapshot.parked) {
     out << "parked " << g.id << ' ' << g.account << ' ' << g.identity << ' ' << g.generation << ' '
