@@ -65,6 +65,21 @@ Result<void> write_at(int fd, std::string_view bytes, std::int64_t offset) {
   return {};
 }
 
+// kCorrupt: there is not so much. Any other error may pass, and says nothing of what lies there.
+Result<std::string> read_at(int fd, std::int64_t offset, std::size_t size) {
+  if (const int broken = CREDSYNC_FAIL_POINT("slots.read")) return from_errno("read", broken);
+  std::string bytes(size, '\0');
+  std::size_t have = 0;
+  while (have < size) {
+    const ssize_t got = ::pread(fd, bytes.data() + have, size - have, offset + static_cast<std::int64_t>(have));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return from_errno("read", errno);
+    if (got == 0) return corrupt("it ends too early");
+    have += static_cast<std::size_t>(got);
+  }
+  return bytes;
+}
+
 // Written full of zeros, not only allocated: a later write must not need new blocks or metadata.
 Result<Descriptor> fill(const std::string& path, const SlotGeometry& geometry) {
   Descriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -98,16 +113,21 @@ Result<Descriptor> make_file(const std::string& path, const SlotGeometry& geomet
   return file;
 }
 
-// The geometry an existing file says it has, if it is whole.
-std::optional<SlotGeometry> geometry_of(int fd) {
-  FileHeader header{};
+// The geometry an existing file says it has; kCorrupt if it is not whole.
+Result<SlotGeometry> geometry_of(int fd) {
+  const Error damaged = corrupt("not a whole file of answers");
   struct stat status {};
-  if (::pread(fd, &header, sizeof header, 0) != sizeof header || ::fstat(fd, &status) != 0) return std::nullopt;
-  if (std::memcmp(header.magic, kFileMagic, sizeof header.magic) != 0) return std::nullopt;
-  if (header.count == 0 || header.count > kMostSlots) return std::nullopt;
-  if (header.bytes < kSmallestSlot || header.bytes > kLargestSlot) return std::nullopt;
+  if (::fstat(fd, &status) != 0) return from_errno("stat", errno);
+  if (!S_ISREG(status.st_mode)) return damaged;
+  const auto bytes = read_at(fd, 0, sizeof(FileHeader));
+  if (!bytes) return bytes.error();
+  FileHeader header{};
+  std::memcpy(&header, bytes->data(), sizeof header);
+  if (std::memcmp(header.magic, kFileMagic, sizeof header.magic) != 0) return damaged;
+  if (header.count == 0 || header.count > kMostSlots) return damaged;
+  if (header.bytes < kSmallestSlot || header.bytes > kLargestSlot) return damaged;
   const std::size_t size = kFileHeader + std::size_t{header.count} * header.bytes;
-  if (!S_ISREG(status.st_mode) || static_cast<std::size_t>(status.st_size) != size) return std::nullopt;
+  if (static_cast<std::size_t>(status.st_size) != size) return damaged;
   return SlotGeometry{header.count, header.bytes};
 }
 
@@ -131,7 +151,9 @@ Result<AnswerSlots> AnswerSlots::open(const std::string& path, const SlotGeometr
   Descriptor existing(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (!existing && errno != ENOENT) return from_errno("open " + path, errno);
   if (existing) {
-    if (const auto found = geometry_of(existing.get())) return AnswerSlots(std::move(existing), path, *found, false);
+    const auto found = geometry_of(existing.get());
+    if (found) return AnswerSlots(std::move(existing), path, *found, false);
+    if (found.error().code() != ErrorCode::kCorrupt) return found.error().within(path);
     const std::string aside = path + ".damaged";
     if (::rename(path.c_str(), aside.c_str()) != 0) return from_errno("set aside " + path, errno);
     CREDSYNC_FAIL_POINT("slots.set-aside");
@@ -222,16 +244,8 @@ Result<void> AnswerSlots::sync() {
 }
 
 Result<std::string> AnswerSlots::read(std::int64_t offset, std::size_t size) const {
-  std::string bytes(size, '\0');
-  std::size_t have = 0;
-  while (have < size) {
-    const ssize_t got =
-        ::pread(file_.get(), bytes.data() + have, size - have, offset + static_cast<std::int64_t>(have));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return from_errno("read answers.slots", errno);
-    if (got == 0) return corrupt("answers.slots ends too early");
-    have += static_cast<std::size_t>(got);
-  }
+  auto bytes = read_at(file_.get(), offset, size);
+  if (!bytes) return bytes.error().within(path_);
   return bytes;
 }
 
@@ -239,7 +253,7 @@ Result<std::optional<WipedString>> AnswerSlots::answer(SlotId id, const Sealer& 
   const Slot* slot = find(id);
   CHECK(slot != nullptr);
   auto head = read(offset(id), sizeof(SlotHeader));
-  if (!head) return set_aside(id, head.error().message());
+  if (!head) return head.error();
   SlotHeader header{};
   std::memcpy(&header, head->data(), sizeof header);
   // Zeros, or an answer of an earlier turn: nothing came for this intent.
@@ -247,7 +261,7 @@ Result<std::optional<WipedString>> AnswerSlots::answer(SlotId id, const Sealer& 
     return std::optional<WipedString>();
   if (header.size > geometry_.bytes - sizeof header) return set_aside(id, "its header is damaged");
   auto sealed = read(offset(id) + static_cast<std::int64_t>(sizeof header), header.size);
-  if (!sealed) return set_aside(id, sealed.error().message());
+  if (!sealed) return sealed.error();
   const auto sum = checksum_of(header, *sealed);
   if (std::memcmp(sum.data(), header.checksum, sum.size()) != 0) return set_aside(id, "it was cut off or changed");
   auto plain = sealer.open(*sealed, place_of(id, slot->account, slot->generation));
@@ -255,11 +269,14 @@ Result<std::optional<WipedString>> AnswerSlots::answer(SlotId id, const Sealer& 
   return std::optional<WipedString>(std::move(*plain));
 }
 
-// One file a slot at most, so that damage that comes back does not fill the disk.
+// One file a slot at most, so that damage that comes back does not fill the disk: the newest.
 Error AnswerSlots::set_aside(SlotId id, std::string_view why) const {
-  const std::string aside = path_ + "." + std::to_string(id & kIndexMask) + ".damaged";
+  const std::string aside = path_ + "." + std::to_string(id & kIndexMask) + ".damaged", fresh = aside + ".new";
   const auto bytes = read(offset(id), geometry_.bytes);
-  const bool kept = bytes && (file_exists(aside) || create_file(aside, *bytes, 0600));
+  if (!bytes) return bytes.error();
+  ::unlink(fresh.c_str());
+  const bool kept = create_file(fresh, *bytes, 0600) && ::rename(fresh.c_str(), aside.c_str()) == 0;
+  if (!kept) ::unlink(fresh.c_str());
   log::write(log::Level::kError, message_id::kStateDamaged.id,
              "a stored answer does not open; the outcome of its refresh is unknown",
              {{"ACCOUNT", find(id)->account}, {"WHY", std::string(why)}, {"KEPT_IN", kept ? aside : "nothing"}});

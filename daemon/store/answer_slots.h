@@ -30,7 +30,8 @@ constexpr std::uint32_t kMostSlots = 256;  // a SlotId keeps the index in 8 bits
 class AnswerSlots {
  public:
   // Opens the file, or makes it when there is none. One that is not what it should be is kept under another name
-  // (".damaged") and made anew; `made` says so. An existing file keeps its own geometry.
+  // (".damaged") and made anew; `made` says so. An existing file keeps its own geometry. kIo: it cannot be read just now,
+  // and is left as it is.
   static Result<AnswerSlots> open(const std::string& path, const SlotGeometry& geometry);
 
   bool made() const { return made_; }
@@ -54,7 +55,7 @@ class AnswerSlots {
   Result<void> sync();
 
   // The answer in an occupied slot; nothing when none was written. kCorrupt: something was written for this intent and
-  // does not open; it is then kept in a file of its own.
+  // does not open; it is then kept in a file of its own. Any other error: nobody knows what lies there, and it must stay.
   Result<std::optional<WipedString>> answer(SlotId id, const Sealer& sealer);
 
   // Overwrites what lies in slots that nobody occupies.

@@ -78,7 +78,7 @@ class Recovery {
                  {{"INTENTS", std::to_string(intents->size())}});
     }
     for (const Intent& intent : *intents)
-      find_answer(intent);
+      CREDSYNC_TRY(find_answer(intent));
     for (const Intent& intent : *intents)
       slots_.occupy(intent);  // those without an answer; of several that had one slot in turn, one
     std::sort(answers_.begin(), answers_.end(),
@@ -87,16 +87,21 @@ class Recovery {
     return {};
   }
 
-  void find_answer(const Intent& intent) {
-    if (!slots_.occupy(intent)) return;
+  // An error: what lies in the slot cannot be read just now. Taken for nothing, it would be overwritten.
+  Result<void> find_answer(const Intent& intent) {
+    if (!slots_.occupy(intent)) return {};
     auto plain = slots_.answer(intent.slot, sealer_);
-    if (!plain) return broken(intent, plain.error());
-    if (!*plain)
-      return slots_.vacate(intent.slot);  // an intent that freed its room may share it with one that has an answer
+    if (!plain && plain.error().code() != ErrorCode::kCorrupt) return plain.error();
+    if (!plain) return broken(intent, plain.error()), Result<void>();
+    if (!*plain) {
+      slots_.vacate(intent.slot);  // an intent that freed its room may share it with one that has an answer
+      return {};
+    }
     auto answer = decode_answer((*plain)->text());
-    if (!answer) return broken(intent, answer.error());
+    if (!answer) return broken(intent, answer.error()), Result<void>();
     set_slot(answer->change, intent.slot);
     answers_.push_back(std::move(*answer));
+    return {};
   }
 
   void broken(const Intent& intent, const Error& error) {

@@ -174,8 +174,8 @@ class Broken(DiskTest):
     def test_reads_that_fail_at_a_start_overwrite_nothing(self):
         self.begin()
         self.daemon.stop()
-        for skip in range(0, 40, 4):
-            self.points.set(f"sqlite.read error {errno.EIO} skip={skip} times=1")
+        for point, skip in [("sqlite.read", skip) for skip in range(0, 40, 4)] + [("slots.read", 0)]:
+            self.points.set(f"{point} error {errno.EIO} skip={skip} times=1")
             self.daemon.spawn()
             if wait_for(lambda: self.daemon.process.poll() is not None or self.daemon._ready(), 30, "an end or a start"):
                 pass

@@ -45,7 +45,7 @@ WAYS = {
     "resend": ["exchange.resend-counted"],
     "put-off": ["revoke.put-off"],
     "stop": ["log.cut-before", "log.cut-after"],
-    "start": ["recovery.before", "recovery.after"],
+    "start": ["slots.read", "recovery.before", "recovery.after"],
     "start without slots": ["slots.made", "slots.named"],
     "start with damaged slots": ["slots.set-aside"],
     "upgrade": ["migration.before", "migration.after"],

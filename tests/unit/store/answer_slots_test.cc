@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <set>
+#include <utility>
 
 #include "tests/unit/store/store_testing.h"
 
@@ -91,6 +92,24 @@ TEST_F(Slots, AChangedByteIsDamageAndKeptAside) {
   ASSERT_TRUE(slots.occupy(intent_of(slot)));
   EXPECT_EQ(answer_in(slots, slot), "damaged");
   EXPECT_EQ(read_all(path_ + "." + std::to_string(slot & 0xff) + ".damaged"), content.substr(at - 60, 8192));
+}
+
+// One file a slot, and the newest is what somebody may still make something of.
+TEST_F(Slots, WhatIsKeptAsideIsTheNewest) {
+  const std::string names = path_ + ".0.damaged";
+  std::string kept;
+  for (int turn = 0; turn < 2; ++turn) {
+    const SlotId slot = written();
+    std::string content = read_all(path_);
+    content[4096 + 60] = static_cast<char>(content[4096 + 60] ^ 1);
+    write_all(path_, content);
+    AnswerSlots slots = open();
+    ASSERT_TRUE(slots.occupy(intent_of(slot)));
+    EXPECT_EQ(answer_in(slots, slot), "damaged");
+    EXPECT_TRUE(read_all(names) == content.substr(4096, 8192)) << turn;
+    EXPECT_FALSE(read_all(names) == std::exchange(kept, read_all(names))) << "another answer";
+    slots.release(slot);
+  }
 }
 
 TEST_F(Slots, AReleasedSlotIsOverwrittenAndItsIdIsGone) {

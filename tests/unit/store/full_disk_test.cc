@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -344,6 +345,36 @@ TEST_P(FullDisk, ADamagedAnswerIsReportedAndHarmsNobodyElse) {
   EXPECT_TRUE(find(*snapshot, "a")->tokens);
   EXPECT_TRUE(find(*snapshot, "b")->tokens);
   EXPECT_EQ(read_all(slots + "." + std::to_string(slot_ & 0xff) + ".damaged").size(), 16u * 1024);
+}
+
+// A read that fails once says nothing of what lies there: the start ends, as with the database, and the next one may do better.
+TEST_P(FullDisk, AReadThatFailsAtTheStartCostsNoAnswer) {
+  fill();
+  ASSERT_TRUE(apply(*store_, loop_, install("a", 2, slot_)));
+  const std::string copy = folder_.path() + "/copy", points = folder_.path() + "/points";
+  fs::copy(state_, copy, fs::copy_options::recursive);
+  fs::permissions(copy, fs::perms::owner_all);
+  disk_->make_room();
+  store_.reset();
+  const std::string slots = read_all(copy + "/answers.slots");
+  constexpr unsigned kReads = 3;  // of the file's header, of the slot's, of the answer
+  for (unsigned read = 0; read < kReads; ++read) {
+    SCOPED_TRACE(read);
+    const std::string skip = std::to_string(read);
+    write_all(points, "slots.read error " + std::to_string(EIO) + " skip=" + skip + " times=1 #" + copy);
+    ::setenv("CREDSYNC_FAIL_POINTS", points.c_str(), 1);
+    const auto failed = open(copy);
+    ::unsetenv("CREDSYNC_FAIL_POINTS");
+    if (read_all(points + ".seen").empty()) GTEST_SKIP() << "this program has no fail points";
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().code(), ErrorCode::kIo) << failed.error().message();
+    EXPECT_TRUE(read_all(copy + "/answers.slots") == slots);
+    for (const auto& entry : fs::directory_iterator(copy))
+      EXPECT_NE(entry.path().extension(), ".damaged") << entry.path();
+  }
+  const auto snapshot = open(copy);
+  ASSERT_TRUE(snapshot) << snapshot.error().message();
+  expect_installed(*snapshot);
 }
 
 TEST_P(FullDisk, DrainingEndsAndSaysWhatIsNotDurable) {
