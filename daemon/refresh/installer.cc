@@ -311,13 +311,14 @@ void Installer::update_parked(Candidate candidate, std::int64_t id, account::Gen
   if (durable) parking_.updated(id, generation, candidate.tokens.clone(), expires_boot);
   parking_.updating(id, true);
   auto tokens = std::make_shared<account::TokenSet>(std::move(candidate.tokens));
-  store_.apply(std::move(change), [this, name = candidate.config->name, slot = candidate.slot, id, generation, durable,
-                                   tokens, expires_boot, done = std::move(done)](Result<store::Ids> ids) mutable {
+  store_.apply(std::move(change), [this, name = candidate.config->name, id, generation, durable, tokens, expires_boot,
+                                   done = std::move(done)](Result<store::Ids> ids) mutable {
     if (ids && !durable) parking_.updated(id, generation, std::move(*tokens), expires_boot);
-    if (!ids) accounts_.not_stored(name, generation), give_back(name, slot);
+    // Its intent stays: the refresh has an unknown outcome from now on.
+    if (!ids && !durable) accounts_.not_stored(name, generation);
     // The account may have got another generation of the same grant meanwhile, by itself.
     when_settled(name, [this, id] { parking_.updating(id, false); });
-    ids ? done(Placed::kParked, {}) : done(Placed::kNotStored, ids.error().message());
+    ids || durable ? done(Placed::kParked, {}) : done(Placed::kNotStored, ids.error().message());
   });
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/store/committer.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
 #include "base/fail_point.h"
@@ -99,12 +100,12 @@ bool Committer::prepare(Request& request) {
   if (const auto* resend = std::get_if<CountResend>(&change); resend != nullptr && !slots_.reserved(resend->slot)) {
     request.account = resend->account;
     // The number that is in the row, which a grant that came back from parking has left: a start opens the answer by it.
-    const auto generation = writer_.generation_of_intent(resend->slot);
-    if (!generation) {
-      refuse(request, generation.error());
+    const auto intent = writer_.intent_of(resend->slot);
+    if (!intent) {
+      refuse(request, intent.error());
       return false;
     }
-    if (!slots_.retake(resend->slot, resend->account, *generation)) {
+    if (!slots_.retake(resend->slot, resend->account, intent->generation)) {
       refuse(request, exhausted("the slot for the answer is taken"));
       return false;
     }
@@ -128,7 +129,9 @@ void Committer::note_keys(Request& request, const Change& change) {
         }
         if constexpr (requires { c.parked_id; }) {
           request.rows.push_back(c.parked_id);
-          if (auto account = writer_.account_of_parked(c.parked_id)) request.account = std::move(*account);
+          auto account = writer_.account_of_parked(c.parked_id);
+          if constexpr (std::is_same_v<std::decay_t<decltype(c)>, UpdateParked>) account = writer_.account_of(c);
+          if (account) request.account = std::move(*account);
         }
       },
       change);
@@ -136,21 +139,36 @@ void Committer::note_keys(Request& request, const Change& change) {
 
 // Whether it can be put into a slot, from where nothing could take it out again: not what would be refused. A used
 // generation is raised here, for a start takes an answer with such a one for an old one.
-bool Committer::fit_for_slot(Change& change) {
+bool Committer::fit_for_slot(const Request& request, Change& change) {
   if (auto* install = std::get_if<Install>(&change)) {
     const auto generation = writer_.next_generation(*install);
     if (generation) install->generation = *generation;
     return generation.has_value();
   }
   const auto* update = std::get_if<UpdateParked>(&change);
-  return update == nullptr ? fits_a_slot(change) : writer_.account_of_parked(update->parked_id).has_value();
+  if (update == nullptr) return fits_a_slot(change);
+  if (writer_.account_of_parked(update->parked_id)) return true;
+  return writer_.account_of(*update).has_value() && !ends_before(request);
+}
+
+// What an answer is for is about to go, by a change that is ahead of it.
+bool Committer::ends_before(const Request& late) const {
+  for (const Request& ahead : waiting_) {
+    if (&ahead == &late) return false;
+    const auto* change = std::get_if<Change>(&ahead.work);
+    if (change == nullptr || ahead.account != late.account) continue;
+    if (std::holds_alternative<SignOut>(*change) || std::holds_alternative<Forget>(*change) ||
+        std::holds_alternative<DropIntent>(*change))
+      return true;
+  }
+  return false;
 }
 
 // True: written, and durable after the next sync.
 bool Committer::put_into_slot(Request& request) {
   auto* change = std::get_if<Change>(&request.work);
   const auto slot = change == nullptr ? std::nullopt : slot_of(*change);
-  if (!slot || !slots_.reserved(*slot) || !fit_for_slot(*change)) return false;
+  if (!slot || !slots_.reserved(*slot) || !fit_for_slot(request, *change)) return false;
   const auto written = slots_.put(*slot, encode_answer(*change, next_sequence_++).text(), sealer_);
   if (!written)
     log::write(log::Level::kError, message_id::kNotStored.id, "an answer could not be written to its slot",

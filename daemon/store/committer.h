@@ -67,7 +67,8 @@ class Committer {
 
   bool prepare(Request& request);
   void note_keys(Request& request, const Change& change);
-  bool fit_for_slot(Change& change);
+  bool fit_for_slot(const Request& request, Change& change);
+  bool ends_before(const Request& late) const;
   bool put_into_slot(Request& request);
   void sync_slots();
   Result<void> commit(const Counts& more);

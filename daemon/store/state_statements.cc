@@ -15,6 +15,7 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
        " password_used = ?5, promised_until = ?6,"
        " kept_password = CASE WHEN kept_identity = ?2 OR EXISTS (SELECT 1 FROM parked WHERE account = ?1"
        " AND parked.identity = kept_identity) THEN kept_password END"},
+      {&w.late_, "UPDATE accounts SET generation = ?2, tokens = ?3 WHERE name = ?1"},
       {&w.keep_password_,
        "UPDATE accounts SET kept_password = ?2, kept_generation = ?3, kept_identity = ?4 WHERE name = ?1"},
       {&w.forget_kept_,
@@ -60,7 +61,7 @@ Result<StateWriter> StateWriter::create(Database& database, const Sealer& sealer
       {&w.renumber_intents_,
        "UPDATE intents SET renumbered = ?4"
        " WHERE account = ?1 AND identity = ?2 AND generation > 0 AND MAX(generation, renumbered) >= ?3"},
-      {&w.select_intent_, "SELECT generation FROM intents WHERE slot = ?1"},
+      {&w.select_intent_, "SELECT account, identity, generation FROM intents WHERE slot = ?1"},
       {&w.drop_slot_, "DELETE FROM intents WHERE slot = ?1 RETURNING slot"},
       {&w.drop_intents_, "DELETE FROM intents WHERE account = ?1 RETURNING slot"},
       {&w.count_resend_, "UPDATE intents SET resends = resends + 1 WHERE slot = ?1 AND account = ?2"},

@@ -87,13 +87,27 @@ Result<std::string> StateWriter::account_of_parked(std::int64_t id) {
   return account;
 }
 
-Result<Generation> StateWriter::generation_of_intent(SlotId slot) {
+Result<std::string> StateWriter::account_of(const UpdateParked& update) {
+  auto account = account_of_parked(update.parked_id);
+  if (account || !update.slot || account.error().code() != ErrorCode::kNotFound) return account;
+  const auto intent = intent_of(*update.slot);
+  if (!intent) return intent.error();
+  const auto holds = holds_tokens_of(intent->account);
+  if (!holds) return holds.error();
+  if (!*holds) return not_found("no grant of " + intent->account + " that could be parked");
+  return intent->account;
+}
+
+Result<Intent> StateWriter::intent_of(SlotId slot) {
   const Result<bool> row = select_intent_.with(slot).next();
   if (!row) return row.error();
   if (!*row) return not_found("no such intent");
-  const auto generation = static_cast<Generation>(select_intent_.integer(0));
+  Intent intent;
+  intent.account = select_intent_.text(0);
+  intent.identity = select_intent_.text(1);
+  intent.generation = static_cast<Generation>(select_intent_.integer(2));
   select_intent_.reset();
-  return generation;
+  return intent;
 }
 
 Result<std::optional<ParkedGrant>> StateWriter::tokens_of_another(const std::string& account,
@@ -195,10 +209,15 @@ Result<void> StateWriter::change(const SignOut& sign_out, Applied& applied) {
 Result<void> StateWriter::change(const Park& park, Applied& applied) {
   const ParkedGrant& grant = park.grant;
   if (!fits_an_integer(grant.generation)) return invalid("generation out of range");
+  applied.ids = {grant.id};
+  if (park.again) {
+    const auto there = parked(grant.id);
+    if (there) return park_over(grant, *there);
+    if (there.error().code() != ErrorCode::kNotFound) return there.error();
+  }
   const auto holds = holds_tokens_of(grant.account);
   if (!holds) return holds.error();
   if (!*holds && !park.again) return not_found("no such tokens to park");
-  applied.ids = {grant.id};
   if (!*holds || **holds != grant.identity) {  // another grant's came meanwhile: they stay, if they are there still
     const Place place{kParkedTokensColumn, grant.account, grant.generation, grant.id};
     return insert(grant, grant.generation, seal(*sealer_, encode_tokens(grant.tokens), place), grant.promised_until);
@@ -214,6 +233,17 @@ Result<void> StateWriter::change(const Park& park, Applied& applied) {
   const std::string tokens =
       is_newer ? seal(*sealer_, newer->tokens, place) : seal(*sealer_, encode_tokens(grant.tokens), place);
   return insert(grant, generation, tokens, std::max(grant.promised_until, *promised));
+}
+
+// A late answer has parked it, and knew no more than its tokens.
+Result<void> StateWriter::park_over(const ParkedGrant& grant, const Parked& there) {
+  const bool is_newer = there.generation > grant.generation && !there.tokens.text().empty();
+  const Generation generation = is_newer ? there.generation : grant.generation;
+  const Place place{kParkedTokensColumn, grant.account, generation, grant.id};
+  const std::string tokens =
+      is_newer ? seal(*sealer_, there.tokens, place) : seal(*sealer_, encode_tokens(grant.tokens), place);
+  CREDSYNC_TRY(delete_parked(grant.id));
+  return insert(grant, generation, tokens, std::max(grant.promised_until, there.promised_until));
 }
 
 Result<void> StateWriter::insert(const ParkedGrant& grant, Generation generation, const std::string& tokens,
@@ -328,6 +358,11 @@ Result<void> StateWriter::change(const RetireParked& retire, Applied& applied) {
 Result<void> StateWriter::change(const UpdateParked& update, Applied& applied) {
   if (!fits_an_integer(update.generation)) return invalid("generation out of range");
   const auto found = parked(update.parked_id);
+  if (!found && found.error().code() == ErrorCode::kNotFound && update.slot) {
+    CREDSYNC_TRY(update_unparked(update));
+    CREDSYNC_TRY(queue(update.retire, applied));
+    return free_slot(update.slot, applied);
+  }
   if (!found) return found.error();
   const std::int64_t id = update.parked_id;
   const std::string tokens =
@@ -339,6 +374,31 @@ Result<void> StateWriter::change(const UpdateParked& update, Applied& applied) {
   CREDSYNC_TRY(update_parked_.with(id, update.generation, Blob{tokens}, Blob{order}).run());
   CREDSYNC_TRY(queue(update.retire, applied));
   return free_slot(update.slot, applied);
+}
+
+// The disk has refused to park its grant until now. The row has the tokens that these replace, and they are parked from
+// there; or it has another grant's already, and these are parked at once, for as long as nobody says for how long.
+Result<void> StateWriter::update_unparked(const UpdateParked& update) {
+  const auto intent = intent_of(*update.slot);
+  if (!intent) return intent.error();
+  const auto holds = holds_tokens_of(intent->account);
+  if (!holds) return holds.error();
+  if (!*holds) return not_found("no grant of " + intent->account + " that could be parked");
+  if (**holds == intent->identity) {
+    const auto last = generation_of(intent->account);
+    if (!last) return last.error();
+    const Generation generation = std::max(update.generation, *last + 1);
+    const Place place = place_of_tokens(intent->account, generation, intent->identity);
+    const std::string tokens = seal(*sealer_, encode_tokens(update.tokens), place);
+    return late_.with(intent->account, generation, Blob{tokens}).run();
+  }
+  ParkedGrant grant;
+  grant.id = update.parked_id;
+  grant.account = intent->account;
+  grant.identity = intent->identity;
+  grant.retire_at = saturating_add(update.tokens.obtained_at, kPutAsideFor);
+  const Place place{kParkedTokensColumn, grant.account, update.generation, grant.id};
+  return insert(grant, update.generation, seal(*sealer_, encode_tokens(update.tokens), place), WallTime());
 }
 
 Result<void> StateWriter::change(const QueueRetirements& change, Applied& applied) {

@@ -50,8 +50,11 @@ class StateWriter {
   Result<Generation> generation_of(const std::string& account);
   // The account a parked grant belongs to; kNotFound.
   Result<std::string> account_of_parked(std::int64_t id);
-  // The number under which the intent of a slot was written; kNotFound.
-  Result<Generation> generation_of_intent(SlotId slot);
+  // The account that a late answer is stored for: its parked grant's or, while that is not parked, the one of its intent,
+  // as long as that has tokens. kNotFound.
+  Result<std::string> account_of(const UpdateParked& update);
+  // Whose refresh the intent of a slot is, and the number under which it was written; nothing else is set. kNotFound.
+  Result<Intent> intent_of(SlotId slot);
   // The tokens that are in the account's row, if they are another grant's than `identity` names and open: as they would be parked.
   Result<std::optional<ParkedGrant>> tokens_of_another(const std::string& account, const std::string& identity);
   // The highest id in use.
@@ -80,6 +83,7 @@ class StateWriter {
   Result<void> change(const FreeRoom& room, Applied& applied);
   Result<void> change(const SetSpent& set, Applied& applied);
 
+  Result<void> update_unparked(const UpdateParked& update);
   struct Parked {
     std::string account;
     std::string identity;
@@ -97,6 +101,7 @@ class StateWriter {
   // Of the account's present tokens; 1970 if nothing is known.
   Result<WallTime> promised_until_of(const std::string& account);
   Result<void> delete_parked(std::int64_t id);
+  Result<void> park_over(const ParkedGrant& grant, const Parked& there);
   Result<void> insert(const ParkedGrant& grant, Generation generation, const std::string& tokens,
                       WallTime promised_until);
   // The identity of the grant whose tokens the account has; nothing if it has none.
@@ -108,7 +113,7 @@ class StateWriter {
 
   Database* database_;
   const Sealer* sealer_;
-  Statement generation_, install_, keep_password_, forget_kept_, standing_, forget_, sign_out_;
+  Statement generation_, install_, late_, keep_password_, forget_kept_, standing_, forget_, sign_out_;
   Statement park_, insert_parked_, select_parked_, delete_parked_, update_parked_, parked_order_;
   Statement select_account_, select_tokens_, select_holder_, restore_;
   Statement insert_retirement_, retirement_tried_, retirement_over_;

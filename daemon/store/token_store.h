@@ -54,7 +54,8 @@ struct SignOut {
 // kNotFound if it has none: they were signed out.
 struct Park {
   ParkedGrant grant;
-  // The disk failed before: if the account has no tokens now, others took their place, and `grant` is kept.
+  // The disk failed before: if the account has no tokens now, others took their place, and `grant` is kept. So it is, with
+  // the newer tokens of the two, if a late answer has parked it meanwhile.
   bool again = false;
 };
 // What revoking a parked grant will need has become known: its sealed `order` column is set.
@@ -76,6 +77,8 @@ struct RetireParked {
   std::vector<Retirement> retire;
 };
 // A late answer for a parked grant is stored with it: it becomes the parked tokens; what they replace enters the queue.
+// With a slot also while the disk has refused to park it: it is then the newest of the tokens that the row of the intent's
+// account has, which Park{again} takes, or is parked at once where the row has another grant's. kNotFound: signed out.
 struct UpdateParked {
   std::int64_t parked_id = 0;
   Generation generation = 0;

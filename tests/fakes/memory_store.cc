@@ -96,6 +96,16 @@ class Rows {
     return queue(c.retire);
   }
   Result<Ids> operator()(const Park& c) {
+    if (const auto there = disk_.parked.find(c.grant.id); there != disk_.parked.end()) {
+      ParkedGrant merged = c.grant.clone();
+      if (there->second.generation > merged.generation) {
+        merged.generation = there->second.generation;
+        merged.tokens = std::move(there->second.tokens);
+      }
+      merged.promised_until = std::max(merged.promised_until, there->second.promised_until);
+      there->second = std::move(merged);
+      return Ids{c.grant.id};
+    }
     const auto it = disk_.accounts.find(c.grant.account);
     const bool none = it == disk_.accounts.end() || !it->second.tokens;
     if (none && !c.again) return not_found("no such tokens to park");
@@ -152,7 +162,7 @@ class Rows {
   }
   Result<Ids> operator()(const UpdateParked& c) {
     const auto it = disk_.parked.find(c.parked_id);
-    if (it == disk_.parked.end()) return not_found("no parked grant");
+    if (it == disk_.parked.end()) return update_unparked(c);
     it->second.tokens = c.tokens.clone();
     it->second.generation = c.generation;
     free(c.slot);
@@ -225,6 +235,26 @@ class Rows {
     a.name = name;
     return a;
   }
+  Result<Ids> update_unparked(const UpdateParked& c) {
+    const auto intent = c.slot ? disk_.intents.find(*c.slot) : disk_.intents.end();
+    if (intent == disk_.intents.end()) return not_found("no parked grant");
+    const auto row = disk_.accounts.find(intent->second.account);
+    if (row == disk_.accounts.end() || !row->second.tokens) return not_found("no grant that could be parked");
+    if (row->second.identity == intent->second.identity) {
+      row->second.generation = std::max(c.generation, row->second.generation + 1);
+      row->second.tokens = c.tokens.clone();
+    } else {
+      ParkedGrant& grant = disk_.parked[c.parked_id];
+      grant.id = c.parked_id;
+      grant.account = intent->second.account;
+      grant.identity = intent->second.identity;
+      grant.generation = c.generation;
+      grant.tokens = c.tokens.clone();
+      grant.retire_at = saturating_add(c.tokens.obtained_at, kPutAsideFor);
+    }
+    free(c.slot);
+    return queue(c.retire);
+  }
   bool is_parked(const std::string& name, const std::string& identity) const {
     return std::any_of(disk_.parked.begin(), disk_.parked.end(), [&](const auto& entry) {
       return entry.second.account == name && entry.second.identity == identity;
@@ -249,12 +279,22 @@ class Rows {
   MemoryDisk& disk_;
 };
 
+// The account that a late answer is stored for, as StateWriter::account_of().
+std::optional<std::string> account_of(const MemoryDisk& disk, const UpdateParked& update) {
+  if (const auto it = disk.parked.find(update.parked_id); it != disk.parked.end()) return it->second.account;
+  const auto intent = update.slot ? disk.intents.find(*update.slot) : disk.intents.end();
+  if (intent == disk.intents.end()) return std::nullopt;
+  const auto row = disk.accounts.find(intent->second.account);
+  if (row == disk.accounts.end() || !row->second.tokens) return std::nullopt;
+  return row->first;
+}
+
 // Two rows of one id are refused, as by a primary key.
 bool ids_clash(const MemoryDisk& disk, const Change& change) {
   return std::visit(
       [&](const auto& c) {
         std::set<std::int64_t> seen;
-        if constexpr (requires { c.grant; }) return disk.parked.contains(c.grant.id);
+        if constexpr (requires { c.grant; }) return !c.again && disk.parked.contains(c.grant.id);
         if constexpr (requires { c.retire; }) {
           return std::any_of(c.retire.begin(), c.retire.end(), [&](const Retirement& r) {
             return disk.retirements.contains(r.id) || !seen.insert(r.id).second;
@@ -363,6 +403,9 @@ void MemoryStore::apply(Change change, UniqueFunction<void(Result<Ids>)> done) {
         }
       },
       change);
+  if (const auto* late = std::get_if<UpdateParked>(&change)) {
+    if (auto account = account_of(disk_, *late)) request.account = std::move(*account);
+  }
   request.work = std::move(change);
   request.done = std::move(done);
   waiting_.push_back(std::move(request));
@@ -480,10 +523,11 @@ bool MemoryStore::attempt(Request& request, Change& change) {
     }
     return true;
   }
-  if (request.durable) return false;
-  if (!put(request) && !cannot_be_had_twice(request))
-    return refuse(request, Error(ErrorCode::kFull, "the disk is full")), true;
-  return false;
+  if (request.durable || put(request)) return false;
+  if (const auto* late = std::get_if<UpdateParked>(&change); late != nullptr && !account_of(disk_, *late))
+    return refuse(request, not_found("no parked grant")), true;
+  if (cannot_be_had_twice(request)) return false;
+  return refuse(request, Error(ErrorCode::kFull, "the disk is full")), true;
 }
 
 // An answer to a rotation, which has room: what neither its slot nor the database takes now waits in memory (decision 023).
@@ -498,12 +542,25 @@ bool MemoryStore::put(Request& request) {
   const auto slot = change == nullptr ? std::nullopt : slot_of(*change);
   if (!slot || !disk_.intents.contains(*slot) || disk_.without_room.contains(*slot)) return false;
   const auto* update = std::get_if<UpdateParked>(change);
-  if (update != nullptr && !disk_.parked.contains(update->parked_id)) return false;
+  if (update != nullptr && (!account_of(disk_, *update) || ends_before(request))) return false;
   disk_.answers.push_back(copy_answer(*change));
   if (watch_.in_slot) watch_.in_slot(*change);
   answer(request, request.ids);
   request.durable = true;
   return true;
+}
+
+// What a late answer is for is about to go, by a change that is ahead of it.
+bool MemoryStore::ends_before(const Request& late) const {
+  for (const Request& ahead : waiting_) {
+    if (&ahead == &late) return false;
+    const auto* change = std::get_if<Change>(&ahead.work);
+    if (change == nullptr || ahead.account != late.account) continue;
+    if (std::holds_alternative<SignOut>(*change) || std::holds_alternative<Forget>(*change) ||
+        std::holds_alternative<DropIntent>(*change))
+      return true;
+  }
+  return false;
 }
 
 void MemoryStore::put_answers() {
@@ -515,7 +572,10 @@ void MemoryStore::put_answers() {
 void MemoryStore::fail_all(const Error& error) {
   std::deque<Request> kept;
   for (Request& request : waiting_) {
-    if (request.durable || cannot_be_had_twice(request)) {
+    const auto* change = std::get_if<Change>(&request.work);
+    const auto* late = change == nullptr ? nullptr : std::get_if<UpdateParked>(change);
+    const bool fits = late == nullptr || account_of(disk_, *late);
+    if (request.durable || (fits && cannot_be_had_twice(request))) {
       kept.push_back(std::move(request));
     } else {
       refuse(request, error);

@@ -98,6 +98,7 @@ class MemoryStore final : public store::TokenStore {
   bool attempt(Request& request, store::Intent& intent);
   bool attempt(Request& request, store::Change& change);
   bool put(Request& request);
+  bool ends_before(const Request& late) const;
   static bool cannot_be_had_twice(const Request& request);
   void refuse(Request& request, const Error& error);
   void answer(Request& request, Result<store::Ids> result);

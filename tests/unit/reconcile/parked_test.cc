@@ -157,6 +157,54 @@ TEST_F(ParkedTest, ALateAnswerThatCannotBeStoredIsNotShown) {
   EXPECT_EQ(row(), "access-7");
 }
 
+TEST_F(ParkedTest, ALateAnswerOfAGrantThatCouldNotBeParkedIsKept) {
+  refresh();
+  world.store.fill_disk();
+  change(here, other);
+  ASSERT_TRUE(world.disk.parked.empty());
+  answer("access-8", "refresh-8");
+  change(other, here);
+  EXPECT_EQ(world.ask("flat", 0s, 0s)->token, "access-8");
+  world.store.make_room();
+  world.advance(11s);
+  EXPECT_EQ(row(), "access-8");
+  EXPECT_TRUE(world.disk.parked.empty());
+  EXPECT_TRUE(world.disk.intents.empty());
+  EXPECT_EQ(flat().generation(), world.disk.accounts.at("flat").generation);
+}
+
+// The old one may have been replaced at the provider, or not: its intent is what a resend is counted in.
+TEST_F(ParkedTest, ALateAnswerThatTheDiskRefusesLeavesItsIntent) {
+  refresh();
+  change(here, other);
+  world.store.fail_next(kDiskFails);
+  answer("access-8", "refresh-8");
+  change(other, here);
+  ASSERT_EQ(world.ask("flat", 0s, 0s)->token, "access-7");
+  EXPECT_TRUE(flat().unknown());
+  refresh();
+  EXPECT_EQ(world.endpoint.calls_made, 2U) << "uncounted it may not be sent, and nothing is there to count it in";
+}
+
+// The edit came while it was on its way to its row, and the disk fails after that.
+TEST_F(ParkedTest, AnAnswerThatReachedItsRowIsNotLostThoughThatIsNotParked) {
+  refresh();
+  world.store.hold();
+  answer("access-8", "refresh-8");
+  change(here, other);
+  world.store.let_go_of(1);
+  world.store.fail_next(kDiskFails);
+  world.store.let_go();
+  world.settle();
+  ASSERT_EQ(row(), "access-8");
+  change(other, here);
+  ASSERT_EQ(world.ask("flat", 0s, 0s)->token, "access-8");
+  EXPECT_FALSE(flat().unknown());
+  refresh();
+  ASSERT_EQ(world.endpoint.calls_made, 2U);
+  EXPECT_EQ(world.endpoint.refresh_token_sent(), "refresh-8");
+}
+
 TEST_F(ParkedTest, WhatIsRetiredWhileALateAnswerIsOnItsWayIsRetiredWithIt) {
   refresh();
   change(here, gone);

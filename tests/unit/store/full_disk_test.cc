@@ -201,6 +201,66 @@ TEST_P(FullDisk, AnAnswerToAResendIsFoundWhateverNumberItsGrantHas) {
   EXPECT_TRUE(snapshot->intents.empty());
 }
 
+// The refresh was under way when an edit let its grant go, and the disk does not take the parking.
+class LateOnAFullDisk : public FullDisk {
+ protected:
+  ParkedGrant leaving() {
+    ParkedGrant grant = parked("a", 1);
+    grant.id = id_;
+    return grant;
+  }
+  void let_it_go_and_answer() {
+    id_ = store_->new_id();
+    fill();
+    EXPECT_EQ(apply(*store_, loop_, Park{leaving()}).error().code(), disk_->code());
+    std::optional<Result<Ids>> late;
+    store_->apply(Park{leaving(), true}, {});
+    store_->apply(UpdateParked{id_, 2, tokens("late"), {}, slot_},
+                  [&](Result<Ids> result) { late = std::move(result); });
+    ASSERT_TRUE(loop_.run_until([&] { return late.has_value(); }));
+    ASSERT_TRUE(*late) << late->error().message();
+  }
+  std::int64_t id_ = 0;
+};
+INSTANTIATE_TEST_SUITE_P(Disks, LateOnAFullDisk, ::testing::Values("tmpfs", "limit"),
+                         [](const auto& one) { return std::string(one.param); });
+
+TEST_P(LateOnAFullDisk, ItsAnswerIsThereAfterACrash) {
+  let_it_go_and_answer();
+  const std::string copy = folder_.path() + "/copy";
+  fs::copy(state_, copy, fs::copy_options::recursive);
+  fs::permissions(copy, fs::perms::owner_all);
+  disk_->make_room();
+  const auto snapshot = open(copy);
+  ASSERT_TRUE(snapshot) << snapshot.error().message();
+  EXPECT_EQ(find(*snapshot, "a")->generation, 2u);
+  EXPECT_EQ(describe(*find(*snapshot, "a")->tokens), describe(tokens("late")));
+  EXPECT_TRUE(snapshot->intents.empty());
+  EXPECT_TRUE(snapshot->damage.empty());
+}
+
+TEST_P(LateOnAFullDisk, ItsAnswerIsParkedWithItWhenThereIsRoom) {
+  let_it_go_and_answer();
+  disk_->make_room();
+  ASSERT_TRUE(apply(*store_, loop_, Park{leaving(), true}));
+  const auto snapshot = open();
+  ASSERT_TRUE(snapshot) << snapshot.error().message();
+  EXPECT_FALSE(find(*snapshot, "a")->tokens);
+  ASSERT_EQ(snapshot->parked.size(), 1u);
+  EXPECT_EQ(snapshot->parked[0].generation, 2u);
+  EXPECT_EQ(describe(snapshot->parked[0].tokens), describe(tokens("late")));
+}
+
+// In one batch with the sign-out, it may not be taken for durable: nothing would be there for it.
+TEST_P(LateOnAFullDisk, ASignOutAheadOfItIsMinded) {
+  std::optional<Result<Ids>> late;
+  store_->apply(SignOut{"a", {}, standing(State::kSignedOut), 1}, {});
+  store_->apply(UpdateParked{77, 2, tokens("late"), {}, slot_}, [&](Result<Ids> result) { late = std::move(result); });
+  ASSERT_TRUE(loop_.run_until([&] { return late.has_value(); }));
+  store_->drain();
+  EXPECT_EQ(store_->health().late, 0u) << "it would wait for good, and all of its account behind it";
+}
+
 // What could not be parked is in the row, and nowhere else, when another grant's answer is in its slot.
 TEST_P(FullDisk, AnAnswerInItsSlotIsStoredOverNoOtherGrantsTokens) {
   fill();

@@ -88,6 +88,18 @@ TEST(MemoryStore, OnAFullDiskOnlyAnswersWithASlotAreDurable) {
   EXPECT_EQ(disk.accounts.at("a").standing.state, State::kRetrying);
 }
 
+// As the real one: what fits nothing is refused on a full disk, too.
+TEST(MemoryStore, OnAFullDiskALateAnswerForNothingIsRefused) {
+  MemoryDisk disk;
+  TestLoop loop;
+  MemoryStore store(disk, loop);
+  ASSERT_TRUE(apply(store, loop, install("a", 1)));
+  const auto slot = begin(store, loop, intent("a", 1));
+  ASSERT_TRUE(apply(store, loop, SignOut{"a", {}, standing(State::kSignedOut), 1}));
+  store.fill_disk();
+  EXPECT_EQ(apply(store, loop, UpdateParked{77, 2, tokens("late"), {}, *slot}).error().code(), ErrorCode::kNotFound);
+}
+
 TEST(MemoryStore, AnAnswerInItsSlotSurvivesACrash) {
   MemoryDisk disk;
   TestLoop loop;

@@ -19,7 +19,7 @@ class Twins {
   }
 
   void step() {
-    switch (pick(20)) {
+    switch (pick(21)) {
       case 0:
       case 1:
       case 2: return both([&] { return Change{next_install()}; });
@@ -53,6 +53,10 @@ class Twins {
         if (shared_) return;  // its place may be another's, and the two stores say so in different words
         return with_a_slot([&](SlotId slot) { return Change{CountResend{name_, slot, generation_}}; });
       case 18: return with_a_slot([&](SlotId slot) { return Change{DropIntent{name_, slot}}; });
+      case 19:
+        return with_a_slot([&](SlotId slot) {
+          return Change{UpdateParked{turn_ % 2 != 0 ? any(parked_) : 77, generation_, tokens(name_), {}, slot}};
+        });
       default: return open();
     }
   }
@@ -84,13 +88,17 @@ class Twins {
     if (!one) {
       ASSERT_EQ(one.error().code(), other.error().code());
     }
-    if (one && std::holds_alternative<DropIntent>(make(pair.real)))
+    const Change change = make(pair.real);
+    if (one && (std::holds_alternative<DropIntent>(change) || std::holds_alternative<UpdateParked>(change)))
       std::erase_if(slots_, [&](const Pair& p) { return p.model == pair.model; });
   }
 
   Install next_install() {
     Install change = install(name_, generation_ + 1);
     if (turn_ % 2 == 0) change.promised_until = moment();
+    if (turn_ % 3 == 0) change.identity = "another";
+    change.replace_kept_password = turn_ % 5 == 0;
+    if (turn_ % 10 != 0) change.kept_password = Secret("kept-" + std::to_string(turn_));
     for (Retirement& r : change.retire)
       r.id = id_++, retired_.push_back(r.id);
     return change;
@@ -103,7 +111,8 @@ class Twins {
   }
   ParkedGrant park() {
     ParkedGrant grant = parked(name_, generation_);
-    grant.id = id_++;
+    if (turn_ % 3 == 0) grant.identity = "another";
+    grant.id = turn_ % 12 == 0 ? any(parked_) : id_++;  // again, then
     parked_.push_back(grant.id);
     return grant;
   }
