@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -121,6 +122,13 @@ class StateWriter {
       forewarned_, set_number_;
   Statement promised_, parked_promised_, retired_promised_, spent_;
 };
+
+inline std::string seal(const Sealer& sealer, const WipedString& plain, const Place& place) {
+  return sealer.seal(plain.text(), place);
+}
+inline bool fits_an_integer(Generation generation) {
+  return generation <= static_cast<Generation>(std::numeric_limits<std::int64_t>::max());
+}
 
 // The names that seals are bound to.
 inline constexpr std::string_view kTokensColumn = "accounts.tokens";
