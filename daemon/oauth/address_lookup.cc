@@ -5,25 +5,43 @@
 #include <netinet/in.h>
 #include <sys/eventfd.h>
 
-#include <atomic>
+#include <algorithm>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <system_error>
 #include <thread>
 
 namespace credsync::oauth {
 
-struct AddressLookup::Shared {
-  Resolve resolve;
-  std::atomic<int> abandoned{0};
+struct AddressLookup::Job {
+  Descriptor done_event{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};  // never read, so that all who wait see it
+  BootTime begun;
+  int waiting = 0;
+  bool done = false;
+  Result<std::vector<Address>> found = std::vector<Address>{};
 };
 
-struct AddressLookup::Job {
-  Descriptor done_event{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-  std::mutex mutex;
-  bool done = false;
-  bool abandoned = false;
-  Result<std::vector<Address>> found = std::vector<Address>{};
+struct AddressLookup::Shared {
+  Resolve resolve;
+  std::mutex mutex;                                            // guards what follows, and what is in the jobs
+  std::map<Place, std::vector<std::shared_ptr<Job>>> running;  // the newest last; no place without a job
+
+  std::ptrdiff_t abandoned() const {
+    std::ptrdiff_t count = 0;
+    for (const auto& [place, jobs] : running)
+      count += std::count_if(jobs.begin(), jobs.end(), [](const auto& job) { return job->waiting == 0; });
+    return count;
+  }
+  void came_back(const Place& place, const std::shared_ptr<Job>& job, Result<std::vector<Address>> found) {
+    const std::lock_guard lock(mutex);
+    job->found = std::move(found);
+    job->done = true;
+    ::eventfd_write(job->done_event.get(), 1);
+    const auto at = running.find(place);
+    std::erase(at->second, job);
+    if (at->second.empty()) running.erase(at);
+  }
 };
 
 bool Address::is_loopback() const {
@@ -83,24 +101,37 @@ AddressLookup::AddressLookup(Resolve resolve) : shared_(std::make_shared<Shared>
   shared_->resolve = resolve ? std::move(resolve) : resolve_by_system;
 }
 
-std::shared_ptr<AddressLookup::Job> AddressLookup::start(const std::string& host, std::uint16_t port) const {
+std::shared_ptr<AddressLookup::Job> AddressLookup::start(const Place& place) const {
   auto job = std::make_shared<Job>();
   if (!job->done_event) return nullptr;
   try {
-    std::thread([job, shared = shared_, host, port] {
-      auto found = shared->resolve(host, port);
-      const std::lock_guard lock(job->mutex);
-      if (job->abandoned) {
-        --shared->abandoned;
-        return;
-      }
-      job->found = std::move(found);
-      job->done = true;
-      ::eventfd_write(job->done_event.get(), 1);
+    std::thread([job, shared = shared_, place] {
+      shared->came_back(place, job, shared->resolve(place.first, place.second));
     }).detach();
   } catch (const std::system_error&) {
     return nullptr;
   }
+  return job;
+}
+
+tl::expected<std::shared_ptr<AddressLookup::Job>, std::string_view> AddressLookup::join(const Place& place,
+                                                                                        BootTime now) const {
+  const std::lock_guard lock(shared_->mutex);
+  const auto at = shared_->running.find(place);
+  if (at != shared_->running.end()) {
+    const auto& last = at->second.back();
+    if (now - last->begun < kLookupShared || std::ssize(at->second) >= kMaxLookupsOfOne) {
+      ++last->waiting;
+      return last;
+    }
+  }
+  if (shared_->abandoned() >= kMaxAbandonedLookups)
+    return tl::unexpected(std::string_view("too many look-ups hang already"));
+  auto job = start(place);  // its thread waits for the lock before it is done
+  if (!job) return tl::unexpected(std::string_view("no thread left to look it up"));
+  job->begun = now;
+  job->waiting = 1;
+  shared_->running[place].push_back(job);
   return job;
 }
 
@@ -109,22 +140,18 @@ Outcome<std::vector<Address>> AddressLookup::find(const std::string& host, std::
   if (auto literal = literal_address(host, port)) return std::vector<Address>{*literal};
   const std::string doing = "looking up " + name;
   if (auto going = patience.check(doing); !going) return tl::unexpected(going.error());
-  if (shared_->abandoned.load() >= kMaxAbandonedLookups) {
-    return failed(TransportFault::kResolve, name + ": too many look-ups hang already");
-  }
-  const auto job = start(host, port);
-  if (!job) return failed(TransportFault::kResolve, name + ": no thread left to look it up");
-  const auto waited = patience.wait(job->done_event.get(), POLLIN, doing);
-  const std::lock_guard lock(job->mutex);
-  if (!job->done) {
-    job->abandoned = true;
-    ++shared_->abandoned;
-    return tl::unexpected(waited.error());
-  }
-  if (!job->found) return failed(TransportFault::kResolve, name + ": " + job->found.error().message());
-  if (job->found->empty()) return failed(TransportFault::kResolve, name + ": no address");
-  if (job->found->size() > kMaxAddresses) job->found->resize(kMaxAddresses);
-  return std::move(*job->found);
+  const auto joined = join({host, port}, patience.now());
+  if (!joined) return failed(TransportFault::kResolve, name + ": " + std::string(joined.error()));
+  Job& job = **joined;
+  const auto waited = patience.wait(job.done_event.get(), POLLIN, doing);
+  const std::lock_guard lock(shared_->mutex);
+  --job.waiting;
+  if (!job.done) return tl::unexpected(waited.error());
+  if (!job.found) return failed(TransportFault::kResolve, name + ": " + job.found.error().message());
+  if (job.found->empty()) return failed(TransportFault::kResolve, name + ": no address");
+  std::vector<Address> found = *job.found;
+  if (found.size() > kMaxAddresses) found.resize(kMaxAddresses);
+  return found;
 }
 
 }  // namespace credsync::oauth

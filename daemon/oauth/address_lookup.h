@@ -10,6 +10,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -17,9 +19,14 @@
 
 namespace credsync::oauth {
 
-// Look-ups that nobody waits for any more but that have not come back. With so many the resolver is ill: fail
-// at once.
-constexpr int kMaxAbandonedLookups = 16;
+// Look-ups of one name that may be under way at once; one that hangs may hang for good, so it is not the only one.
+constexpr int kMaxLookupsOfOne = 4;
+// Who asks for a name within this time of the last look-up for it waits for that one: then resolvers try their first
+// server again (resolv.conf(5)).
+constexpr Duration kLookupShared = 5s;
+// Look-ups that nobody waits for any more but that have not come back. With so many, of 16 names at least, the resolver
+// is ill: fail at once.
+constexpr int kMaxAbandonedLookups = 64;
 // Addresses tried of one host; more would not be reached within the deadline anyway (250 ms apart).
 constexpr std::size_t kMaxAddresses = 16;
 
@@ -47,10 +54,13 @@ class AddressLookup {
                                      const Patience& patience) const;
 
  private:
+  using Place = std::pair<std::string, std::uint16_t>;  // host and port
   struct Shared;
   struct Job;
+  // The look-up to wait for, under way already or new. Words: why there is none.
+  tl::expected<std::shared_ptr<Job>, std::string_view> join(const Place& place, BootTime now) const;
   // Null when there is no thread or descriptor left.
-  std::shared_ptr<Job> start(const std::string& host, std::uint16_t port) const;
+  std::shared_ptr<Job> start(const Place& place) const;
   // Shared with the threads left behind, which may outlive this object.
   std::shared_ptr<Shared> shared_;
 };

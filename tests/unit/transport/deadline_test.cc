@@ -189,7 +189,9 @@ TEST_F(LookupTest, TooManyHangingLookupsFailAtOnceAndRecover) {
   Transport transport(clock_, hanging(), {});
   std::vector<std::thread> waiting;
   for (int i = 0; i < oauth::kMaxAbandonedLookups; ++i) {
-    waiting.emplace_back([&] { EXPECT_FAULT(timed(https_url(server), transport), TransportFault::kDeadline, false); });
+    waiting.emplace_back([&, url = "https://dead-" + std::to_string(i) + ".test/"] {
+      EXPECT_FAULT(timed(url, transport), TransportFault::kDeadline, false);
+    });
   }
   for (std::thread& thread : waiting)
     thread.join();
@@ -204,6 +206,44 @@ TEST_F(LookupTest, TooManyHangingLookupsFailAtOnceAndRecover) {
   let_go();
   EXPECT_TRUE(eventually(
       [&] { return std::holds_alternative<HttpResponse>(transport.exchange(post(https_url(server)), options())); }));
+}
+
+TEST_F(LookupTest, OneNameThatHangsFailsNoOther) {
+  Server server(answer_always(ok_answer("alive")), tls());
+  Transport transport(clock_,
+                      [hang = hanging()](const std::string& host, std::uint16_t port) {
+                        return host == "dead.test" ? hang(host, port) : loopback_only(host, port);
+                      },
+                      {});
+  std::vector<std::thread> waiting;
+  for (int i = 0; i < 16; ++i) {
+    waiting.emplace_back(
+        [&] { EXPECT_FAULT(timed("https://dead.test/", transport), TransportFault::kDeadline, false); });
+  }
+  for (std::thread& thread : waiting)
+    thread.join();
+  EXPECT_ANSWER(transport.exchange(post(https_url(server)), options()), "alive");
+}
+
+TEST_F(LookupTest, LookupThatHangsIsSharedAndTriedAgainAFewTimes) {
+  std::atomic<int> begun{0};
+  Transport transport(clock_,
+                      [&begun, hang = hanging()](const std::string& host, std::uint16_t port) {
+                        ++begun;
+                        return hang(host, port);
+                      },
+                      {});
+  ExchangeOptions brief = options();
+  brief.deadline = 100ms;
+  const auto look = [&] { return transport.exchange(post("https://dead.test/"), brief); };
+  EXPECT_FAULT(look(), TransportFault::kDeadline, false);
+  EXPECT_FAULT(look(), TransportFault::kDeadline, false);
+  EXPECT_TRUE(eventually([&] { return begun == 1; }));
+  for (int i = 0; i < 2 * oauth::kMaxLookupsOfOne; ++i) {
+    clock_.step(oauth::kLookupShared);
+    EXPECT_FAULT(look(), TransportFault::kDeadline, false);
+  }
+  EXPECT_TRUE(eventually([&] { return begun == oauth::kMaxLookupsOfOne; }));
 }
 
 TEST_F(LookupTest, TransportMayGoBeforeItsHangingLookup) {
