@@ -13,6 +13,7 @@ std::string_view code_of(TransportFault fault) {
     case TransportFault::kHandshake: return "handshake";
     case TransportFault::kUntrusted: return "untrusted";
     case TransportFault::kDeadline: return "deadline";
+    case TransportFault::kTooLate: return "too-late";
     case TransportFault::kReset: return "reset";
     case TransportFault::kProtocol: return "protocol";
     case TransportFault::kTooLarge: return "too-large";
@@ -34,6 +35,7 @@ FailureClass class_of(const TransportError& error) {
     case TransportFault::kConnect:
     case TransportFault::kHandshake:
     case TransportFault::kDeadline:
+    case TransportFault::kTooLate:
     case TransportFault::kReset:
     case TransportFault::kProtocol:
     case TransportFault::kTooLarge:

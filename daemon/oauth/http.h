@@ -63,6 +63,7 @@ enum class TransportFault {
   kHandshake,
   kUntrusted /* certificate does not verify */,
   kDeadline,
+  kTooLate /* ExchangeOptions::send_before came first */,
   kReset,
   kProtocol /* not HTTP */,
   kTooLarge,

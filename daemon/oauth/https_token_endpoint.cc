@@ -102,6 +102,7 @@ CallResult HttpsTokenEndpoint::call_now(TokenCall& call) {
 
   ExchangeOptions options = options_for(account, *client);
   options.fresh_connection = call.fresh_connection;
+  options.send_before = call.send_before;
   ExchangeOutcome outcome = transport_.exchange(*request, options);
   if (const auto* error = std::get_if<TransportError>(&outcome)) return {read_transport_error(*error), {}};
   Asked asked{kind_of(call.input), account.scopes, secrets_of(*client, call.input, *request)};

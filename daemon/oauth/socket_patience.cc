@@ -42,15 +42,18 @@ Patience::Awake Patience::awake() {
 }
 
 void Patience::mark_sent() {
-  if (!sent()) awake_until_ = awake() + left();
+  if (!sent()) awake_until_ = awake() + (deadline_ - clock_.boot());
 }
 
 Duration Patience::left() const {
-  return sent() ? *awake_until_ - awake() : deadline_ - clock_.boot();
+  return sent() ? *awake_until_ - awake() : std::min(deadline_, send_before_) - clock_.boot();
 }
 
 Outcome<void> Patience::check(std::string_view doing) const {
   if (!sent() && stop_.raised()) return failed(TransportFault::kConnect, std::string(kShuttingDown));
+  if (!sent() && clock_.boot() >= send_before_) {
+    return failed(TransportFault::kTooLate, "too late to send it, while " + std::string(doing));
+  }
   if (left() <= Duration::zero()) {
     const auto total = std::chrono::duration_cast<std::chrono::milliseconds>(total_).count();
     return failed(TransportFault::kDeadline,

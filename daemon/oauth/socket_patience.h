@@ -41,10 +41,15 @@ class StopSignal {
 
 class Patience {
  public:
-  Patience(const Clock& clock, Duration total, const StopSignal& stop)
-      : clock_(clock), stop_(stop), deadline_(clock.boot() + total), total_(total) {}
+  // `send_before` ends it only while nothing was sent.
+  Patience(const Clock& clock, Duration total, const StopSignal& stop, std::optional<BootTime> send_before = {})
+      : clock_(clock),
+        stop_(stop),
+        deadline_(clock.boot() + total),
+        total_(total),
+        send_before_(send_before.value_or(BootTime::max())) {}
 
-  // Fails when the deadline has passed or a stop was asked for; `doing` names the step: "connecting to
+  // Fails when the deadline or `send_before` has passed or a stop was asked for; `doing` names the step: "connecting to
   // flat.io".
   Outcome<void> check(std::string_view doing) const;
   // Waits until `fd` shows one of `events` (or hangs up).
@@ -68,6 +73,7 @@ class Patience {
   const StopSignal& stop_;
   BootTime deadline_;
   Duration total_;
+  BootTime send_before_;
   std::optional<Awake> awake_until_;  // the deadline, once sent
 };
 

@@ -16,8 +16,9 @@ struct TokenCall {
   std::shared_ptr<const config::Account>
       account;  // profile, client, scopes, vars; secrets are read when the call is made
   GrantInput input;
-  bool fresh_connection = false;      // a refresh that rotates
-  bool password_from_source = false;  // fill PasswordInput's password from account->password
+  bool fresh_connection = false;        // a refresh that rotates
+  std::optional<BootTime> send_before;  // not sent at all rather than later than this
+  bool password_from_source = false;    // fill PasswordInput's password from account->password
 };
 
 struct RevokeCall {

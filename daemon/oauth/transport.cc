@@ -86,7 +86,8 @@ class Conversation {
 // What opening a connection to the proxy came to, seen from the exchange: it is the proxy that fails, unless
 // time did.
 tl::unexpected<TransportError> blame_proxy(TransportError error) {
-  const bool other = error.fault == TransportFault::kDeadline || error.words == kShuttingDown;
+  const bool other = error.fault == TransportFault::kDeadline || error.fault == TransportFault::kTooLate ||
+                     error.words == kShuttingDown;
   if (!other) error.fault = TransportFault::kProxy;
   return tl::unexpected(std::move(error));
 }
@@ -157,7 +158,7 @@ Outcome<HttpResponse> Transport::Parts::converse(std::unique_ptr<Connection> con
 }
 
 Outcome<HttpResponse> Transport::Parts::exchange(const HttpRequest& request, const ExchangeOptions& options) {
-  Patience patience(clock, options.deadline, stop);
+  Patience patience(clock, options.deadline, stop, options.send_before);
   auto url = parse_endpoint_url(request.url);
   if (!url) return failed(TransportFault::kBadRequest, url.error().message());
   if (!url->tls && !(options.allow_http_loopback && url->host_is_loopback())) {

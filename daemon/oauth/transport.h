@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -20,7 +21,8 @@ constexpr Duration kExchangeDeadline = 30s;         // in total: look-up, connec
 
 struct ExchangeOptions {
   Duration deadline = kExchangeDeadline;
-  std::string ca_file;  // PEM; empty: the system's roots
+  std::optional<BootTime> send_before;  // if the first byte cannot leave before this, none does: kTooLate
+  std::string ca_file;                  // PEM; empty: the system's roots
   bool allow_http_loopback = false;
   bool fresh_connection = false;       // never a kept one: for refreshes that rotate
   std::string client_certificate;      // PEM file, for TLS client authentication; empty: none

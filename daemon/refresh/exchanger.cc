@@ -189,6 +189,7 @@ void Exchanger::send(std::uint64_t id) {
   call.account = running.order.account;
   call.input = std::move(running.order.input);
   call.fresh_connection = running.order.rotates;
+  call.send_before = running.order.send_before;
   if (running.order.rotates) CREDSYNC_FAIL_POINT("exchange.sending");
   call.password_from_source = running.order.password_from_source;
   endpoint_.call(std::move(call), [this, id](oauth::CallResult result) { answered(id, std::move(result)); });

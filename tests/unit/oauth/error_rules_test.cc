@@ -45,6 +45,7 @@ TEST(Outcomes, TransportErrorsByWhatWasSent) {
                         {kDeadline, true, FailureClass::kAmbiguous, "deadline"},
                         {kReset, true, FailureClass::kAmbiguous, "reset"},
                         {kProtocol, true, FailureClass::kAmbiguous, "protocol"},
+                        {kTooLate, false, FailureClass::kNotSent, "too-late"},
                         {kTooLarge, true, FailureClass::kAmbiguous, "too-large"},
                         {kHandshake, true, FailureClass::kAmbiguous, "handshake"}};
   for (const Case& c : cases) {

@@ -386,6 +386,7 @@ TEST_F(FoundBySimulationTest, AResendThatThePauseOfTheEndpointPutsBeyondTheOverl
   until_just_sent();
   answer(make_failure(FailureClass::kAmbiguous));
   ASSERT_EQ(world.endpoint.calls.size(), 1U) << "within the overlap at once";
+  EXPECT_TRUE(world.endpoint.calls.front().call.send_before) << "the transport is told when that ends";
   oauth::Failure busy = make_failure(FailureClass::kTransient);
   busy.rate_limited = true;  // without a word for how long
   answer(busy);

@@ -119,6 +119,37 @@ TEST_F(DeadlineTest, NothingIsSentAfterASleepThatOutlastsTheDeadline) {
   EXPECT_EQ(server.requests(), 0);
 }
 
+TEST_F(DeadlineTest, RequestWhoseTimeIsOverIsNotSent) {
+  const pid_t client = ::gettid();
+  Server server(
+      [&](Peer& peer) {
+        EXPECT_TRUE(eventually([&] { return is_asleep(client); }));
+        clock_.step(2s);
+        peer.handshake();
+        peer.read_request();
+      },
+      tls());
+  ExchangeOptions mine = options();
+  mine.send_before = clock_.boot() + 1s;
+  EXPECT_FAULT(exchange(https_url(server), mine), TransportFault::kTooLate, false);
+  EXPECT_TRUE(eventually([&] { return server.scripts_ended() == 1; }));
+  EXPECT_EQ(server.requests(), 0);
+}
+
+TEST_F(DeadlineTest, RequestThatWasSentInTimeMayWaitForItsAnswer) {
+  Server server(
+      [&](Peer& peer) {
+        peer.handshake();
+        peer.read_request();
+        clock_.step(1min);
+        peer.write(ok_answer("new token"));
+      },
+      tls());
+  ExchangeOptions mine = options();
+  mine.send_before = clock_.boot() + 30s;
+  EXPECT_ANSWER(exchange(https_url(server), mine), "new token");
+}
+
 // Drips one byte whenever the client has taken the last one: there is always more, but never enough.
 class DrippingTest : public DeadlineTest {
  protected:
