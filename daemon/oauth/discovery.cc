@@ -88,18 +88,36 @@ std::variant<provider::Profile, Failure> Discovery::complete(const config::Accou
   auto issuer = issuer_of(account);
   if (!issuer) return local_failure(issuer.error());
   const Key key{account.profile, *issuer, account.ca_file};
-  {
-    const std::lock_guard lock(mutex_);
-    const auto known = found_.find(key);
-    if (known != found_.end() && clock_.boot() - known->second.at < kMetadataLife) return known->second.profile;
-  }
+  if (auto known = remembered(key, purpose)) return std::move(*known);
   auto found = ask(account, *issuer);
   if (const auto* discovered = std::get_if<provider::Profile>(&found)) {
     const std::lock_guard lock(mutex_);
     if (found_.size() >= kMetadataCache) found_.clear();
-    found_[key] = {*discovered, clock_.boot()};
+    found_[key] = {*discovered, clock_.boot(), {}};
+  } else if (auto known = remembered_unanswered(key, purpose)) {
+    return std::move(*known);
   }
   return found;
+}
+
+std::optional<provider::Profile> Discovery::remembered(const Key& key, Purpose purpose) {
+  const std::lock_guard lock(mutex_);
+  const auto known = found_.find(key);
+  if (known == found_.end()) return std::nullopt;
+  const Found& found = known->second;
+  const BootTime now = clock_.boot();
+  const bool just_asked = purpose == Purpose::kTokens && found.unanswered && now - *found.unanswered < kMetadataRetry;
+  if (now - found.at >= (just_asked ? kMetadataLifeUnanswered : kMetadataLife)) return std::nullopt;
+  return found.profile;
+}
+
+std::optional<provider::Profile> Discovery::remembered_unanswered(const Key& key, Purpose purpose) {
+  const std::lock_guard lock(mutex_);
+  const auto known = found_.find(key);
+  if (purpose != Purpose::kTokens || known == found_.end()) return std::nullopt;
+  known->second.unanswered = clock_.boot();
+  if (clock_.boot() - known->second.at >= kMetadataLifeUnanswered) return std::nullopt;
+  return known->second.profile;
 }
 
 std::variant<provider::Profile, Failure> Discovery::ask(const config::Account& account, const std::string& issuer) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <variant>
@@ -18,7 +19,11 @@
 
 namespace credsync::oauth {
 
-constexpr Duration kMetadataLife = 1h;        // discovery documents change seldom; a failure asks again at once
+constexpr Duration kMetadataLife = 1h;  // discovery documents change seldom; a failure asks again at once
+// Tokens are asked for where the issuer last said, while it does not answer: its metadata often comes from another machine
+// than its tokens. A sign-in is not begun so (decision 021).
+constexpr Duration kMetadataLifeUnanswered = 24h;
+constexpr Duration kMetadataRetry = 1min;     // an issuer that hangs must not cost each refresh a whole deadline
 constexpr std::size_t kMetadataCache = 1024;  // issuers remembered
 
 // Something of ours is wrong, before anything was sent.
@@ -56,8 +61,13 @@ class Discovery {
   struct Found {
     provider::Profile profile;
     BootTime at;
+    std::optional<BootTime> unanswered;  // when it was last asked for again, in vain
   };
 
+  // What will do without asking.
+  std::optional<provider::Profile> remembered(const Key& key, Purpose purpose);
+  // What will do although asking failed.
+  std::optional<provider::Profile> remembered_unanswered(const Key& key, Purpose purpose);
   std::variant<provider::Profile, Failure> ask(const config::Account& account, const std::string& issuer);
 
   Transport& transport_;

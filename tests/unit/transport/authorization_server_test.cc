@@ -160,6 +160,31 @@ TEST_F(AuthorizationServerTest, SendsTheBrowserWithoutAskingAnybody) {
   EXPECT_EQ(provider_.server().connections(), 0);
 }
 
+TEST_F(AuthorizationServerTest, RefreshesGoOnWhileTheIssuersMetadataIsDown) {
+  const std::string metadata = "/.well-known/oauth-authorization-server";
+  profile_.endpoints.token.url.clear();
+  discover(R"(,"token_endpoint":")" + provider_.url("/token") + "\"");
+  const auto me = account();
+  const auto token_url = [&](Purpose purpose) {
+    const auto completed = discovery_.complete(*me, purpose);
+    const auto* profile = std::get_if<provider::Profile>(&completed);
+    return profile != nullptr ? profile->endpoints.token.url : "";
+  };
+  ASSERT_EQ(token_url(Purpose::kTokens), provider_.url("/token"));
+  provider_.set(metadata, "{}", 503);
+  clock_.step(61min);
+  EXPECT_EQ(token_url(Purpose::kTokens), provider_.url("/token"));
+  const std::size_t asked = provider_.seen(metadata).size();
+  EXPECT_EQ(token_url(Purpose::kTokens), provider_.url("/token"));
+  EXPECT_EQ(provider_.seen(metadata).size(), asked) << "not at once again: it might hang";
+  EXPECT_EQ(token_url(Purpose::kAuthorize), "") << "a sign-in must know what guards it";
+  clock_.step(kMetadataRetry);
+  EXPECT_EQ(token_url(Purpose::kTokens), provider_.url("/token"));
+  EXPECT_GT(provider_.seen(metadata).size(), asked + 1);
+  clock_.step(kMetadataLifeUnanswered);
+  EXPECT_EQ(token_url(Purpose::kTokens), "") << "nothing is believed for ever";
+}
+
 TEST_F(AuthorizationServerTest, DiscoveryFillsTheGapsAndTheGuards) {
   profile_.endpoints.authorize.url.clear();
   profile_.endpoints.token.url.clear();
