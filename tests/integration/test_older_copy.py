@@ -70,6 +70,8 @@ class OlderCopyTest(RotatingTest):
         return newest
 
     def assert_frozen(self, api, name):
+        # What was parked is back when the disk has its number.
+        wait_for(lambda: api.status(name)["error"], 10, "the reason")
         status = api.status(name)
         self.assertEqual(status["state"], "needs-login", status)
         self.assertIn(ROLLED_BACK, status["error"]["message"])

@@ -95,6 +95,7 @@ TEST_F(DeadlineTest, RestOfAnAnswerIsWaitedForAfterASleep) {
       [&](Peer& peer) {
         peer.handshake();
         peer.read_request();
+        EXPECT_TRUE(eventually([&] { return is_asleep(client); })) << "it has noted that all is sent";
         clock_.step(1h);
         peer.write(answer.substr(0, 20));
         EXPECT_TRUE(eventually([&] { return is_asleep(client); }));
