@@ -2,23 +2,17 @@
 // left.
 #include <unistd.h>
 
-#include <fstream>
 #include <future>
 #include <optional>
 #include <set>
 
+#include "tests/fakes/thread_state.h"
 #include "tests/unit/transport/transport_fixture.h"
 
 namespace credsync::test {
 namespace {
 
-// proc_pid_stat(5): the state follows the name in parentheses.
-bool is_asleep(pid_t thread) {
-  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
-  const std::string line((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  const std::size_t name_end = line.rfind(") ");
-  return name_end != std::string::npos && line[name_end + 2] == 'S';
-}
+using fakes::is_asleep;
 
 class DeadlineTest : public TransportTest {
  protected:
