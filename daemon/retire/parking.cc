@@ -445,14 +445,20 @@ void Parking::updating(std::int64_t id, bool begins) {
     return;
   }
   if (--kept.updates > 0) return;
-  if (const auto cause = std::exchange(kept.retirement, std::nullopt)) return retire(id, *cause);
-  if (!std::exchange(kept.wanted, false) || !can_come_back_) return;
+  const auto cause = std::exchange(kept.retirement, std::nullopt);
   account::Account* account = accounts_.find(kept.grant.account);
-  if (account == nullptr || account->config().identity != kept.grant.identity) return;
-  accounts_.set_coming_back(*account, false);
-  if (account->live() != nullptr)
+  const bool wanted =
+      std::exchange(kept.wanted, false) && account != nullptr && account->config().identity == kept.grant.identity;
+  if (wanted) accounts_.set_coming_back(*account, false);
+  if (cause == Cause::kReplaced) return retire(id, *cause);
+  if (wanted && account->live() != nullptr)
     return retire(id, Cause::kReplaced);  // it has got other tokens by itself: it cannot have both
-  if (account->standing().state != account::State::kSignedOut) can_come_back_(*account);
+  if (!wanted || account->standing().state == account::State::kSignedOut || !can_come_back_) {
+    if (cause) retire(id, *cause);
+    return;
+  }
+  if (cause) schedule(kept);  // its time has come, but its setting before that
+  can_come_back_(*account);
 }
 
 void Parking::updated(std::int64_t id, account::Generation generation, account::TokenSet tokens,

@@ -227,6 +227,19 @@ TEST_F(AtAStart, OfTwoOfOneIdentityTheNewerComesBack) {
   EXPECT_EQ(next.ask("flat")->token, "access-6");
 }
 
+// Edited while the daemon was down, for longer than what is parked is kept.
+TEST_F(AtAStart, WhatComesBackInTheMomentOfItsEndIsBack) {
+  leave("flat", "identity two", 5);
+  world.disk.parked.begin()->second.retire_at = world.clock.wall() - 1h;
+  next.store.hold();  // its number is on its way to the disk when its time is looked at
+  start(other);
+  next.advance(1s);
+  next.store.let_go();
+  next.settle();
+  EXPECT_EQ(next.ask("flat")->token, "access-5");
+  EXPECT_FALSE(next.accounts.find("flat")->coming_back()) << "it would be so until the next start";
+}
+
 TEST_F(AtAStart, OutcomesThatAreUnknownOfWhatIsParkedHoldNoRoom) {
   constexpr store::SlotId kAll = 64;
   for (store::SlotId slot = 1; slot <= kAll; ++slot) {
