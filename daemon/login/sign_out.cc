@@ -29,10 +29,6 @@ void SignOut::commit(const std::string& name, unsigned sign_in, Result<Secret> o
     return done(Error(ErrorCode::kCancelled, "the account was signed in or out by somebody else meanwhile"));
   }
   std::vector<store::Retirement> plan;
-  if (!order) {
-    log::warning("what revoking takes cannot be had just now, and is asked for again",
-                 {{"ACCOUNT", name}, {"REASON", order.error().message()}});
-  }
   if (account->live() != nullptr) {
     const Secret later;
     const retire::Leaving leaving{name,
@@ -43,6 +39,10 @@ void SignOut::commit(const std::string& name, unsigned sign_in, Result<Secret> o
                                   order ? &*order : &later,
                                   !order};
     plan = retire::plan_sign_out(*account->config().profile, leaving, clock_.wall());
+    if (!order && !plan.empty()) {
+      log::warning("what revoking takes cannot be had just now, and is asked for again",
+                   {{"ACCOUNT", name}, {"REASON", order.error().message()}});
+    }
   }
   for (store::Retirement& r : plan)
     r.id = store_.new_id();

@@ -392,8 +392,7 @@ bool Parking::may_end_another(const store::ParkedGrant& grant, const std::string
 bool Parking::is_in_use(const Secret& token) const {
   return std::any_of(accounts_.all().begin(), accounts_.all().end(), [&](const auto& entry) {
     const account::Live* live = entry.second->live();
-    return live != nullptr &&
-           (same_secret(live->tokens.access_token, token) || same_secret(live->tokens.refresh_token, token));
+    return live != nullptr && holds(*live, token);
   });
 }
 

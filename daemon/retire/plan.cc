@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/mutation.h"
+#include "daemon/account/account.h"
 
 namespace credsync::retire {
 namespace {
@@ -47,6 +48,10 @@ bool revokes_superseded(const config::Account& account, RetiredKind kind) {
   if (mutated(Mutation::kRevokeAnyCascade)) return true;
   const provider::Revoke& revoke = account.profile->revoke;
   return (kind == RetiredKind::kAccess ? revoke.access_cascade : revoke.refresh_cascade) == Cascade::kNone;
+}
+
+bool holds(const account::Live& live, const Secret& token) {
+  return same_secret(live.tokens.access_token, token) || same_secret(live.tokens.refresh_token, token);
 }
 
 std::vector<store::Retirement> plan_superseded(const config::Account& account, const Leaving& old,

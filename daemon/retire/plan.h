@@ -7,6 +7,10 @@
 #include "daemon/config/config.h"
 #include "daemon/store/records.h"
 
+namespace credsync::account {
+struct Live;
+}
+
 namespace credsync::retire {
 
 constexpr Duration kKeptAfterIdentityChange = days(7);  // design section 4
@@ -34,6 +38,9 @@ struct Parked {
 
 // Would revoking this kind of token at `account`'s provider be right without anybody's order?
 bool revokes_superseded(const config::Account& account, store::RetiredKind kind);
+
+// One of the two tokens in use.
+bool holds(const account::Live& live, const Secret& token);
 
 // `old` is replaced by `fresh`. Tokens that are not revoked are not listed: the transaction that installs `fresh` erases them.
 std::vector<store::Retirement> plan_superseded(const config::Account& account, const Leaving& old,

@@ -10,6 +10,7 @@
 #include "base/mutation.h"
 #include "daemon/config/config.h"
 #include "daemon/oauth/token_request.h"
+#include "daemon/retire/plan.h"
 
 namespace credsync::retire {
 
@@ -138,9 +139,7 @@ void Retirer::revoke(std::int64_t id) {
   const store::Retirement& r = queue_.at(id)->retirement;
   const account::Account* account = accounts_.find(r.account);
   const account::Live* live = account != nullptr ? account->live() : nullptr;
-  const bool current_again = live != nullptr && (same_secret(live->tokens.access_token, r.token) ||
-                                                 same_secret(live->tokens.refresh_token, r.token));
-  if (current_again && !mutated(Mutation::kRevokeCurrent))
+  if (live != nullptr && holds(*live, r.token) && !mutated(Mutation::kRevokeCurrent))
     return over(id, false, "the provider gave the same token again");
   if (clock_.wall() >= r.give_up_at) return over(id, false, "it has ended by itself");
   if (const auto later = r.by_sign_out ? std::nullopt : held_elsewhere(r)) {

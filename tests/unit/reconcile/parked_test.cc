@@ -36,12 +36,7 @@ TEST_F(ParkedTest, WhatIsNotParkedYetIsSoBeforeAnotherGrantComesIntoItsRow) {
 // Only the memory has it: another grant's tokens were stored over it, and leave the row before it can be parked.
 TEST_F(ParkedTest, WhatComesBackBeforeItCouldBeParkedIsInItsRowInTheEnd) {
   const config::Config two = itself("identity two");
-  world.store.fail_next(kDiskFails, 2);
-  change(here, two);
-  world.store.fail_next(kDiskFails, 1);
-  answer("access-two", "");
-  ASSERT_EQ(row(), "access-two");
-  ASSERT_TRUE(world.disk.parked.empty());
+  replace_before_it_is_parked(two);
   world.store.fail_next(kDiskFails, 4);
   change(two, here);
   const auto given = world.ask("flat", 0s, 30s);

@@ -77,6 +77,16 @@ class ParkedTest : public testing::Test {
                        [&](const auto& entry) { return entry.second.tokens.access_token.expose() == access; });
   }
 
+  // The disk does not take it when `two` comes, and then has the tokens of that over it: memory alone has the grant.
+  void replace_before_it_is_parked(const config::Config& two) {
+    world.store.fail_next(kDiskFails, 2);
+    change(here, two);
+    world.store.fail_next(kDiskFails, 1);
+    answer("access-two", "");
+    ASSERT_EQ(row(), "access-two");
+    ASSERT_TRUE(world.disk.parked.empty());
+  }
+
   CoreWorld world;
   std::shared_ptr<provider::Profile> profile = make_profile();
   Reconciler reconciler{world.accounts, world.refresher, world.parking, world.retirer, world.store, world.clock};

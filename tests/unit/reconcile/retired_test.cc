@@ -167,12 +167,7 @@ TEST_F(RetiredTest, WhatHasLeftAgainIsNotRestoredByALateWord) {
 // Only the memory has it: tokens of another grant were stored over it before it could be parked.
 TEST_F(RetiredTest, WhatIsOnNoDiskIsParkedUntilItIsRestored) {
   const config::Config two = itself("identity two");
-  world.store.fail_next(kDiskFails, 2);
-  change(here, two);
-  world.store.fail_next(kDiskFails, 1);
-  answer("access-two", "");
-  ASSERT_EQ(row(), "access-two");
-  ASSERT_TRUE(world.disk.parked.empty());
+  replace_before_it_is_parked(two);
   world.store.fail_next(kDiskFails, 1);
   change(two, here);
   const auto given = world.ask("flat", 0s, 30s);
